@@ -1,0 +1,54 @@
+"""A model's card: what it was trained on, how good it is, and how close an artifact must stay to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reference.errors import BadInput
+
+MODELS_DIR = Path(__file__).resolve().parents[1] / "models"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The content of ``models/<name>/card.yaml``.
+
+    Attributes:
+        weights_license: what the weights may be used for.
+        trained_on: data sets with their restrictions.
+        training: command, duration and place of the log.
+        accuracy: metric to value, measured on the stored weights.
+        accuracy_data: what ``accuracy`` was measured on.
+        parity: limits by stage or precision: ``lowered``, ``fp32``, ``fp16``; each metric to limit.
+        limitations: what a user should not expect.
+    """
+
+    summary: str
+    weights_license: str
+    trained_on: tuple[str, ...]
+    training: Mapping[str, str]
+    accuracy: Mapping[str, float]
+    accuracy_data: str
+    parity: Mapping[str, Mapping[str, float]]
+    limitations: tuple[str, ...]
+
+
+def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
+    """Read a model's card.
+
+    Raises:
+        BadInput: the file is missing, no YAML, or has other keys than :class:`Card`.
+    """
+    import yaml
+
+    path = models_dir / name / "card.yaml"
+    try:
+        document: Any = yaml.safe_load(path.read_text())
+        document["trained_on"] = tuple(document["trained_on"])
+        document["limitations"] = tuple(document["limitations"])
+        return Card(**document)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise BadInput(f"card {path} can't be used ({error}); its keys are the fields of reference.card.Card") from error

@@ -1,0 +1,69 @@
+"""Weights on disk: safetensors, checked against the network they are loaded into.
+
+Matrices and kernels are stored as float16 and computed with as float32. The stored values *are* the reference:
+every accuracy in a card is measured after this rounding, and an fp16 artifact carries the weights exactly.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from reference.errors import WeightsError
+
+
+def save_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a network's parameters and buffers; the file appears whole or not at all."""
+    from safetensors.torch import save_file
+
+    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file(state, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """float16 for kernels and matrices; vectors (biases, batch statistics) keep float32, they need its range."""
+    if tensor.ndim >= 2 and tensor.is_floating_point():
+        return tensor.detach().half().contiguous()
+    return tensor.detach().contiguous()
+
+
+def load_weights(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> None:
+    """Fill a network from a file.
+
+    Args:
+        ignore: prefixes of stored names that the network may lack (a training-only head).
+
+    Raises:
+        WeightsError: the file is missing or damaged, or holds other tensors than the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}; train the model or restore the file from the repository")
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"can't read weights {path}: {error}; restore the file from the repository") from error
+    wanted = network.state_dict()
+    stored = {name: tensor for name, tensor in stored.items() if name in wanted or not name.startswith(ignore or "\0")}
+    missing, extra = sorted(set(wanted) - set(stored)), sorted(set(stored) - set(wanted))
+    if missing or extra:
+        first = f"lacks {missing[0]}" if missing else f"has {extra[0]} too much"
+        raise WeightsError(f"{path} {first} for {type(network).__name__}; use the weights of this very model")
+    for name, tensor in stored.items():
+        if tensor.shape != wanted[name].shape:
+            raise WeightsError(
+                f"{path}: {name} is {tuple(tensor.shape)}, the network needs {tuple(wanted[name].shape)}; "
+                "use the weights of this very model"
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} holds values that are not finite; restore the file from the repository")
+        stored[name] = tensor.to(wanted[name].dtype)
+    network.load_state_dict(stored)

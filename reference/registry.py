@@ -1,0 +1,37 @@
+"""The models by name. Adding one is a line here; nothing else looks for models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from reference import classifier, template_keypoints, voxel
+from reference.errors import BadInput
+from reference.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS: dict[str, ModelSpec] = {
+    "classifier": classifier.SPEC,
+    "template_keypoints": template_keypoints.SPEC,
+    **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
+}
+
+
+def get_spec(name: str) -> ModelSpec:
+    """The spec of a registered model.
+
+    Raises:
+        BadInput: no model has that name.
+    """
+    if name not in MODELS:
+        raise BadInput(f"model is {name!r}; allowed: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def build_network(spec: ModelSpec) -> nn.Module:
+    """The spec's network with untrained weights, in evaluation mode."""
+    module, function = spec.network.split(":")
+    network: nn.Module = getattr(importlib.import_module(f"reference.{module}"), function)()
+    return network.eval()

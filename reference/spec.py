@@ -1,0 +1,218 @@
+"""What a model promises, as frozen data: tensors, preprocessing, postprocessing. Standard library only.
+
+A :class:`ModelSpec` is the single source for the reference network, the exported graph, ``bundle.json`` and the
+apps. ``to_json`` and ``from_json`` are exact inverses; an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from reference.errors import BadInput
+
+TASKS = ("image_classification", "face_keypoints", "depth_to_voxels")
+LAYOUTS = ("NCHW", "NC", "NPC", "NDHW")  # P: points, D: depth slices from the viewer away
+DTYPES = ("float32", "uint8")
+RESIZES = ("cover", "contain", "stretch")
+INTERPOLATIONS = ("bilinear_antialias", "nearest")
+COLORS = ("RGB", "DEPTH")
+
+T = TypeVar("T")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise BadInput(message)
+
+
+def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, f"{what} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output tensor.
+
+    Attributes:
+        shape: sizes in the order of ``layout``; the batch is always 1 in an artifact.
+        unit: what a value means, e.g. ``intensity``, ``logit``, ``crop_fraction``, ``occupancy``.
+        value_range: smallest and largest value that is expected, or None when unbounded.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layout: str
+    unit: str
+    value_range: tuple[float, float] | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _require(self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _")
+        _one_of(f"layout of tensor {self.name}", self.layout, LAYOUTS)
+        _one_of(f"dtype of tensor {self.name}", self.dtype, DTYPES)
+        _require(
+            len(self.shape) == len(self.layout) and all(n >= 1 for n in self.shape),
+            f"tensor {self.name} has shape {self.shape}; layout {self.layout} needs {len(self.layout)} positive sizes",
+        )
+        if self.value_range is not None:
+            _require(len(self.value_range) == 2, f"value_range of tensor {self.name} is {self.value_range}; give two numbers")
+            low, high = self.value_range
+            _require(low < high, f"value_range of tensor {self.name} is {self.value_range}; the first must be smaller")
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How a picture or depth map becomes the input tensor; :mod:`reference.preprocess` is its only meaning.
+
+    Attributes:
+        size: (height, width) of the network input in pixels.
+        resize: ``cover`` scales the shorter side to the target, ``contain`` the longer one, ``stretch`` both.
+        crop: ``center`` cuts or zero-pads around the centre to ``size`` (document V, row V4).
+        interpolation: ``bilinear_antialias`` or ``nearest`` (depth: surfaces must not be mixed).
+        color: ``RGB`` in [0, 1], or ``DEPTH`` (nearest 1, farthest 1/16, hole 0).
+        mean, std: per channel, applied inside the exported graph, never by the app.
+        box_grow: the caller's box grows by this share of its own side on each side (row V1).
+        orientation: ``exif``: the picture is turned upright first.
+    """
+
+    size: tuple[int, int]
+    color: str = "RGB"
+    resize: str = "cover"
+    crop: str = "center"
+    interpolation: str = "bilinear_antialias"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    box_grow: float = 0.0
+    layout: str = "NCHW"
+    orientation: str = "exif"
+    normalization: str = "in_graph"
+
+    def __post_init__(self) -> None:
+        _one_of("color", self.color, COLORS)
+        _one_of("resize", self.resize, RESIZES)
+        _one_of("crop", self.crop, ("center",))
+        _one_of("interpolation", self.interpolation, INTERPOLATIONS)
+        _one_of("layout", self.layout, ("NCHW",))
+        _one_of("orientation", self.orientation, ("exif",))
+        _one_of("normalization", self.normalization, ("in_graph",))
+        _require(len(self.size) == 2 and min(self.size) >= 1, f"size is {self.size}; give a positive height and width")
+        _require(len(self.mean) == len(self.std) == self.channels, f"mean and std need {self.channels} values each")
+        _require(all(s > 0 for s in self.std), f"std is {self.std}; every value must be positive")
+        _require(0 <= self.box_grow <= 1, f"box_grow is {self.box_grow}; allowed: 0 to 1")
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.color == "RGB" else 1
+
+
+@dataclass(frozen=True)
+class PostprocessSpec:
+    """How output tensors become a typed result (:mod:`reference.postprocess`).
+
+    Attributes:
+        result: name of the result type.
+        threshold: occupancy or mask threshold where one applies.
+    """
+
+    result: str
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("result", self.result, ("Classification", "Keypoints", "VoxelGrid"))
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that is known about a model without its weights.
+
+    Attributes:
+        network: ``module:function`` inside ``reference`` that builds the network without arguments.
+        intermediate: name of the submodule whose output is kept in the golden files.
+        labels: class names in output order, empty where there are none.
+        in_all: False leaves the model out of ``--model all`` (it still exports when named).
+    """
+
+    name: str
+    task: str
+    document: str
+    network: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocess: PreprocessSpec
+    postprocess: PostprocessSpec
+    intermediate: str
+    labels: tuple[str, ...] = ()
+    in_all: bool = True
+    description: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        _one_of(f"task of model {self.name}", self.task, TASKS)
+        _require(len(self.inputs) == 1, f"model {self.name} has {len(self.inputs)} inputs; exactly one is supported")
+        _require(len(self.outputs) >= 1, f"model {self.name} has no outputs; name at least one")
+        names = [t.name for t in (*self.inputs, *self.outputs)]
+        _require(len(set(names)) == len(names), f"model {self.name} repeats a tensor name: {names}")
+        wanted = (1, self.preprocess.channels, *self.preprocess.size)
+        _require(
+            self.inputs[0].shape == wanted,
+            f"model {self.name}: input is {self.inputs[0].shape}; preprocessing makes {wanted}",
+        )
+
+    @property
+    def input(self) -> TensorSpec:
+        return self.inputs[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict; ``from_json`` gives the same spec back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> ModelSpec:
+        """Build a spec from ``to_json``'s dict.
+
+        Raises:
+            BadInput: a key is unknown or missing, or a value breaks a rule.
+        """
+        return from_json(cls, document)
+
+
+def from_json(kind: type[T], document: Any) -> T:
+    """Build the frozen dataclass ``kind`` from parsed JSON: lists become tuples, unknown keys are refused."""
+    if not isinstance(document, dict):
+        raise BadInput(f"{kind.__name__} is a {type(document).__name__}; a JSON object is needed")
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    unknown = sorted(set(document) - set(fields))
+    _require(not unknown, f"{kind.__name__} has unknown keys {unknown}; allowed: {', '.join(fields)}")
+    hints = typing.get_type_hints(kind)
+    values = {key: _convert(f"{kind.__name__}.{key}", hints[key], value) for key, value in document.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:  # a missing field
+        raise BadInput(f"{kind.__name__} is incomplete: {error}; allowed: {', '.join(fields)}") from error
+
+
+def _convert(what: str, hint: Any, value: Any) -> Any:
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        _require(isinstance(value, (list, tuple)), f"{what} is {value!r}; a JSON array is needed")
+        if arguments[-1] is Ellipsis:
+            return tuple(_convert(what, arguments[0], item) for item in value)
+        _require(len(value) == len(arguments), f"{what} is {value!r}; allowed: {len(arguments)} values")
+        return tuple(_convert(what, a, item) for a, item in zip(arguments, value, strict=True))
+    if type(None) in arguments:  # Optional[X]
+        return None if value is None else _convert(what, next(a for a in arguments if a is not type(None)), value)
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast(type, hint), value)
+    plain = (int, float) if hint is float else hint
+    if plain in (str, bool, int, (int, float)):  # True is an int to Python, but no number in JSON
+        good = isinstance(value, plain) and isinstance(value, bool) == (hint is bool)
+        _require(good, f"{what} is {value!r}; a {hint.__name__} is needed")
+    return value
