@@ -1,0 +1,276 @@
+"""Random heads, and pairs of depth image and voxels for the voxel network (document V, row V3).
+
+Two published head models are read: ICT-FaceKit (MIT licence) and the heads of MakeHuman (CC0 1.0), both as
+repacked in the project's data pack. A head is a neutral mesh plus a weighted sum of shape offsets; the models
+differ only in how plausible weights are drawn.
+
+Differs from the source:
+- Scaling, rotation and translation are applied once, to the mesh before both the depth image and the voxels
+  are made, instead of to each of them: the result is the same viewpoint without resampling errors.
+- The head is moved within the picture only, not along the viewing direction: normalised depth has no absolute
+  distance, so that the network could not know of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.errors import BadInput
+from reference.geometry.depth import normalize_depth
+from reference.geometry.mesh import (
+    Mesh,
+    fit_to_cube,
+    rotation,
+    scaling,
+    select_vertices,
+    transform,
+    triangulate,
+)
+from reference.geometry.raster import depth_image
+from reference.geometry.voxelize import voxelize
+
+DrawWeights = Callable[[np.random.Generator], NDArray[np.float32]]
+
+# Face, head and neck, mouth socket, eye sockets, eyeballs; the rest is teeth and shading helpers.
+_ICT_PARTS = (0, 1, 2, 3, 4, 7, 8)
+_ICT_MAX_IDENTITY = 2.5
+_ICT_MAX_EXPRESSIONS = 3
+_MAKEHUMAN_GROUPS = ("body", "l-eye", "r-eye")
+_MAKEHUMAN_DETAILS = ("nose", "mouth", "eyes", "cheek", "chin", "head")
+_MAKEHUMAN_DETAIL_CHANCE = 0.3
+_MAKEHUMAN_DETAIL_SPREAD = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class HeadModel:
+    """A family of heads with common topology.
+
+    Attributes:
+        neutral: (N, 3) float32 vertices at zero weights, in the source's unit.
+        faces: (M, 3) int32.
+        offsets: (K, N, 3) float32 vertex offsets at weight 1.
+        draw_weights: gives (K,) float32 weights of a plausible head.
+        landmarks68: (68,) vertex numbers of the 300-W landmarks, or None if the source has none.
+    """
+
+    neutral: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    offsets: NDArray[np.float32]
+    draw_weights: DrawWeights
+    landmarks68: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        # Selecting vertices leaves another memory order, with which each sample would copy all offsets.
+        object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, np.float32))
+
+    def sample(self, rng: np.random.Generator) -> Mesh:
+        """A random head, fitted into the canonical cube, looking at the viewer."""
+        weights = self.draw_weights(rng)
+        vertices = self.neutral + (weights @ self.offsets.reshape(len(weights), -1)).reshape(-1, 3)
+        return fit_to_cube(Mesh(vertices, self.faces))
+
+    def landmark_positions(self, mesh: Mesh) -> NDArray[np.float32]:
+        """(68, 3) float32 landmark positions on a mesh that this model sampled, transformed or not."""
+        if self.landmarks68 is None:
+            raise BadInput("head model without landmarks, allowed is one that has them; use load_ict")
+        return mesh.vertices[self.landmarks68]
+
+
+@dataclass(frozen=True, eq=False)
+class _IctWeights:
+    """Identity weights from N(0, 1) and a few expressions, alike on both sides of the face."""
+
+    identities: int
+    expression_pairs: tuple[tuple[int, ...], ...]
+    total: int
+
+    def __call__(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        weights = np.zeros(self.total, np.float32)
+        weights[: self.identities] = rng.standard_normal(self.identities).clip(
+            -_ICT_MAX_IDENTITY, _ICT_MAX_IDENTITY
+        )
+        count = int(rng.integers(0, _ICT_MAX_EXPRESSIONS + 1))
+        for pair in rng.choice(len(self.expression_pairs), count, replace=False):
+            weights[list(self.expression_pairs[pair])] = rng.uniform(0, 0.8)
+        return weights
+
+
+@dataclass(frozen=True, eq=False)
+class _MakeHumanWeights:
+    """A blend of origin, sex, age and build, and a few changed details.
+
+    Attributes:
+        index: number of each macro target in the model's offsets, by its name.
+        details: per control of a detail, per direction of it, the numbers of the targets (left and right).
+    """
+
+    index: dict[str, int]
+    details: tuple[tuple[tuple[int, ...], ...], ...]
+    total: int
+
+    def __call__(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        weights = np.zeros(self.total, np.float32)
+        self._blend_macrodetails(weights, rng)
+        for control in self.details:
+            if rng.random() < _MAKEHUMAN_DETAIL_CHANCE:
+                direction = control[int(rng.integers(len(control)))]
+                weights[list(direction)] = min(1.0, abs(rng.normal(0, _MAKEHUMAN_DETAIL_SPREAD)))
+        return weights
+
+    def _blend_macrodetails(self, weights: NDArray[np.float32], rng: np.random.Generator) -> None:
+        origins = dict(zip(("african", "asian", "caucasian"), rng.dirichlet([0.7] * 3), strict=True))
+        sexes = _blend("female", "male", rng.beta(0.5, 0.5))
+        ages = (
+            _blend("child", "young", rng.random())
+            if rng.random() < 0.2
+            else _blend("young", "old", rng.random())
+        )
+        muscles, masses = (_around_average(rng.normal(0, 0.4)) for _ in range(2))
+        for (sex, p), (age, q) in product(sexes.items(), ages.items()):
+            for origin, share in origins.items():
+                weights[self.index[f"{origin}-{sex}-{age}"]] = p * q * share
+            for (muscle, m), (mass, w) in product(muscles.items(), masses.items()):
+                weights[self.index[f"universal-{sex}-{age}-{muscle}muscle-{mass}weight"]] = p * q * m * w
+
+
+def _blend(first: str, second: str, share: float) -> dict[str, float]:
+    return {first: 1 - share, second: share}
+
+
+def _around_average(amount: float) -> dict[str, float]:
+    """Weights of min, average and max for an amount that is cut to [-1, 1]; 0 is average."""
+    distance = min(1.0, abs(amount))
+    return {"average": 1 - distance, "max" if amount > 0 else "min": distance}
+
+
+def load_ict(path: Path) -> HeadModel:
+    """Reads ``ict_facekit.npz`` of the data pack (outer surface: face, head, neck, eyes)."""
+    with np.load(path) as data:
+        keep = np.zeros(len(data["neutral"]), bool)
+        for first, end in data["part_vertex_ranges"][list(_ICT_PARTS)]:
+            keep[first:end] = True
+        offsets = np.concatenate([data["identity"][:, keep], data["expression"][:, keep]]).astype(np.float32)
+        identities = len(data["identity"])
+        pairs: dict[str, list[int]] = {}
+        for number, name in enumerate(data["expr_names"].tolist()):
+            pairs.setdefault(name.removesuffix("_L").removesuffix("_R"), []).append(identities + number)
+        return HeadModel(
+            neutral=data["neutral"][keep],
+            faces=select_vertices(triangulate(data["quads"], data["tris"]), keep),
+            offsets=offsets,
+            draw_weights=_IctWeights(identities, tuple(tuple(pair) for pair in pairs.values()), len(offsets)),
+            landmarks68=(np.cumsum(keep) - 1)[data["landmarks68"]],
+        )
+
+
+def load_makehuman(path: Path) -> HeadModel:
+    """Reads ``makehuman_heads.npz`` of the data pack (skin and eyes)."""
+    with np.load(path) as data:
+        groups = data["group_names"].tolist()
+        quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
+        keep = np.zeros(len(data["vertices"]), bool)
+        keep[quads] = True
+        names = {name: number for number, name in enumerate(data["target_names"].tolist()) if _is_used(name)}
+        index = {name.removeprefix("macrodetails/"): k for k, name in enumerate(names)}
+        offsets = _dense_offsets(data, list(names.values()))[:, keep]
+        return HeadModel(
+            neutral=data["vertices"][keep],
+            faces=select_vertices(triangulate(quads), keep),
+            offsets=offsets,
+            draw_weights=_MakeHumanWeights(index, _detail_controls(index), len(offsets)),
+        )
+
+
+def _is_used(target: str) -> bool:
+    """Whether heads are drawn with this target: faces of the macrodetails, and the details of the face."""
+    kind, _, rest = target.partition("/")
+    return kind in _MAKEHUMAN_DETAILS or (kind == "macrodetails" and "/" not in rest)
+
+
+def _dense_offsets(data: "np.lib.npyio.NpzFile", targets: list[int]) -> NDArray[np.float32]:
+    """(K, N, 3) float32 offsets of the numbered targets, without translation: heads are centred later."""
+    starts, indices, deltas = data["target_indptr"], data["target_indices"], data["target_deltas"]
+    offsets = np.zeros((len(targets), len(data["vertices"]), 3), np.float32)
+    for k, target in enumerate(targets):
+        entries = slice(starts[target], starts[target + 1])
+        offsets[k, indices[entries]] = deltas[entries]
+    return offsets
+
+
+def _detail_controls(index: dict[str, int]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Groups detail targets by control, then by direction; the left and right half of a face go together."""
+    controls: dict[str, dict[str, list[int]]] = {}
+    for name, number in index.items():
+        if "/" not in name:
+            continue
+        control, _, direction = name.replace("/l-", "/").replace("/r-", "/").rpartition("-")
+        controls.setdefault(control, {}).setdefault(direction, []).append(number)
+    return tuple(tuple(tuple(numbers) for numbers in control.values()) for control in controls.values())
+
+
+def voxel_sample(
+    head: HeadModel, rng: np.random.Generator, size: int, augment: bool
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A random head in a random pose, as the network's input and target.
+
+    Args:
+        head: the family of heads.
+        rng: source of all randomness; the same state gives the same sample.
+        size: pixels and voxels per side.
+        augment: larger angles, changes of scale and place, and disturbed depth, as for training.
+
+    Returns:
+        (size, size) float32 depth as normalize_depth gives it; (size, size, size) bool [d, row, col].
+    """
+    mesh = random_pose(head.sample(rng), rng, augment)
+    surface_z = depth_image(mesh, size)
+    depth = normalize_depth(1 - surface_z, ~np.isnan(surface_z))
+    if augment:
+        depth = disturb_depth(depth, rng)
+    return depth, voxelize(mesh, size)
+
+
+def random_pose(mesh: Mesh, rng: np.random.Generator, augment: bool) -> Mesh:
+    """Turns the mesh, fits it into the cube and, if ``augment``, shrinks and moves it within the cube."""
+    limits = (35, 20, 15) if augment else (20, 10, 5)
+    yaw, pitch, roll = (float(rng.uniform(-limit, limit)) for limit in limits)
+    turned = fit_to_cube(transform(mesh, rotation(yaw, pitch, roll)))
+    if not augment:
+        return turned
+    factor = float(rng.uniform(0.75, 1))
+    room = 1 - factor * np.abs(turned.vertices).max(axis=0)
+    x, y = (float(rng.uniform(-room[axis], room[axis])) for axis in (0, 1))
+    return transform(turned, scaling(factor, (x, y, 0)))
+
+
+def disturb_depth(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """V3's first augmentation of a normalised depth image (H, W): sensor noise and sensor holes.
+
+    Each disturbance happens or not, in random order.
+    """
+    disturbances = [_add_noise, _set_region]
+    for number in rng.permutation(len(disturbances)):
+        if rng.random() < 0.5:
+            depth = disturbances[number](depth, rng)
+    return depth
+
+
+def _add_noise(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Gaussian noise on the measured pixels."""
+    noise = rng.normal(0, rng.uniform(0.002, 0.03), depth.shape)
+    return np.where(depth > 0, np.clip(depth + noise, 0, 1), 0).astype(np.float32)
+
+
+def _set_region(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Sets a random rectangle or ellipse to zero or to the maximum."""
+    height, width = depth.shape
+    centre_row, centre_col = rng.uniform(0, height), rng.uniform(0, width)
+    half_height, half_width = rng.uniform(0.03, 0.15) * height, rng.uniform(0.03, 0.15) * width
+    dy = (np.arange(height)[:, None] + 0.5 - centre_row) / half_height
+    dx = (np.arange(width)[None, :] + 0.5 - centre_col) / half_width
+    region = np.hypot(dx, dy) < 1 if rng.random() < 0.5 else np.maximum(abs(dx), abs(dy)) < 1
+    return np.where(region, np.float32(rng.integers(0, 2)), depth)
