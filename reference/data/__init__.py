@@ -1,0 +1,1 @@
+"""Data sets and augmentation: one loader per format."""

@@ -1,0 +1,222 @@
+"""Faces with 68 landmarks (300-W order): one CSV format, crops, augmentation, templates.
+
+The layout is ``<set>/annotations.csv`` beside the pictures; columns ``file, split, yaw_index, x0, y0 ... x67, y67``
+(others are ignored). Coordinates are pixels with the centre of the top-left pixel at (0, 0).
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from reference.data import augment
+from reference.errors import BadInput
+
+POINTS = 68
+CROP_SCALE = 1.6  # side of the network's crop in sides of the landmarks' box
+CANVAS_SCALE = 2.2  # what is kept around a face, so that rotations and shifts find real pixels
+CANVAS = 176
+
+_MIRROR_PAIRS = (
+    *((i, 16 - i) for i in range(8)),
+    *((17 + i, 26 - i) for i in range(5)),
+    (31, 35), (32, 34), (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
+    (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67),
+)  # fmt: skip
+MIRROR = np.arange(POINTS)
+for _a, _b in _MIRROR_PAIRS:
+    MIRROR[_a], MIRROR[_b] = _b, _a
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Canvases around faces, all of one size, with their landmarks.
+
+    Attributes:
+        canvases: (N, CANVAS, CANVAS, 3) uint8 RGB, a square of CANVAS_SCALE sides of the landmarks' box.
+        points: (N, 68, 2) float32 in canvas pixels.
+        yaw: (N,) float32 in [-1, 1], 0 is frontal.
+        sources: the set that each face is from.
+    """
+
+    canvases: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    yaw: NDArray[np.float32]
+    sources: tuple[str, ...]
+
+
+def square_around(points: NDArray[np.float32], scale: float) -> tuple[float, float, float]:
+    """(left, top, side) of a square of ``scale`` longer sides of the points' box, about the box's centre."""
+    low, high = points.min(0), points.max(0)
+    side = float((high - low).max()) * scale
+    center = (low + high) / 2
+    return float(center[0]) - side / 2, float(center[1]) - side / 2, side
+
+
+def cut_square(
+    picture: NDArray[np.uint8], left: float, top: float, side: float, size: int, angle: float = 0.0
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Scale a square, turned by ``angle`` degrees about its centre, to size x size; beyond the border, edges repeat.
+
+    Returns:
+        The crop, and the 2x3 matrix from picture to crop pixels.
+    """
+    zoom = size / side
+    cos, sin = np.cos(np.radians(angle)) * zoom, np.sin(np.radians(angle)) * zoom
+    cx, cy = left + side / 2, top + side / 2
+    middle = (size - 1) / 2
+    matrix = np.array([[cos, -sin, middle - cos * cx + sin * cy], [sin, cos, middle - sin * cx - cos * cy]], np.float32)
+    if zoom < 0.5:  # bilinear sampling alone would alias
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.35 / zoom)  # type: ignore[assignment]
+    crop = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return crop, matrix  # type: ignore[return-value]
+
+
+def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) -> Faces:
+    """Read every set of a folder.
+
+    Raises:
+        BadInput: no annotations, a missing column or picture, or a coordinate that is not a number.
+    """
+    tables = sorted(folder.glob("*/annotations.csv"))
+    tables = [t for t in tables if sets is None or t.parent.name in sets]
+    if not tables:
+        raise BadInput(f"no */annotations.csv in {folder}; the layout is <set>/annotations.csv with <set>/<file>")
+    canvases, points, yaw, sources = [], [], [], []
+    for table in tables:
+        with table.open(newline="") as lines:
+            rows = [(number, row) for number, row in enumerate(csv.DictReader(lines), 2) if row.get("split") == split]
+        for number, row in rows:
+            try:
+                xy = np.array([[float(row[f"x{i}"]), float(row[f"y{i}"])] for i in range(POINTS)], np.float32)
+                file, turn = row["file"], float(row.get("yaw_index") or 0)
+            except (KeyError, TypeError, ValueError) as error:
+                raise BadInput(
+                    f"{table} line {number}: {type(error).__name__} {error}; columns file, x0, y0 ... x67, y67 and, "
+                    "if any, yaw_index need values"
+                ) from error
+            if not np.isfinite(xy).all():
+                raise BadInput(f"{table} line {number}: a coordinate is not finite; remove the line or mend it")
+            picture = cv2.imread(str(table.parent / file), cv2.IMREAD_COLOR)
+            if picture is None:
+                raise BadInput(f"{table} line {number}: can't read {file}; remove the line or mend the picture")
+            crop, matrix = cut_square(np.ascontiguousarray(picture[..., ::-1]), *square_around(xy, CANVAS_SCALE), CANVAS)
+            canvases.append(crop)
+            points.append(xy @ matrix[:, :2].T + matrix[:, 2])
+            yaw.append(turn)
+            sources.append(table.parent.name)
+    if not canvases:
+        raise BadInput(f"no face of split {split!r} in {folder}; the column split names train or val")
+    return Faces(np.stack(canvases), np.stack(points).astype(np.float32), np.array(yaw, np.float32), tuple(sources))
+
+
+class FaceDataset(Dataset[tuple[Tensor, Tensor, float]]):
+    """Network crops with landmarks.
+
+    Items are (image (3, size, size) float32 RGB in [0, 1], points (2, 68) in fractions of the crop, weight).
+    A fraction f lies at pixel f * size - 0.5, so that 0 and 1 are the crop's outer borders.
+
+    Args:
+        augmented: random rotation, scale, shift, flip, colour, blur and occlusion (row T4).
+        weights: one per face, from the distribution of its attributes (row T3).
+    """
+
+    def __init__(
+        self, faces: Faces, size: int, augmented: bool, weights: NDArray[np.float32] | None = None, seed: int = 0
+    ) -> None:
+        self.faces = faces
+        self.size = size
+        self.augmented = augmented
+        self.weights = np.ones(len(faces.yaw), np.float32) if weights is None else weights
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.faces.yaw)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, float]:
+        picture, xy = self.faces.canvases[index], self.faces.points[index]
+        left, top, side = square_around(xy, CROP_SCALE)
+        angle = 0.0
+        if self.augmented:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            angle = float(np.clip(rng.normal(0, 15), -45, 45))
+            zoom = np.exp(rng.uniform(-0.18, 0.18))
+            shift = rng.normal(0, 0.04, 2) * side
+            left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
+            side *= zoom
+        crop, matrix = cut_square(picture, left, top, side, self.size, angle)
+        xy = xy @ matrix[:, :2].T + matrix[:, 2]
+        if self.augmented:
+            crop, xy = self._augment(crop, xy, rng)
+        image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
+        fractions = torch.from_numpy(((xy + 0.5) / self.size).T.astype(np.float32))
+        return image, fractions, float(self.weights[index])
+
+    def _augment(
+        self, crop: NDArray[np.uint8], xy: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        if rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+            xy = (xy * [-1, 1] + [self.size - 1, 0])[MIRROR].astype(np.float32)
+        if rng.random() < 0.7:
+            crop = augment.random_color(crop, rng)
+        if rng.random() < 0.2:
+            crop = augment.random_blur(crop, rng, 1.2)
+        if rng.random() < 0.2:
+            crop = augment.random_resolution(crop, rng)
+        if rng.random() < 0.3:
+            crop = augment.random_occlusion(crop, rng)
+        return crop, xy
+
+
+def attribute_weights(yaw: NDArray[np.float32], edges: tuple[float, ...] = (0.15, 0.3, 0.6)) -> NDArray[np.float32]:
+    """Weight of each face from how rare its rotation is (row T3): inverse square root of the bin's share, mean 1."""
+    bins = np.digitize(np.abs(yaw), edges)
+    share = np.bincount(bins, minlength=len(edges) + 1) / len(yaw)
+    weights = 1 / np.sqrt(share[bins])
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def align_to(shape: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The centred ``shape`` (68, 2), turned and scaled by least squares onto the centred ``target``."""
+    complex_shape = shape[:, 0] + 1j * shape[:, 1]
+    complex_target = target[:, 0] + 1j * target[:, 1]
+    factor = np.vdot(complex_shape, complex_target) / np.vdot(complex_shape, complex_shape)
+    turned = complex_shape * factor
+    return np.stack([turned.real, turned.imag], axis=1)
+
+
+def learn_templates(points: NDArray[np.float32], count: int, seed: int = 0) -> NDArray[np.float32]:
+    """Shape templates: Procrustes alignment, then k-means (row T1). Mirrored shapes are added first.
+
+    Args:
+        points: (N, 68, 2) landmarks in any pixel unit.
+
+    Returns:
+        (2 * 68, count) float32, a shape a column, x then y: centred, upright, outer eyes about 1 apart.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    shapes = np.concatenate([points, (points * [-1, 1])[:, MIRROR]]).astype(np.float64)
+    shapes -= shapes.mean(1, keepdims=True)
+    shapes /= np.linalg.norm(shapes, axis=(1, 2), keepdims=True)
+    mean = shapes[0]
+    for _ in range(5):  # converges in three or four rounds
+        shapes = np.stack([align_to(shape, mean) for shape in shapes])
+        mean = shapes.mean(0)
+        roll = np.arctan2(*(mean[45] - mean[36])[::-1])  # outer eye corners: upright is horizontal
+        turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+        mean = mean @ turn
+        mean /= np.linalg.norm(mean[45] - mean[36])
+    shapes = np.stack([align_to(shape, mean) for shape in shapes])
+    centers, _ = kmeans2(shapes.reshape(len(shapes), -1), count, minit="++", rng=np.random.default_rng(seed))
+    return centers.reshape(count, POINTS, 2).transpose(2, 1, 0).reshape(2 * POINTS, count).astype(np.float32)

@@ -1,0 +1,178 @@
+"""Pictures in folders: ``<split>/<image type>/<class>/<file>``, for the classifier.
+
+The layout of any user's own folder; there is no index file to keep in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from reference.data import augment
+from reference.errors import BadInput
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+CACHE_SIDE = 160
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Paths with their class and image-type numbers, in a stable order."""
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    types: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    type_names: tuple[str, ...]
+
+
+def list_pictures(folder: Path, split: str, class_names: tuple[str, ...], type_names: tuple[str, ...]) -> PictureFiles:
+    """Find the pictures of one split.
+
+    Raises:
+        BadInput: the split, an image type or a class is missing or empty, or a class is unknown.
+    """
+    root = folder / split
+    if not root.is_dir():
+        raise BadInput(f"no folder {root}; the layout is <split>/<image type>/<class>/<picture>")
+    paths: list[Path] = []
+    labels: list[int] = []
+    types: list[int] = []
+    for type_number, type_name in enumerate(type_names):
+        if not (root / type_name).is_dir():
+            raise BadInput(f"no image type {type_name!r} in {root}; every batch holds all of: {', '.join(type_names)}")
+        found = {p.name for p in (root / type_name).iterdir() if p.is_dir()}
+        if found - set(class_names):
+            raise BadInput(f"unknown class {min(found - set(class_names))!r} in {root / type_name}; allowed: {', '.join(class_names)}")
+        for label, class_name in enumerate(class_names):
+            files = sorted(p for p in (root / type_name / class_name).glob("*") if p.suffix.lower() in SUFFIXES)
+            if not files:
+                raise BadInput(f"no pictures in {root / type_name / class_name}; each class needs at least one")
+            paths += files
+            labels += [label] * len(files)
+            types += [type_number] * len(files)
+    return PictureFiles(tuple(paths), np.array(labels), np.array(types), class_names, type_names)
+
+
+class PictureDataset(Dataset[tuple[Tensor, int, int]]):
+    """Decoded pictures, kept in memory, augmented on the way out.
+
+    Items are (image (3, size, size) float32 RGB in [0, 1], class number, image-type number).
+
+    Attributes:
+        files: what is in the set; unreadable pictures are left out.
+        skipped: paths of the unreadable pictures.
+
+    Args:
+        size: side of the network input in pixels.
+        augmented: apply the random changes of row I4; otherwise the centre square, scaled.
+        seed: the random changes depend on the seed, the epoch and the item alone.
+
+    Raises:
+        BadInput: not one picture of a class and image type can be read.
+    """
+
+    def __init__(self, files: PictureFiles, size: int, augmented: bool, seed: int = 0) -> None:
+        self.size = size
+        self.augmented = augmented
+        self.seed = seed
+        self.epoch = 0
+        self.skipped: list[Path] = []
+        side = max(CACHE_SIDE, size)
+        self.pictures = np.zeros((len(files.paths), side, side, 3), np.uint8)
+        kept: list[int] = []
+        for i, path in enumerate(files.paths):
+            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if picture is None:
+                self.skipped.append(path)
+                continue
+            kept.append(i)
+            height, width = picture.shape[:2]
+            s = min(height, width)
+            top, left = (height - s) // 2, (width - s) // 2
+            square = picture[top : top + s, left : left + s, ::-1]
+            self.pictures[i] = cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_AREA)
+        if self.skipped:
+            self.pictures = self.pictures[kept]
+        self.files = _select(files, kept) if self.skipped else files
+
+    def __len__(self) -> int:
+        return len(self.files.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        picture = self.pictures[index]
+        if self.augmented:
+            picture = self._augment(picture, np.random.default_rng((self.seed, self.epoch, index)))
+        else:
+            picture = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+        return image, int(self.files.labels[index]), int(self.files.types[index])
+
+    def _augment(self, picture: augment.Picture, rng: np.random.Generator) -> augment.Picture:
+        picture = augment.random_crop(picture, self.size, rng)
+        if rng.random() < 0.5:
+            picture = np.ascontiguousarray(picture[:, ::-1])
+        if rng.random() < 0.8:
+            picture = augment.random_color(picture, rng)
+        if rng.random() < 0.1:
+            picture = augment.random_blur(picture, rng)
+        if rng.random() < 0.1:
+            picture = augment.random_resolution(picture, rng)
+        if rng.random() < 0.03:
+            picture = augment.random_quarter_turn(picture, rng)
+        return picture
+
+
+def _select(files: PictureFiles, kept: list[int]) -> PictureFiles:
+    """Some of the files; each class of each image type must keep at least one."""
+    left = replace(
+        files, paths=tuple(files.paths[i] for i in kept), labels=files.labels[kept], types=files.types[kept]
+    )
+    lost = {p.parent for p in files.paths} - {p.parent for p in left.paths}
+    if lost:
+        raise BadInput(f"no picture in {min(lost)} can be read; each class needs at least one: restore the files")
+    return left
+
+
+class AllTypesSampler(Sampler[list[int]]):
+    """Batches that each hold every image type (row I3); the share of a type may be set.
+
+    An epoch has as many items as the data set; a small type repeats, a large one is sampled without replacement.
+
+    Args:
+        types: image-type number of every item.
+        per_type: items of each type in a batch.
+    """
+
+    def __init__(self, types: NDArray[np.int64], per_type: tuple[int, ...], seed: int = 0) -> None:
+        self.groups = [np.flatnonzero(types == t) for t in range(len(per_type))]
+        if any(len(g) == 0 for g in self.groups):
+            empty = [t for t, g in enumerate(self.groups) if len(g) == 0]
+            raise BadInput(f"no pictures of image types {empty}; every batch holds all types: add pictures")
+        if min(per_type) < 1:
+            raise BadInput(f"a batch holds {per_type} pictures of the image types; at least one of each is needed: use larger batches")
+        self.per_type = per_type
+        self.seed = seed
+        self.epoch = 0
+        self.batches = len(types) // sum(per_type)
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        columns = []
+        for group, count in zip(self.groups, self.per_type, strict=True):
+            needed = self.batches * count
+            rounds = -(-needed // len(group))
+            order = np.concatenate([rng.permutation(group) for _ in range(rounds)])[:needed]
+            columns.append(order.reshape(self.batches, count))
+        yield from np.concatenate(columns, axis=1).tolist()

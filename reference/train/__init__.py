@@ -1,0 +1,1 @@
+"""Training: ``python -m reference.train NAME --data DIR``."""

@@ -1,0 +1,67 @@
+"""``python -m reference.train NAME --data DIR``: train a registered model, resuming where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from reference.errors import BadInput, OnParError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, train, print the best metrics; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m reference.train", description=__doc__)
+    parser.add_argument("name", help="a registered model, e.g. classifier or voxel64")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the model's training data")
+    parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights (default runs/NAME)")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
+    parser.add_argument("--init", type=Path, help="start from weights of another member (voxel models)")
+    parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    try:
+        metrics = run(a.name, a.data, a.out or Path("runs") / a.name, a)
+    except OnParError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; the same command resumes from the last whole epoch", file=sys.stderr)
+        return 130
+    document = {"model": a.name, "metrics": metrics}
+    print(json.dumps(document) if a.json else "\n".join(f"{k:>20}  {v:.4g}" for k, v in metrics.items()))
+    return 0
+
+
+def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, float]:
+    """Train one model; the branches are the recipes."""
+    import torch
+
+    from reference.registry import get_spec
+    from reference.train import classifier, template_keypoints, voxel
+    from reference.train.loop import LoopConfig, Recipe, train
+
+    get_spec(name)
+    for option in ("epochs", "batch", "samples", "evaluate_every"):
+        if getattr(a, option) < 1:
+            raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
+    if not data.is_dir():
+        raise BadInput(f"no folder {data}; --data names the folder with the training data")
+    torch.manual_seed(a.seed)
+    recipe: Recipe
+    if name == "classifier":
+        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed)
+    elif name == "template_keypoints":
+        recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
+    else:
+        recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
+    return train(recipe, LoopConfig(out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

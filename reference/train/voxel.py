@@ -1,0 +1,126 @@
+"""Training of the voxel family by row V5: squared error, momentum; data rendered from heads on the fly (V3)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from reference.data.heads import HeadModel, load_ict, load_makehuman, voxel_sample
+from reference.errors import BadInput, WeightsError
+from reference.voxel import THRESHOLD, VoxelNetwork
+
+VALIDATION_SEED = 1_000_000  # far from every training seed: held-out identities
+
+
+class HeadVoxels(Dataset[tuple[Tensor, Tensor]]):
+    """Random heads as (depth (1, S, S) float32, voxels (S, S, S) float32 of 0 and 1).
+
+    Every item is a new identity, expression and pose, fixed by its seed.
+    """
+
+    def __init__(self, models: list[HeadModel], size: int, count: int, augmented: bool, seed: int) -> None:
+        self.models = models
+        self.size = size
+        self.count = count
+        self.augmented = augmented
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        model = self.models[index % len(self.models)]
+        depth, voxels = voxel_sample(model, rng, self.size, self.augmented)
+        return torch.from_numpy(depth)[None].float(), torch.from_numpy(voxels).float()
+
+
+def load_head_models(data: Path) -> list[HeadModel]:
+    """The morphable heads in a folder: ``ict_facekit.npz`` and ``makehuman_heads.npz``, one of them is enough."""
+    loaders = {"ict_facekit.npz": load_ict, "makehuman_heads.npz": load_makehuman}
+    models = [load(data / name) for name, load in loaders.items() if (data / name).is_file()]
+    if not models:
+        raise BadInput(f"no head model in {data}; needed: {' or '.join(loaders)}")
+    return models
+
+
+def start_from(network: VoxelNetwork, path: Path) -> int:
+    """Copy what fits from the weights of another member of the family; returns the number of tensors.
+
+    Convolutions are matched from the input onwards, transposed convolutions from the output backwards: that is
+    where equal layers of two members stand.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or of another family.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"can't read weights {path}: {error}; --init names weights of a voxel network") from error
+    if not any(name.startswith("decoder.") for name in stored):
+        raise WeightsError(f"{path} has no decoder; --init names weights of a voxel network")
+    state = network.state_dict()
+
+    def last(names: Iterable[str]) -> int:
+        return max(int(name.split(".")[1]) for name in names if name.startswith("decoder."))
+
+    offset = last(stored) - last(state)
+    copied = 0
+    for name, tensor in state.items():
+        part, number, kind = name.split(".")
+        other = f"{part}.{int(number) + (offset if part == 'decoder' else 0)}.{kind}"
+        if other in stored and stored[other].shape == tensor.shape:
+            tensor.copy_(stored[other])
+            copied += 1
+    return copied
+
+
+class VoxelRecipe:
+    """See :class:`reference.train.loop.Recipe`; ``data`` is the folder with the head models."""
+
+    monitor = "iou_mean"
+    larger_is_better = True
+
+    def __init__(self, size: int, data: Path, epochs: int, batch: int, seed: int, samples: int, init: Path | None) -> None:
+        self.size = size
+        self.epochs = epochs
+        self.batch = batch
+        self.samples = samples
+        self.seed = seed
+        self.models = load_head_models(data)
+        self.network = VoxelNetwork(size)
+        if init is not None:
+            copied = start_from(self.network, init)
+            print(f"{copied} of {len(self.network.state_dict())} tensors start from {init}", file=sys.stderr)
+        held_out = HeadVoxels(self.models, size, 32 if size <= 128 else 8, False, VALIDATION_SEED)
+        self.validation = [held_out[i] for i in range(len(held_out))]
+        # Adam keeps a running mean of past gradients, which is the document's "gradient of the last training"; its
+        # per-weight step is ours, because minutes must do here what the document gives 200 epochs.
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-5)
+
+    def batches(self, epoch: int) -> DataLoader[Any]:
+        data = HeadVoxels(self.models, self.size, self.samples, True, self.seed + epoch)
+        return DataLoader(data, batch_size=self.batch, num_workers=2)
+
+    def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
+        depth, voxels = batch
+        return (self.network(depth) - voxels).square().mean(), {}
+
+    def evaluate(self) -> dict[str, float]:
+        """IoU on identities that the training never sees."""
+        scores = []
+        for depth, voxels in self.validation:
+            predicted = self.network(depth[None])[0] > THRESHOLD
+            target = voxels > 0.5
+            scores.append(float((predicted & target).sum() / (predicted | target).sum()))
+        return {"iou_mean": float(np.mean(scores)), "iou_worst": min(scores)}
