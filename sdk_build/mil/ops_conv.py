@@ -1,0 +1,202 @@
+"""Convolutions and pooling over one to three spatial dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdk_build.errors import UnsupportedOperation
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_AVG_POOL: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_MAX_POOL: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+Pairs = list[tuple[int, int]]
+
+
+def _ints(values: Tensor | None, rank: int) -> list[int]:
+    """The values as ints; ones where the program states none."""
+    return [1] * rank if values is None else [int(value) for value in values.tolist()]
+
+
+def _same_split(total: int, pad_type: str) -> tuple[int, int]:
+    """Splits a padding: the odd element goes behind for ``same``, in front for ``same_lower``."""
+    small = total // 2
+    return (total - small, small) if pad_type == "same_lower" else (small, total - small)
+
+
+def _padding(
+    pad_type: str, pad: Tensor | None, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int]
+) -> Pairs:
+    """(before, after) per spatial dimension; ``kernel`` is dilated, ``pad`` matters for ``custom`` alone."""
+    if pad_type == "valid" or (pad_type == "custom" and pad is None):
+        return [(0, 0)] * len(sizes)
+    if pad_type == "custom":
+        assert pad is not None
+        flat = [int(value) for value in pad.tolist()]
+        return list(zip(flat[::2], flat[1::2], strict=True))
+    if pad_type in ("same", "same_lower"):
+        totals = [
+            max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(sizes, kernel, strides, strict=True)
+        ]
+        return [_same_split(total, pad_type) for total in totals]
+    raise UnsupportedOperation(
+        f"pad_type '{pad_type}' is not emulated; allowed: valid, same, same_lower, custom"
+    )
+
+
+def pad_spatial(x: Tensor, pairs: Pairs, value: float = 0.0) -> Tensor:
+    """Pads the last ``len(pairs)`` dimensions; torch wants the last dimension first."""
+    if not any(before or after for before, after in pairs):
+        return x
+    return F.pad(x, [size for pair in reversed(pairs) for size in pair], value=value)
+
+
+def _dilated(kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
+    return [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+
+
+def _conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    strides: Tensor | None = None,
+    pad_type: str = "valid",
+    pad: Tensor | None = None,
+    dilations: Tensor | None = None,
+    groups: Tensor | int = 1,
+) -> Tensor:
+    rank = x.dim() - 2
+    steps, spread = _ints(strides, rank), _ints(dilations, rank)
+    pairs = _padding(pad_type, pad, x.shape[2:], _dilated(weight.shape[2:], spread), steps)
+    symmetric = [before for before, _ in pairs]
+    if any(before != after for before, after in pairs):
+        x, symmetric = pad_spatial(x, pairs), [0] * rank
+    return _CONV[rank](x, weight, bias, steps, symmetric, spread, int(groups))
+
+
+def _conv_transpose(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    pad: Tensor | None = None,
+    output_shape: Tensor | None = None,
+    pad_type: str = "valid",
+    strides: Tensor | None = None,
+    dilations: Tensor | None = None,
+    groups: Tensor | int = 1,
+) -> Tensor:
+    """The full transposed convolution, cropped at the front by the padding, then to the stated size.
+
+    torch crops both sides through ``padding`` and adds ``output_padding``; MIL states the output size
+    instead.
+    """
+    if pad_type not in ("valid", "same", "custom"):
+        raise UnsupportedOperation(f"pad_type '{pad_type}' is not emulated; allowed: valid, same, custom")
+    rank = x.dim() - 2
+    steps, spread = _ints(strides, rank), _ints(dilations, rank)
+    kernel = _dilated(weight.shape[2:], spread)
+    full = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], steps, kernel, strict=True)]
+    if output_shape is not None:
+        sizes = [int(value) for value in output_shape.tolist()][2:]
+    elif pad_type == "same":
+        sizes = [n * s for n, s in zip(x.shape[2:], steps, strict=True)]
+    else:
+        sizes = [n - sum(p) for n, p in zip(full, _padding(pad_type, pad, full, kernel, steps), strict=True)]
+    # 'same' is the gradient of a 'same' convolution that reads the output.
+    pairs = _padding(pad_type, pad, sizes, kernel, steps)
+    fronts = [before for before, _ in pairs]
+    # What is cropped on both sides is never computed: it matters for volumes.
+    both = [max(0, min(front, n - front - size)) for front, n, size in zip(fronts, full, sizes, strict=True)]
+    y = _CONV_TRANSPOSE[rank](x, weight, None, steps, both, 0, int(groups), spread)
+    for axis, (front, cropped, size) in enumerate(zip(fronts, both, sizes, strict=True), start=2):
+        y = y.narrow(axis, front - cropped, min(size, y.shape[axis] - front + cropped))
+    y = pad_spatial(y, [(0, size - n) for size, n in zip(sizes, y.shape[2:], strict=True)])
+    # In place: y is fresh, and a volume must not exist twice.
+    return y if bias is None else y.add_(bias.reshape(-1, *[1] * rank))
+
+
+def _ceil_extra(n: int, pair: tuple[int, int], kernel: int, stride: int) -> int:
+    """How far the last window of a ``ceil_mode`` pooling reaches beyond the padded input."""
+    padded = n + sum(pair)
+    count = (padded - kernel + stride - 1) // stride + 1
+    # As in torch: the last window must start inside the input or its front padding.
+    if (count - 1) * stride >= n + pair[0] and sum(pair) > 0:
+        count -= 1
+    return max(0, (count - 1) * stride + kernel - padded)
+
+
+def _pool_geometry(
+    x: Tensor, kernel_sizes: Tensor, strides: Tensor | None, pad_type: str, pad: Tensor | None, ceil_mode: Any
+) -> tuple[list[int], list[int], Pairs, Pairs]:
+    """Kernel, strides, the stated padding and the extra (0, after) that ``ceil_mode`` needs."""
+    rank = x.dim() - 2
+    kernel, steps = _ints(kernel_sizes, rank), _ints(strides, rank)
+    pairs = _padding(pad_type, pad, x.shape[2:], kernel, steps)
+    extra = [(0, 0)] * rank
+    if bool(ceil_mode):
+        extra = [(0, _ceil_extra(*args)) for args in zip(x.shape[2:], pairs, kernel, steps, strict=True)]
+    return kernel, steps, pairs, extra
+
+
+def _avg_pool(
+    x: Tensor,
+    kernel_sizes: Tensor,
+    pad_type: str,
+    strides: Tensor | None = None,
+    pad: Tensor | None = None,
+    ceil_mode: Tensor | bool = False,
+    exclude_padding_from_average: Tensor | bool = False,
+) -> Tensor:
+    """Means over windows; what ``ceil_mode`` adds beyond the padding never counts, as in torch."""
+    kernel, steps, pairs, extra = _pool_geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
+    pool = _AVG_POOL[len(kernel)]
+    means = pool(pad_spatial(pad_spatial(x, pairs), extra), kernel, steps)
+    if not any(sum(pair) for pair in pairs + extra):
+        return means
+    inside = torch.ones(1, 1, *x.shape[2:])
+    outside = 0.0 if bool(exclude_padding_from_average) else 1.0
+    counted = pad_spatial(pad_spatial(inside, pairs, outside), extra)
+    return means / pool(counted, kernel, steps)
+
+
+def _max_pool(
+    x: Tensor,
+    kernel_sizes: Tensor,
+    pad_type: str,
+    strides: Tensor | None = None,
+    pad: Tensor | None = None,
+    ceil_mode: Tensor | bool = False,
+) -> Tensor:
+    kernel, steps, pairs, extra = _pool_geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
+    padded = pad_spatial(pad_spatial(x, pairs, -math.inf), extra, -math.inf)
+    return _MAX_POOL[len(kernel)](padded, kernel, steps)
+
+
+def _l2_pool(
+    x: Tensor,
+    kernel_sizes: Tensor,
+    pad_type: str,
+    strides: Tensor | None = None,
+    pad: Tensor | None = None,
+    ceil_mode: Tensor | bool = False,
+) -> Tensor:
+    """The square root of the windows' sums (not means) of squares."""
+    kernel, steps, pairs, extra = _pool_geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
+    squares = pad_spatial(pad_spatial(x.square(), pairs), extra)
+    return torch.sqrt(_AVG_POOL[len(kernel)](squares, kernel, steps) * math.prod(kernel))
+
+
+CONV_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "avg_pool": _avg_pool,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "l2_pool": _l2_pool,
+    "max_pool": _max_pool,
+}

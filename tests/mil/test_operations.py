@@ -1,0 +1,129 @@
+"""Every operation of the emulation against a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdk_build.errors import LoweringError, UnsupportedOperation
+from sdk_build.mil import OPERATIONS, EmulatedCoreML, MilTensor
+
+from . import cases_conv, cases_elementwise, cases_image, cases_index, cases_math, cases_quant, cases_tensor
+from .harness import Case, array, check_case, ints, program_of, run_case, scalar
+
+CASES = [
+    *cases_conv.CASES,
+    *cases_elementwise.CASES,
+    *cases_image.CASES,
+    *cases_index.CASES,
+    *cases_math.CASES,
+    *cases_quant.CASES,
+    *cases_tensor.CASES,
+]
+TESTED = {case.op_type for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_known_answer(case: Case) -> None:
+    check_case(case)
+
+
+@pytest.mark.parametrize("op_type", sorted(OPERATIONS))
+def test_every_operation_has_a_case(op_type: str) -> None:
+    assert op_type in TESTED
+
+
+def test_no_case_for_a_missing_operation() -> None:
+    assert set(OPERATIONS) >= TESTED
+
+
+def _setting(op_type: str, allowed: str, **arguments: object) -> tuple[str, dict[str, object], str]:
+    return op_type, arguments, allowed
+
+
+X = np.zeros((1, 1, 4, 4), np.float32)
+TRUE = scalar(True)
+AFFINE = {
+    "x": X,
+    "transform_matrix": np.zeros((1, 6), np.float32),
+    "output_height": scalar(2),
+    "output_width": scalar(2),
+    "sampling_mode": "bilinear",
+    "padding_mode": "constant",
+    "padding_value": scalar(0.0),
+    "coordinates_mode": "normalized_minus_one_to_one",
+    "align_corners": scalar(False),
+}
+RESAMPLE = {
+    "x": X,
+    "coordinates": np.zeros((1, 2, 2, 2), np.float32),
+    "sampling_mode": "bilinear",
+    "padding_mode": "constant",
+    "padding_value": scalar(0.0),
+    "coordinates_mode": "normalized_minus_one_to_one",
+    "align_corners": scalar(False),
+}
+REFUSED = [
+    _setting("gelu", "allowed: EXACT", x=X, mode="FAST"),
+    _setting("conv", "allowed: valid, same, same_lower, custom", x=X, weight=X, pad_type="full"),
+    _setting("conv_transpose", "allowed: valid, same, custom", x=X, weight=X, pad_type="same_lower"),
+    _setting("pad", "allowed: constant, reflect, replicate", x=X, pad=ints(1, 1), mode="circular"),
+    _setting("split", "allowed: num_splits or split_sizes", x=X, axis=scalar(0)),
+    _setting("scatter", "allowed: update", data=X, indices=ints(0), updates=X, mode="xor"),
+    _setting("resize_bilinear", "allowed: STRICT_ALIGN", x=X, sampling_mode="CUBIC"),
+    _setting(
+        "resize",
+        "NEAREST_NEIGHBOR with DEFAULT",
+        x=X,
+        shape=ints(2),
+        resized_dims=scalar(1),
+        interpolation_mode="NEAREST_NEIGHBOR",
+        sampling_mode="ALIGN_CORNERS",
+    ),
+    _setting("crop_resize", "allowed: ALIGN_CORNERS", x=X, boxes=X[0, 0], sampling_mode="DEFAULT"),
+    _setting("upsample_bilinear", "at most one", x=X, align_corners=TRUE, half_pixel_centers=TRUE),
+    ("affine", AFFINE, "allowed: ('bilinear', 'constant', 0.0, 'normalized_minus_one_to_one', True)"),
+    ("resample", {**RESAMPLE, "padding_mode": "mirror"}, "bilinear, nearest with constant"),
+    ("resample", {**RESAMPLE, "coordinates_mode": "metres"}, "allowed: unnormalized"),
+]
+
+
+@pytest.mark.parametrize(("op_type", "arguments", "message"), REFUSED)
+def test_a_setting_that_is_not_emulated_is_refused(
+    op_type: str, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UnsupportedOperation) as caught:
+        run_case(Case(op_type, "", arguments, X))
+    text = str(caught.value)
+    assert text.startswith(f"hand.mlpackage operation 'op' ({op_type}): ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_indices_outside_are_refused_where_core_ml_leaves_them_undefined() -> None:
+    arguments = {"x": array(1, 2), "indices": ints(-1), "validate_indices": scalar(False)}
+    message = r"operation 'op' \(gather\) failed: indices from -1 to -1; allowed: 0 to 1"
+    with pytest.raises(LoweringError, match=message):
+        run_case(Case("gather", "", arguments, array(2)))
+
+
+def test_a_result_of_another_shape_than_the_program_states_is_refused() -> None:
+    outputs = (MilTensor("out", (1, 4), "fp32"),)
+    model = EmulatedCoreML(program_of("reshape", {"x": X, "shape": ints(4, 4)}, outputs))
+    with pytest.raises(LoweringError, match=r"output 'out' has shape \(4, 4\), the program states \(1, 4\)"):
+        model.predict({})
+
+
+def test_an_unknown_operation_is_refused_at_construction() -> None:
+    with pytest.raises(UnsupportedOperation) as caught:
+        EmulatedCoreML(program_of("lstm", {"x": X}, (MilTensor("out", (1,), "fp32"),)))
+    text = str(caught.value)
+    assert text.startswith("hand.mlpackage operation 'op': type 'lstm' is not emulated; allowed: abs, acos, ")
+    assert "\n" not in text
+
+
+def test_an_unknown_parameter_is_refused_at_construction() -> None:
+    arguments = {"x": X, "shape": ints(16), "order": "F"}
+    message = r"\(reshape\): parameter 'order' is not emulated; allowed: x, shape"
+    with pytest.raises(UnsupportedOperation, match=message):
+        EmulatedCoreML(program_of("reshape", arguments, (MilTensor("out", (16,), "fp32"),)))
