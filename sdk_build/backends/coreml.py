@@ -1,0 +1,76 @@
+"""Core ML (.mlpackage), converted anywhere; on a Mac it runs in Core ML, elsewhere in :mod:`sdk_build.mil`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.spec import ModelSpec
+from sdk_build.backends import Runner, Tensors
+from sdk_build.delegation import Delegation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
+    """Write an .mlpackage for iOS 16 with float32 inputs and outputs; ``fp16`` computes in half precision."""
+    import coremltools as ct
+    import torch
+
+    program = torch.export.export(network, (torch.zeros(spec.input.shape),)).run_decompositions({})
+    model = ct.convert(
+        program,
+        inputs=[ct.TensorType(spec.input.name, spec.input.shape, dtype=np.float32)],
+        outputs=[ct.TensorType(tensor.name, dtype=np.float32) for tensor in spec.outputs],
+        minimum_deployment_target=ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
+        skip_model_load=True,
+    )
+    model.short_description = spec.description
+    model.license = "Code: Apache-2.0. Weights: see card.md in the bundle."
+    model.version = precision
+    for tensor in (*spec.inputs, *spec.outputs):
+        where = model.input_description if tensor in spec.inputs else model.output_description
+        span = "" if tensor.value_range is None else f", {tensor.value_range[0]:g} to {tensor.value_range[1]:g}"
+        where[tensor.name] = f"{tensor.layout} {tensor.shape}, {tensor.unit}{span}"
+    if spec.labels:
+        model.user_defined_metadata["classes"] = ",".join(spec.labels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(str(path))
+    return inspect(path)
+
+
+def inspect(path: Path) -> Delegation:
+    """Core ML decides on the phone where an operation runs; here only their number is known."""
+    from sdk_build.mil import read_program
+
+    operations = [o for o in read_program(path).operations if o.op_type != "const"]
+    return Delegation("placed by Core ML on the device", len(operations), len(operations), 1)
+
+
+class CoreMLRunner:
+    """Apple's Core ML, on a Mac."""
+
+    def __init__(self, path: Path) -> None:
+        import coremltools as ct
+
+        self.model = ct.models.MLModel(str(path))
+
+    def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """See :class:`sdk_build.backends.Runner`."""
+        return dict(self.model.predict(dict(inputs)))
+
+
+def load(path: Path, spec: ModelSpec) -> Runner:
+    """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere."""
+    if sys.platform == "darwin":
+        return CoreMLRunner(path)
+    from sdk_build.mil import EmulatedCoreML
+
+    return EmulatedCoreML(path)

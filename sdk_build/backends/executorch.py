@@ -1,0 +1,93 @@
+"""ExecuTorch (.pte) with the XNNPACK delegate: phone CPUs, and here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.spec import ModelSpec
+from sdk_build.backends import Tensors
+from sdk_build.delegation import Delegation, count
+from sdk_build.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Bookkeeping of the exporter: they move no data, so an artifact that has only these outside is fully delegated.
+BOOKKEEPING = {"getitem", "executorch_call_delegate", "dim_order_ops__to_dim_order_copy_default"}
+
+
+def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
+    """Write a .pte file; the precision is always float32 (see ``RUNTIMES``)."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    return lower_with(network, spec, path, XnnpackPartitioner(), "XNNPACK")
+
+
+def lower_with(network: nn.Module, spec: ModelSpec, path: Path, partitioner: Any, delegate: str) -> Delegation:
+    """Export, partition and write; shared with the Core ML delegate."""
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = torch.export.export(network, (torch.zeros(spec.input.shape),))
+    edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    delegation = inspect(edge.exported_program().graph_module, delegate)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        edge.to_executorch().write_to_file(file)
+    return delegation
+
+
+def inspect(graph_module: Any, delegate: str) -> Delegation:
+    """Count operations inside and outside the delegate of a lowered program."""
+    from executorch.devtools.backend_debug import get_delegation_info
+
+    info = get_delegation_info(graph_module)
+    inside: Counter[str] = Counter()
+    outside: Counter[str] = Counter()
+    for operation in info.delegation_by_operator.values():
+        inside[operation.op_type] += operation.delegated
+        if operation.op_type not in BOOKKEEPING:
+            outside[operation.op_type] += operation.non_delegated
+    return count(delegate, +inside, +outside, info.num_delegated_subgraphs)
+
+
+class ExecuTorchRunner:
+    """A .pte file in the ExecuTorch runtime, one thread."""
+
+    def __init__(self, path: Path, spec: ModelSpec) -> None:
+        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+        from executorch.runtime import Runtime
+
+        _unsafe_reset_threadpool(1)
+        self.spec = spec
+        # The program must outlive the method, and Python would free it.
+        self.program = Runtime.get().load_program(str(path))
+        self.method = self.program.load_method("forward")
+        assert self.method is not None
+
+    def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """See :class:`sdk_build.backends.Runner`."""
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(inputs[self.spec.input.name]))
+        outputs = self.method.execute([tensor])
+        # Copied: the runtime reuses its output memory in the next call.
+        return {t.name: np.array(o) for t, o in zip(self.spec.outputs, outputs, strict=True)}
+
+
+def load(path: Path, spec: ModelSpec) -> ExecuTorchRunner:
+    """Load a .pte file.
+
+    Raises:
+        BadInput: the runtime refuses the file.
+    """
+    try:
+        return ExecuTorchRunner(path, spec)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise BadInput(f"{path.name} is no .pte file that ExecuTorch can run ({error}); export it again") from error

@@ -1,0 +1,121 @@
+"""LiteRT (.tflite) through litert-torch; XNNPACK runs it on phones and here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.spec import ModelSpec
+from sdk_build.backends import Tensors
+from sdk_build.delegation import Delegation, count
+from sdk_build.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
+    """Write a .tflite file; ``fp16`` stores weights in half precision and computes as the delegate likes."""
+    import litert_torch
+    import torch
+
+    class Named(torch.nn.Module):
+        """Outputs by the spec's names, which litert-torch takes from a dict."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+            outputs = self.network(inputs[spec.input.name])
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
+
+    example = {spec.input.name: torch.zeros(spec.input.shape)}
+    converted = litert_torch.convert(Named().eval(), sample_kwargs=example)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    converted.export(str(path))
+    if precision == "fp16":
+        path.write_bytes(_halve_weights(path.read_bytes()))
+    return inspect(path)
+
+
+def _halve_weights(model: bytes) -> bytes:
+    """Store the weights of a float32 .tflite as float16 with explicit dequantisation."""
+    from ai_edge_quantizer import qtyping, quantizer
+
+    half = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+    config = qtyping.OpQuantizationConfig(
+        weight_tensor_config=half, compute_precision=qtyping.ComputePrecision.FLOAT, explicit_dequantize=True
+    )
+    work = quantizer.Quantizer(bytearray(model))
+    for operation in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE"):
+        work.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName[operation],
+            op_config=config,
+            algorithm_key="float_casting",
+        )
+    return bytes(work.quantize().quantized_model)
+
+
+class LiteRtRunner:
+    """A .tflite file in the LiteRT interpreter, one thread."""
+
+    def __init__(self, path: Path, spec: ModelSpec) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.spec = spec
+        self.interpreter = Interpreter(str(path), num_threads=1)
+        self.runner = self.interpreter.get_signature_runner()
+
+    def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """See :class:`sdk_build.backends.Runner`."""
+        outputs = self.runner(**{name: np.ascontiguousarray(value) for name, value in inputs.items()})
+        return {tensor.name: np.array(outputs[tensor.name]) for tensor in self.spec.outputs}
+
+
+def load(path: Path, spec: ModelSpec) -> LiteRtRunner:
+    """Load a .tflite file.
+
+    Raises:
+        BadInput: the interpreter refuses the file.
+    """
+    try:
+        return LiteRtRunner(path, spec)
+    except (ValueError, RuntimeError) as error:
+        raise BadInput(f"{path.name} is no .tflite file that LiteRT can run ({error}); export it again") from error
+
+
+def inspect(path: Path) -> Delegation:
+    """Count what XNNPACK takes when LiteRT loads the file.
+
+    The interpreter lists the original operations first and the delegates behind them, but not which of them run.
+    Walking from the outputs to their producers, delegates first, finds those that run outside.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    details = interpreter._get_ops_details()
+    delegates = [d for d in details if d["op_name"] == "DELEGATE"]
+    operations = [d for d in details if d["op_name"] != "DELEGATE"]
+    producers = {int(t): d for group in (operations, delegates) for d in group for t in d["outputs"]}
+    outside: dict[int, str] = {}
+    waiting = [int(d["index"]) for d in interpreter.get_output_details()]
+    seen: set[int] = set()
+    while waiting:
+        tensor = waiting.pop()
+        producer = producers.get(tensor)
+        if tensor in seen or producer is None:  # a constant or a graph input
+            continue
+        seen.add(tensor)
+        if producer["op_name"] != "DELEGATE":
+            outside[int(producer["index"])] = producer["op_name"]
+        waiting += [int(t) for t in producer["inputs"] if t >= 0]
+    inside = Counter(d["op_name"] for d in operations) - Counter(outside.values())
+    return count("XNNPACK", inside, Counter(outside.values()), len(delegates))

@@ -1,0 +1,315 @@
+"""From a registered model to verified bundles: the whole story, top to bottom."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reference.card import MODELS_DIR, Card, load_card
+from reference.golden import Golden, load_golden, stride, thin
+from reference.spec import ModelSpec
+from sdk_build import parity
+from sdk_build.backends import RUNTIMES, TARGETS, Tensors, get_backend
+from sdk_build.bundle import clean_up, hash_files, place, seal, sha256_of, size_of, workspace
+from sdk_build.card_page import card_page
+from sdk_build.delegation import Delegation
+from sdk_build.errors import LoweringError, OnParError, ParityError
+from sdk_build.manifest import (
+    FORMAT_VERSION,
+    GoldenCase,
+    GoldenTensor,
+    Manifest,
+    ModelFile,
+    NamedText,
+    NamedValue,
+    tensor_entry,
+)
+from sdk_build.parity import Check
+from sdk_build.quiet import quiet
+from sdk_build.sandbox import run_artifact
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Progress = Callable[[str], None]
+PYTORCH_PACKAGES = ("torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One proved artifact in a build folder.
+
+    Attributes:
+        checks: stage 3, all passed.
+        executed_by: what ran it here.
+    """
+
+    runtime: str
+    precision: str
+    path: Path
+    delegation: Delegation
+    checks: tuple[Check, ...]
+    executed_by: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model with everything that its artifacts are compared to."""
+
+    spec: ModelSpec
+    card: Card
+    golden: tuple[Golden, ...]
+    lowered: nn.Module
+    expected: tuple[Tensors, ...]
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was written."""
+
+    path: Path
+    manifest: Manifest
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``export --json``."""
+        m = self.manifest
+        return {
+            "id": m.id,
+            "path": str(self.path),
+            "model": m.model,
+            "target": m.target,
+            "precision": m.precision,
+            "passed": all(check.passed for check in m.parity),
+            "size_bytes": m.size_bytes,
+            "seconds": round(self.seconds, 2),
+            "parity": [check.to_json() for check in m.parity],
+        }
+
+
+def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
+    """Load weights, lower the network, and prove stages 1 and 2.
+
+    Raises:
+        WeightsError, BadInput: weights, card or golden files are missing or damaged.
+        ParityError: the golden files or the lowering differ from the reference; or a check could not fail.
+    """
+    from reference.checkpoint import load_weights
+    from reference.registry import build_network
+    from sdk_build.lowering import lower
+
+    card = load_card(spec.name, models_dir)
+    golden = tuple(load_golden(spec, models_dir))
+    network = build_network(spec)
+    # The image-type head of document I is a tool of training; it never ships.
+    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=("type_head.",))
+    # Lowered in float64: folding in float32 would round, and stage 2 could not tell that from a wrong rewrite.
+    exact = lower(copy.deepcopy(network).double())
+    checks = parity.check_reference(network, exact, spec, card, golden)
+    parity.require(checks, spec.name)
+    lowered = exact.float()
+    expected = tuple(parity.run_lowered(lowered, spec, golden))
+    return Reference(spec, card, golden, lowered, expected, tuple(checks))
+
+
+def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path) -> Artifact:
+    """Write one artifact and prove it (stage 3), in a child process.
+
+    Raises:
+        LoweringError: the toolchain could not convert the network.
+        ArtifactCrashed, ParityError: it does not run, or differs.
+    """
+    began = time.monotonic()
+    spec = reference.spec
+    held = RUNTIMES[runtime].precisions[precision]
+    path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
+    backend = get_backend(runtime)
+    try:
+        with quiet():
+            delegation = backend.lower(reference.lowered, spec, held, path)
+    except (OnParError, OSError):
+        raise
+    except Exception as error:  # toolchains raise anything; the user gets one line with the cause
+        line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); try another precision") from error
+    inputs = [{spec.input.name: case.input} for case in reference.golden]
+    actual = run_artifact(runtime, path, spec, inputs)
+    executed_by = execution_name(runtime)
+    checks = parity.check_artifact(executed_by, spec, reference.card.parity[held], actual, reference.expected)
+    parity.require(checks, f"{spec.name} {held}")
+    return Artifact(runtime, held, path, delegation, tuple(checks), executed_by, time.monotonic() - began)
+
+
+def execution_name(runtime: str) -> str:
+    """What runs an artifact on this machine; an emulation says so."""
+    if runtime in ("coreml", "executorch_coreml") and sys.platform != "darwin":
+        return f"{runtime} (emulated)"
+    return runtime
+
+
+def build(
+    spec: ModelSpec,
+    targets: Iterable[str],
+    precision: str,
+    output_dir: Path,
+    signing_key: Path | None = None,
+    models_dir: Path = MODELS_DIR,
+    progress: Progress = lambda line: None,
+    artifact_done: Callable[[Artifact], None] = lambda artifact: None,
+) -> list[Built]:
+    """Reference, lowering, artifacts, proof, bundles.
+
+    Args:
+        precision: ``fp32`` or ``fp16``.
+        progress: told what starts.
+        artifact_done: told about each proved artifact.
+
+    Raises:
+        OnParError: the first thing that failed; bundles of this call that were already written stay.
+    """
+    began = time.monotonic()
+    clean_up(output_dir)
+    targets = list(targets)
+    runtimes = list(dict.fromkeys(runtime for target in targets for runtime in TARGETS[target]))
+    progress(f"{spec.name}: reference")
+    reference = load_reference(spec, models_dir)
+    built = []
+    with workspace(output_dir, spec.name) as folder:
+        artifacts = {}
+        for runtime in runtimes:
+            progress(f"{spec.name}: {runtime}")
+            artifacts[runtime] = make_artifact(reference, runtime, precision, folder)
+            artifact_done(artifacts[runtime])
+        for target in targets:
+            mine = [artifacts[runtime] for runtime in TARGETS[target]]
+            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began))
+            began = time.monotonic()  # a later target pays only for what it adds
+    return built
+
+
+def write_bundle(
+    reference: Reference,
+    target: str,
+    precision: str,
+    artifacts: list[Artifact],
+    output_dir: Path,
+    signing_key: Path | None,
+    began: float,
+) -> Built:
+    """Copy proved artifacts, golden files and card into a bundle and put it in place."""
+    spec, card = reference.spec, reference.card
+    name = f"{spec.name}-{target}-{precision}"
+    checks = reference.checks + tuple(check for artifact in artifacts for check in artifact.checks)
+    with workspace(output_dir, name) as folder:
+        for artifact in artifacts:
+            copy = shutil.copytree if artifact.path.is_dir() else shutil.copy2
+            copy(artifact.path, folder / artifact.path.name)
+        golden = write_golden_files(reference, folder)
+        if spec.labels:
+            (folder / "labels.txt").write_text("\n".join(spec.labels) + "\n")
+        (folder / "card.md").write_text(card_page(spec, card, name, artifacts, checks))
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            id=name,
+            model=spec.name,
+            task=spec.task,
+            target=target,
+            precision=precision,
+            document=spec.document,
+            description=spec.description,
+            labels=spec.labels,
+            preprocess=spec.preprocess,
+            postprocess=spec.postprocess,
+            model_files=tuple(model_file(spec, artifact) for artifact in artifacts),
+            golden=golden,
+            parity=checks,
+            accuracy=tuple(NamedValue(key, float(value)) for key, value in card.accuracy.items()),
+            accuracy_data=card.accuracy_data,
+            tool_versions=tool_versions(artifact.runtime for artifact in artifacts),
+            git_commit=git_commit(),
+            code_license="Apache-2.0",
+            weights_license=card.weights_license,
+            spec=spec,
+            files=tuple(hash_files(folder)),
+        )
+        seal(folder, manifest, signing_key)
+        path = place(folder, output_dir, name)
+    return Built(path, manifest, time.monotonic() - began)
+
+
+def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, ...]:
+    """Raw inputs, tensors as .bin, and all tensors together as safetensors."""
+    from safetensors.numpy import save_file
+
+    (folder / "golden").mkdir()
+    together: Tensors = {}
+    cases = []
+    for number, case in enumerate(reference.golden):
+        raw = f"golden/{case.raw.name}"
+        shutil.copy2(case.raw, folder / raw)
+        tensors = []
+        whole = {t.name: t for t in (*reference.spec.inputs, *reference.spec.outputs)}
+        for name, values in {reference.spec.input.name: thin(case.input), **case.outputs}.items():
+            file = f"golden/{name}_{number}.bin"
+            np.ascontiguousarray(values, "<f4").tofile(folder / file)
+            tensors.append(GoldenTensor(file, number, name, whole[name].shape, stride(whole[name].size)))
+            together[f"{name}_{number}"] = values
+        together[f"intermediate_{number}"] = case.intermediate
+        cases.append(GoldenCase(raw, tuple(tensors)))
+    save_file(together, folder / "golden" / "tensors.safetensors")
+    return tuple(cases)
+
+
+def model_file(spec: ModelSpec, artifact: Artifact) -> ModelFile:
+    """The manifest's entry of an artifact."""
+    return ModelFile(
+        file=artifact.path.name,
+        runtime=artifact.runtime,
+        precision=artifact.precision,
+        sha256=sha256_of(artifact.path),
+        bytes=size_of(artifact.path),
+        minimum_runtime=RUNTIMES[artifact.runtime].minimum,
+        executed_here_by=artifact.executed_by,
+        inputs=tuple(tensor_entry(t) for t in spec.inputs),
+        outputs=tuple(tensor_entry(t) for t in spec.outputs),
+        delegation=artifact.delegation,
+    )
+
+
+def tool_versions(runtimes: Iterable[str]) -> tuple[NamedText, ...]:
+    """Installed versions of everything that took part."""
+    names = {*PYTORCH_PACKAGES, *(package for runtime in runtimes for package in RUNTIMES[runtime].packages)}
+    return tuple(NamedText(name, metadata.version(name)) for name in sorted(names))
+
+
+def git_commit() -> str:
+    """Commit of the working tree, with ``-modified`` if it has changes; ``unknown`` outside a repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("-modified" if status.strip() else "")
+
+
+def build_default(spec: ModelSpec, progress: Progress, **arguments: Any) -> list[Built]:
+    """``--precision default``: fp16 if it is proved on every runtime of the targets, else fp32, and says so."""
+    try:
+        return build(spec, precision="fp16", progress=progress, **arguments)
+    except ParityError as error:
+        progress(f"{spec.name}: fp16 is not close enough ({json.dumps(str(error))}); fp32 instead")
+        return build(spec, precision="fp32", progress=progress, **arguments)

@@ -1,0 +1,69 @@
+"""card.md: a bundle's card for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from reference.card import Card
+from reference.spec import ModelSpec
+from sdk_build.parity import Check
+
+if TYPE_CHECKING:
+    from sdk_build.build import Artifact
+
+
+def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifact], checks: Sequence[Check]) -> str:
+    """Markdown: what it does, how good it is, how close each artifact is, what it was trained on."""
+    lines = [
+        f"# {name}",
+        "",
+        f"{card.summary}",
+        "",
+        f"- Input: `{spec.input.name}` {spec.input.layout} {spec.input.shape}, {spec.input.unit}",
+        *(f"- Output: `{t.name}` {t.layout} {t.shape}, {t.unit}" for t in spec.outputs),
+        f"- Weights: {card.weights_license}",
+        "- Code: Apache-2.0",
+        "",
+        f"## Accuracy of the reference ({card.accuracy_data})",
+        "",
+        *_table(("metric", "value"), [(key, f"{value:.4g}") for key, value in card.accuracy.items()]),
+        "",
+        "## Parity with the reference",
+        "",
+        "Emulated means: run by OnPar's own executor of Core ML programs, not by Apple's.",
+        "",
+        *_table(
+            ("run by", "stage", "output", "metric", "value", "limit"),
+            [
+                (c.runtime, c.stage, c.output, c.metric, f"{c.value:.4g}", f"{c.limit:.4g}")
+                for c in checks
+                if c.limit is not None
+            ],
+        ),
+        "",
+        "## Delegation",
+        "",
+        *_table(
+            ("file", "delegate", "operations", "delegated", "partitions", "outside"),
+            [
+                (a.path.name, d.delegate, str(d.total), str(d.delegated), str(d.partitions), ", ".join(d.fallbacks) or "-")
+                for a in artifacts
+                for d in (a.delegation,)
+            ],
+        ),
+        "",
+        "## Training",
+        "",
+        *(f"- {key}: {value}" for key, value in card.training.items()),
+        *(f"- Trained on {data}" for data in card.trained_on),
+        "",
+        "## Limitations",
+        "",
+        *(f"- {text}" for text in card.limitations),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]

@@ -1,0 +1,36 @@
+"""Which operations an artifact hands to its accelerated delegate, in one format for every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """Counts over one artifact.
+
+    Attributes:
+        delegate: name of the delegate, e.g. ``XNNPACK``; ``none on this machine`` where placement is the phone's.
+        total: operations that compute something.
+        delegated: of them, those inside the delegate.
+        partitions: pieces the delegate got; 1 means that nothing interrupts it, 0 that it got nothing.
+        fallbacks: names of the operations outside, each once.
+    """
+
+    delegate: str
+    total: int
+    delegated: int
+    partitions: int
+    fallbacks: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """True if one partition holds every operation."""
+        return self.partitions == 1 and not self.fallbacks
+
+
+def count(delegate: str, delegated: Mapping[str, int], others: Mapping[str, int], partitions: int) -> Delegation:
+    """Build the record from occurrences by operation name."""
+    inside, outside = sum(delegated.values()), sum(others.values())
+    return Delegation(delegate, inside + outside, inside, partitions, tuple(sorted(others)))

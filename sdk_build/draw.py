@@ -1,0 +1,142 @@
+"""Results drawn into pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from reference.postprocess import Classification, Keypoints, Result, VoxelGrid
+
+Picture = NDArray[np.uint8]
+INK, PAPER, ACCENT = (28, 30, 34), (250, 250, 248), (0, 122, 204)
+POINT, LINE = (255, 214, 10), (40, 200, 120)
+SMALLEST, LARGEST = 480, 1280
+# 300-W order: jaw, brows, nose bridge, nostrils, eyes, outer and inner lips; True closes the line.
+FACE_LINES = (
+    (0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False),
+    (36, 42, True), (42, 48, True), (48, 60, True), (60, 68, True),
+)  # fmt: skip
+
+
+def draw(picture: NDArray[Any], results: Sequence[Result]) -> Picture:
+    """The picture (or depth map) with all its results.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, or (H, W) float32 depth.
+
+    Returns:
+        (H', W', 3) uint8 RGB, large enough to read.
+    """
+    if results and isinstance(results[0], VoxelGrid):
+        return draw_voxels(picture, results[0])
+    canvas, scale = _canvas(picture)
+    if results and isinstance(results[0], Classification):
+        return draw_classification(canvas, results[0])
+    for result in results:
+        assert isinstance(result, Keypoints)
+        _draw_points(canvas, result, scale)
+    if not results:
+        _banner(canvas, "no face found")
+    return np.array(canvas)
+
+
+def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
+    """The picture above a panel with the three most probable classes as bars."""
+    row = max(34, canvas.width // 16)
+    shown = result.scores[:3]
+    panel = Image.new("RGB", (canvas.width, row * len(shown) + row // 2), PAPER)
+    pen = ImageDraw.Draw(panel)
+    font = _font(int(row * 0.55))
+    left, right = int(canvas.width * 0.34), int(canvas.width * 0.84)
+    for number, (label, score) in enumerate(shown):
+        y = row // 4 + number * row
+        ink = INK if number == 0 else (120, 122, 126)
+        pen.text((row * 0.4, y + row / 2), label, ink, font, anchor="lm")
+        pen.rounded_rectangle((left, y + row * 0.28, right, y + row * 0.72), row * 0.12, (228, 228, 226))
+        width = max((right - left) * score, row * 0.24)
+        pen.rounded_rectangle(
+            (left, y + row * 0.28, left + width, y + row * 0.72), row * 0.12, ACCENT if number == 0 else (160, 176, 190)
+        )
+        pen.text((canvas.width - row * 0.4, y + row / 2), f"{100 * score:.0f} %", ink, font, anchor="rm")
+    return np.concatenate([np.array(canvas), np.array(panel)])
+
+
+def draw_voxels(depth: NDArray[np.float32], result: VoxelGrid, side: int = 400) -> Picture:
+    """The depth map and the surface of its voxels from the front, three quarters and the side."""
+    from reference.geometry.surface import shade, smooth, voxels_to_mesh
+
+    tiles = [("depth", _depth_tile(depth, side))]
+    if result.filled.any():
+        mesh = smooth(voxels_to_mesh(np.minimum(result.occupancy, 1.0), result.threshold), 12)
+        # Shading and smoothing cost by the face; the view from the network's own side comes first.
+        tiles += [(name, shade(mesh, side, yaw)) for name, yaw in (("front", 0), ("three quarters", 40), ("side", 80))]
+    else:
+        tiles.append(("no voxel filled", np.full((side, side, 3), PAPER, np.uint8)))
+    return np.concatenate([_captioned(tile, f"{name}") for name, tile in tiles], axis=1)
+
+
+def _depth_tile(depth: NDArray[np.float32], side: int) -> Picture:
+    """Near is bright; holes are dark blue."""
+    import cv2
+
+    measured = depth > 0
+    tile = np.full((*depth.shape, 3), (24, 28, 44), np.uint8)
+    if measured.any():
+        near, far = depth[measured].min(), depth[measured].max()
+        level = 255 - (depth - near) / max(far - near, 1e-6) * 200
+        colored = cv2.applyColorMap(np.clip(level, 0, 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
+        tile[measured] = colored[measured]
+    scale = side / max(depth.shape)
+    size = (max(1, round(depth.shape[1] * scale)), max(1, round(depth.shape[0] * scale)))
+    square = np.full((side, side, 3), (24, 28, 44), np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = cv2.resize(tile, size, interpolation=cv2.INTER_NEAREST)
+    return square
+
+
+def _captioned(tile: Picture, text: str) -> Picture:
+    height = tile.shape[0] // 10
+    strip = Image.new("RGB", (tile.shape[1], height), PAPER)
+    ImageDraw.Draw(strip).text((tile.shape[1] / 2, height / 2), text, INK, _font(int(height * 0.55)), anchor="mm")
+    return np.concatenate([tile, np.array(strip)])
+
+
+def _draw_points(canvas: Image.Image, result: Keypoints, scale: float) -> None:
+    """Lines along the face's parts and a dot on every point, four times oversampled so that edges are smooth."""
+    points = (result.points_px + 0.5) * scale
+    face = float(np.ptp(points, axis=0).max())
+    factor = 4
+    layer = Image.new("RGBA", (canvas.width * factor, canvas.height * factor), (*LINE, 0))
+    pen = ImageDraw.Draw(layer)
+    line, radius = max(1.0, face / 160) * factor, max(1.4, face / 110) * factor
+    for first, last, closed in FACE_LINES:
+        path = [tuple(p * factor) for p in points[first:last]]
+        pen.line(path + path[:1] * closed, (*LINE, 220), round(line), joint="curve")
+    for x, y in points * factor:
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), (*POINT, 255), (*INK, 255), max(1, round(radius / 4)))
+    canvas.paste(layer.resize(canvas.size, Image.Resampling.BOX), mask=layer.resize(canvas.size, Image.Resampling.BOX))
+
+
+def _banner(canvas: Image.Image, text: str) -> None:
+    height = max(30, canvas.height // 14)
+    pen = ImageDraw.Draw(canvas)
+    pen.rectangle((0, canvas.height - height, canvas.width, canvas.height), PAPER)
+    pen.text((canvas.width / 2, canvas.height - height / 2), text, INK, _font(int(height * 0.55)), anchor="mm")
+
+
+def _canvas(picture: Picture) -> tuple[Image.Image, float]:
+    """The picture at a size that shows well, and its scale."""
+    longest = max(picture.shape[:2])
+    scale = float(np.clip(longest, SMALLEST, LARGEST)) / longest
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), scale
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> Any:
+    return ImageFont.load_default(max(10, size))

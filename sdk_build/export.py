@@ -1,0 +1,193 @@
+"""``python -m sdk_build.export --target ios``: PyTorch to proved bundles for phones and browsers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput, OnParError
+from sdk_build.command import error_line, exit_with
+
+if TYPE_CHECKING:
+    from reference.spec import ModelSpec
+    from sdk_build.build import Artifact, Built
+
+TARGETS = ("ios", "android", "web", "all")
+PRECISIONS = ("default", "fp32", "fp16")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and export; returns the exit code."""
+    a = parse(arguments)
+    return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line; importing nothing heavy, so that --help is instant."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdk_build.export",
+        description="Export models to bundles whose every artifact is proved equal to the PyTorch reference.",
+        epilog="Exit codes: 0 done, 1 a check failed, 2 wrong use or bad input.",
+    )
+    parser.add_argument("--target", required=True, metavar="{" + ",".join(TARGETS) + "}", help="what to export for")
+    parser.add_argument(
+        "--model", nargs="+", default=["all"], metavar="NAME", help="registered models, or all (the default)"
+    )
+    parser.add_argument(
+        "--precision",
+        default="default",
+        metavar="{" + ",".join(PRECISIONS) + "}",
+        help="default is fp16 where it is proved, else fp32",
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path("dist"), help="where bundles go (default dist)")
+    parser.add_argument("--signing-key", type=Path, metavar="PEM", help="P-256 private key that signs the bundles")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return parser.parse_args(arguments)
+
+
+def export(
+    target: str, models: list[str], precision: str, output_dir: Path, signing_key: Path | None, as_json: bool
+) -> int:
+    """Export several models; one that fails does not stop the others.
+
+    Returns:
+        0, or the exit code of the first failure.
+    """
+    for what, value, allowed in (("target", target, TARGETS), ("precision", precision, PRECISIONS)):
+        if value not in allowed:
+            raise BadInput(f"{what} is {value!r}; allowed: {', '.join(allowed)}; see --help")
+    targets = [t for t in TARGETS if t != "all"] if target == "all" else [target]
+    specs = choose_models(models)
+    reporter = Reporter(len(specs), targets, quiet=as_json)
+    built: list[Built] = []
+    failed: list[tuple[str, OnParError]] = []
+    with reporter:
+        for spec in specs:
+            try:
+                built += _build(spec, targets, precision, output_dir, signing_key, reporter)
+            except OnParError as error:
+                failed.append((spec.name, error))
+                reporter.failed(spec.name, error)
+    if as_json:
+        document = {
+            "bundles": [b.to_json() for b in built],
+            "failed": [{"model": name, "error": type(e).__name__, "message": str(e)} for name, e in failed],
+        }
+        print(json.dumps(document))
+    else:
+        reporter.summary(built)
+    return failed[0][1].exit_code if failed else 0
+
+
+def choose_models(names: list[str]) -> list[ModelSpec]:
+    """The specs of ``--model``: names, or all.
+
+    Raises:
+        BadInput: a name is unknown.
+    """
+    from reference.registry import MODELS, get_spec
+
+    if "all" in names:
+        return [spec for spec in MODELS.values() if spec.in_all]
+    return [get_spec(name) for name in dict.fromkeys(names)]
+
+
+def _build(
+    spec: ModelSpec,
+    targets: list[str],
+    precision: str,
+    output_dir: Path,
+    signing_key: Path | None,
+    reporter: Reporter,
+) -> list[Built]:
+    from sdk_build.build import build, build_default
+
+    shared: dict[str, Any] = {
+        "targets": targets,
+        "output_dir": output_dir,
+        "signing_key": signing_key,
+        "progress": reporter.step,
+        "artifact_done": reporter.artifact,
+    }
+    if precision == "default":
+        return build_default(spec, **shared)
+    return build(spec, precision=precision, **shared)
+
+
+class Reporter:
+    """One line and one step of a progress bar per artifact; the bar shows on a terminal only."""
+
+    def __init__(self, models: int, targets: list[str], quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        from sdk_build import backends
+
+        self.quiet = quiet
+        # On a terminal rich adapts to its width; a pipe gets 100 columns.
+        self.console = Console(stderr=quiet, width=None if sys.stdout.isatty() else 100, highlight=False)
+        per_model = len({runtime for target in targets for runtime in backends.TARGETS[target]})
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not sys.stdout.isatty(),
+        )
+        self.task = self.progress.add_task("", total=models * per_model)
+
+    def __enter__(self) -> Reporter:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def step(self, text: str) -> None:
+        """Show what is running."""
+        self.progress.update(self.task, description=text)
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Print one proved artifact."""
+        self.progress.advance(self.task)
+        if not self.quiet:
+            self.progress.console.print(artifact_line(artifact))
+
+    def failed(self, model: str, error: OnParError) -> None:
+        """Print one failure."""
+        self.progress.stop()
+        print(f"{model}: {error_line(error)}", file=sys.stderr)
+        self.progress.start()
+
+    def summary(self, built: list[Built]) -> None:
+        """Print where the bundles are."""
+        for bundle in built:
+            self.console.print(f"[bold]{bundle.path}[/]  {megabytes(bundle.manifest.size_bytes)}, proved", soft_wrap=True)
+
+
+def artifact_line(artifact: Artifact) -> str:
+    """Model part, runtime, precision, size, the two telling metrics, time."""
+    from sdk_build.bundle import size_of
+
+    worst = {name: None for name in ("max_abs_of_range", "sqnr_db")} | {c.metric: c.value for c in reversed(artifact.checks)}
+    partitions = artifact.delegation.partitions
+    pieces = f"{partitions} partition{'s' if partitions != 1 else ''}"
+    return (
+        f"  {artifact.executed_by:<28} {artifact.precision}  {megabytes(size_of(artifact.path)):>9}  "
+        f"{worst['sqnr_db']:6.1f} dB  {pieces:<12} {artifact.seconds:5.1f} s"
+    )
+
+
+def megabytes(size_bytes: int) -> str:
+    """Size in MB with two decimals."""
+    return f"{size_bytes / 1e6:.2f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

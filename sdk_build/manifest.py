@@ -1,0 +1,162 @@
+"""bundle.json as frozen data. The apps read the same fields; docs/bundle.schema.json is their schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from reference.errors import BadInput
+from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec, from_json
+from sdk_build.delegation import Delegation
+from sdk_build.errors import BundleInvalid
+from sdk_build.parity import Check
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the bundle, by its path with forward slashes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """An input or output as an app must fill or read it.
+
+    Attributes:
+        quantization_parameters: (scale, zero point) of an integer tensor, else None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    unit: str
+    value_range: tuple[float, float] | None
+    quantization_parameters: tuple[float, int] | None = None
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One artifact.
+
+    Attributes:
+        sha256: of the file; of a folder, over its sorted ``<sha256>  <path>`` lines.
+        executed_here_by: what ran it for the parity proof: the runtime itself, or an emulation, which says so.
+    """
+
+    file: str
+    runtime: str
+    precision: str
+    sha256: str
+    bytes: int
+    minimum_runtime: str
+    executed_here_by: str
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
+    delegation: Delegation
+
+
+@dataclass(frozen=True)
+class GoldenTensor:
+    """A golden tensor as plain little-endian float32.
+
+    Attributes:
+        shape: of the whole tensor; with ``stride`` > 1 the file holds every stride-th value of it, flat.
+    """
+
+    file: str
+    case: int
+    tensor: str
+    shape: tuple[int, ...]
+    stride: int
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """One raw input with the tensors it must give."""
+
+    raw: str
+    tensors: tuple[GoldenTensor, ...]
+
+
+@dataclass(frozen=True)
+class NamedValue:
+    """A number with its name."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class NamedText:
+    """A text with its name."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that an app needs to know about a bundle."""
+
+    format_version: int
+    id: str
+    model: str
+    task: str
+    target: str
+    precision: str
+    document: str
+    description: str
+    labels: tuple[str, ...]
+    preprocess: PreprocessSpec
+    postprocess: PostprocessSpec
+    model_files: tuple[ModelFile, ...]
+    golden: tuple[GoldenCase, ...]
+    parity: tuple[Check, ...]
+    accuracy: tuple[NamedValue, ...]
+    accuracy_data: str
+    tool_versions: tuple[NamedText, ...]
+    git_commit: str
+    code_license: str
+    weights_license: str
+    spec: ModelSpec
+    files: tuple[FileEntry, ...]
+
+    def to_bytes(self) -> bytes:
+        """The content of bundle.json."""
+        return (json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n").encode()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the artifacts."""
+        return sum(entry.bytes for entry in self.model_files)
+
+
+def parse(content: bytes) -> Manifest:
+    """Read bundle.json.
+
+    Raises:
+        BundleInvalid: no JSON, another format version, or unknown, missing or unusable keys.
+    """
+    try:
+        document: Any = json.loads(content)
+        version = document.get("format_version") if isinstance(document, dict) else None
+        if version != FORMAT_VERSION:
+            raise BundleInvalid(f"bundle.json has format_version {version!r}; allowed: {FORMAT_VERSION}; update onpar")
+        return from_json(Manifest, document)
+    except ValueError as error:
+        raise BundleInvalid(f"bundle.json is no JSON ({error}); export the bundle again") from error
+    except BadInput as error:
+        raise BundleInvalid(f"bundle.json: {error}") from error
+
+
+def tensor_entry(tensor: TensorSpec) -> TensorEntry:
+    """The entry of a float tensor."""
+    return TensorEntry(tensor.name, tensor.shape, tensor.dtype, tensor.layout, tensor.unit, tensor.value_range)

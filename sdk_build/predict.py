@@ -1,0 +1,210 @@
+"""``python -m sdk_build.predict BUNDLE FILE...``: raw pictures or depth maps in, results and pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput
+from sdk_build.command import exit_with
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reference.postprocess import Result
+    from reference.preprocess import Region
+    from sdk_build.bundle import Bundle
+
+PREFERRED = ("litert", "executorch", "coreml", "executorch_coreml")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One file's results: several faces, or one class or solid.
+
+    Attributes:
+        picture: the input as read, for drawing.
+    """
+
+    file: Path
+    results: tuple[Result, ...]
+    picture: NDArray[Any]
+    runtime: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``predict --json``."""
+        return {"file": str(self.file), "runtime": self.runtime, "results": [r.to_json() for r in self.results]}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and predict; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdk_build.predict",
+        description=__doc__,
+        epilog="Exit codes: 0 done, 1 the bundle or an artifact failed, 2 wrong use or bad input.",
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures, or 16-bit PNG depth maps in mm")
+    parser.add_argument("--save", type=Path, metavar="PNG", help="picture of the result; a folder for several files")
+    parser.add_argument("--box", metavar="X0,Y0,X1,Y1", help="look at this box of the picture only, in pixels")
+    parser.add_argument("--runtime", metavar="NAME", help=f"run on this one of {', '.join(PREFERRED)}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    return exit_with(lambda: run(a.bundle, a.files, a.save, a.box, a.runtime, a.json))
+
+
+def run(path: Path, files: list[Path], save: Path | None, box: str | None, runtime: str | None, as_json: bool) -> int:
+    """The command's body; returns the exit code."""
+    from sdk_build.bundle import open_bundle
+
+    if save is not None and len(files) > 1 and save.suffix:
+        raise BadInput(f"--save is {save} for {len(files)} files; give a folder, or one file")
+    parsed = parse_box(box)
+    bundle = open_bundle(path)
+    predictions = predict(bundle, files, runtime, parsed)
+    saved = [save_picture(p, save) for p in predictions] if save is not None else []
+    if as_json:
+        print(json.dumps({"bundle": bundle.manifest.id, "predictions": [p.to_json() for p in predictions]}))
+        return 0
+    for prediction in predictions:
+        print(f"{prediction.file}: {describe(prediction)}  ({prediction.runtime})")
+    for target in saved:
+        print(f"saved {target}")
+    return 0
+
+
+def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
+    """``X0,Y0,X1,Y1`` as numbers.
+
+    Raises:
+        BadInput: not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInput(f"--box is {text!r}; allowed: four numbers X0,Y0,X1,Y1 in pixels") from error
+    return x0, y0, x1, y1
+
+
+def choose_runtime(bundle: Bundle, wanted: str | None) -> tuple[str, Path]:
+    """The runtime and artifact to use: the wanted one, or the first of ``PREFERRED`` in the bundle.
+
+    Raises:
+        BadInput: the bundle has no artifact for the wanted runtime.
+    """
+    held = {entry.runtime: entry.file for entry in bundle.manifest.model_files}
+    if wanted is not None and wanted not in held:
+        raise BadInput(f"runtime is {wanted!r}; {bundle.path.name} holds: {', '.join(held)}")
+    runtime = wanted or next(name for name in PREFERRED if name in held)
+    return runtime, bundle.path / held[runtime]
+
+
+def predict(
+    bundle: Bundle,
+    files: Sequence[Path],
+    runtime: str | None = None,
+    box: tuple[float, float, float, float] | None = None,
+) -> list[Prediction]:
+    """Results of several raw files; the artifact runs in a child process.
+
+    Args:
+        box: part of the picture to look at; without one, a keypoint model looks for faces first.
+
+    Raises:
+        BadInput: a file or the box can't be used.
+        ArtifactCrashed: the runtime died.
+    """
+    from reference.golden import read_input
+
+    spec = bundle.manifest.spec
+    chosen, artifact = choose_runtime(bundle, runtime)
+    if spec.task == "face_keypoints":
+        grouped = _predict_faces(spec, chosen, artifact, files, box)
+    else:
+        read = [read_input(file, spec, box) for file in files]
+        outputs = _run(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
+        grouped = [((result,), picture) for result, (_, _, picture) in zip(outputs, read, strict=True)]
+    from sdk_build.build import execution_name
+
+    name = execution_name(chosen)
+    return [Prediction(file, results, picture, name) for file, (results, picture) in zip(files, grouped, strict=True)]
+
+
+def _predict_faces(
+    spec: Any, runtime: str, artifact: Path, files: Sequence[Path], box: tuple[float, float, float, float] | None
+) -> list[tuple[tuple[Result, ...], NDArray[np.uint8]]]:
+    """Find faces, predict, cut again around the predicted points, predict again (the cascade idea of row T6)."""
+    from reference.face_boxes import find_faces, from_points
+    from reference.postprocess import Keypoints
+    from reference.preprocess import choose_region, load_picture, sample_picture
+
+    pictures = [load_picture(file) for file in files]
+    regions = [
+        [choose_region(p.shape[1], p.shape[0], spec.preprocess, box)] if box else find_faces(p) for p in pictures
+    ]
+    results: list[list[Result]] = [[] for _ in files]
+    for _ in range(2):
+        flat = [(i, region) for i, several in enumerate(regions) for region in several]
+        inputs = [(sample_picture(pictures[i], region, spec.preprocess.size), region) for i, region in flat]
+        results = [[] for _ in files]
+        for (i, _), result in zip(flat, _run(spec, runtime, artifact, inputs), strict=True):
+            results[i].append(result)
+        regions = [[from_points(r.points_px) for r in several if isinstance(r, Keypoints)] for several in results]
+    return [(tuple(several), picture) for several, picture in zip(results, pictures, strict=True)]
+
+
+def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]) -> list[Result]:
+    from reference.postprocess import postprocess
+    from sdk_build.sandbox import run_artifact
+
+    if not inputs:
+        return []
+    outputs = run_artifact(runtime, artifact, spec, [{spec.input.name: tensor} for tensor, _ in inputs])
+    return [postprocess(out, spec, region) for out, (_, region) in zip(outputs, inputs, strict=True)]
+
+
+def describe(prediction: Prediction) -> str:
+    """One line for people."""
+    from reference.postprocess import Classification, VoxelGrid
+
+    if not prediction.results:
+        return "no face found"
+    first = prediction.results[0]
+    if isinstance(first, Classification):
+        return ", ".join(f"{label} {100 * score:.1f} %" for label, score in first.scores[:3])
+    if isinstance(first, VoxelGrid):
+        size = len(first.occupancy)
+        return f"{int(first.filled.sum())} of {size**3} voxels filled"
+    count = len(prediction.results)
+    return f"{count} face{'s' if count > 1 else ''}, 68 points each"
+
+
+def save_picture(prediction: Prediction, save: Path) -> Path:
+    """Draw a prediction into ``save``, or into ``save/<file>.png`` if it is a folder.
+
+    Raises:
+        BadInput: it can't be written.
+    """
+    from PIL import Image
+
+    from sdk_build.draw import draw
+
+    target = save if save.suffix else save / f"{prediction.file.stem}.png"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(prediction.picture, prediction.results)).save(target)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"can't write {target} ({error}); give a path ending in .png in a writable folder") from error
+    return target
+
+
+if __name__ == "__main__":
+    sys.exit(main())

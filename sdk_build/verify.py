@@ -1,0 +1,153 @@
+"""``python -m sdk_build.verify BUNDLE...``: signature, checksums, and the golden proof replayed on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import OnParError
+from sdk_build.command import error_line, exit_with
+
+if TYPE_CHECKING:
+    from sdk_build.bundle import Bundle
+    from sdk_build.manifest import ModelFile
+    from sdk_build.parity import Check
+
+PREPROCESS_LIMIT = 5e-5  # float32 against the stored tensor, in units of the input
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What the replay of one bundle showed."""
+
+    bundle: str
+    signature: str
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``verify --json``."""
+        return {
+            "bundle": self.bundle,
+            "passed": self.passed,
+            "signature": self.signature,
+            "parity": [check.to_json() for check in self.checks],
+            "skipped": list(self.skipped),
+        }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and verify; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdk_build.verify",
+        description=__doc__,
+        epilog="Exit codes: 0 all proved, 1 a check failed, 2 wrong use or no bundle.",
+    )
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
+    parser.add_argument("--public-key", type=Path, metavar="PEM", help="demand a signature by this P-256 key")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    return exit_with(lambda: verify_all(a.bundles, a.public_key, a.json))
+
+
+def verify_all(paths: list[Path], public_key: Path | None, as_json: bool) -> int:
+    """Verify several bundles; one that fails does not stop the others. Returns the exit code."""
+    results: list[dict[str, Any]] = []
+    code = 0
+    for path in paths:
+        try:
+            verified = verify(path, public_key)
+        except OnParError as error:
+            code = code or error.exit_code
+            results.append({"bundle": str(path), "passed": False, "error": type(error).__name__, "message": str(error)})
+            print(error_line(error), file=sys.stderr)
+            continue
+        code = code or (0 if verified.passed else 1)
+        results.append(verified.to_json())
+        if not as_json:
+            _print(verified)
+    if as_json:
+        print(json.dumps({"bundles": results}))
+    return code
+
+
+def verify(path: Path, public_key: Path | None = None) -> Verified:
+    """Open a bundle (checksums, signature) and replay its golden cases on every runtime that is installed.
+
+    Raises:
+        BundleNotFound, BundleInvalid, ChecksumMismatch, SignatureInvalid: the bundle can't be trusted.
+        ArtifactCrashed: a runtime died or refused an artifact.
+        BackendUnavailable: none of the bundle's runtimes is installed.
+    """
+    from sdk_build.bundle import open_bundle
+    from sdk_build.errors import BackendUnavailable
+
+    bundle = open_bundle(path, public_key)
+    checks = [*_replay_preprocessing(bundle)]
+    skipped = []
+    for entry in bundle.manifest.model_files:
+        try:
+            checks += _replay_artifact(bundle, entry)
+        except BackendUnavailable as error:
+            skipped.append(f"{entry.file}: {error}")
+    if len(skipped) == len(bundle.manifest.model_files):
+        raise BackendUnavailable(f"{path.name}: no runtime for any artifact is installed; run 'make setup'")
+    return Verified(bundle.manifest.id, bundle.signature, tuple(checks), tuple(skipped))
+
+
+def _replay_preprocessing(bundle: Bundle) -> list[Check]:
+    """The raw golden inputs through this machine's preprocessing."""
+    import numpy as np
+
+    from reference.golden import read_input
+    from sdk_build.parity import Check
+
+    spec = bundle.manifest.spec
+    worst = 0.0
+    for number, case in enumerate(bundle.manifest.golden):
+        tensor, _, _ = read_input(bundle.path / case.raw, spec)
+        worst = max(worst, float(np.abs(tensor - bundle.golden_tensor(number, spec.input.name)).max()))
+    name = "max_abs_of_range"  # the input's range is 1
+    passed = worst <= PREPROCESS_LIMIT
+    return [Check("python", "preprocess", spec.input.name, name, worst, PREPROCESS_LIMIT, passed)]
+
+
+def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
+    """The golden tensors through one artifact, under the limits that the bundle was proved with."""
+    from reference.golden import thin_all
+    from sdk_build.build import execution_name
+    from sdk_build.parity import compare
+    from sdk_build.sandbox import run_artifact
+
+    spec = bundle.manifest.spec
+    count = len(bundle.manifest.golden)
+    inputs = [{spec.input.name: bundle.golden_tensor(i, spec.input.name)} for i in range(count)]
+    expected = [{t.name: bundle.golden_tensor(i, t.name) for t in spec.outputs} for i in range(count)]
+    actual = [thin_all(case) for case in run_artifact(entry.runtime, bundle.path / entry.file, spec, inputs)]
+    limits = {
+        c.metric: c.limit
+        for c in bundle.manifest.parity
+        if c.stage == "lowered_vs_artifact" and c.runtime == entry.executed_here_by and c.limit is not None
+    }
+    return compare(execution_name(entry.runtime), "golden_replay", spec, limits, list(zip(actual, expected, strict=True)))
+
+
+def _print(verified: Verified) -> None:
+    print(f"{'proved' if verified.passed else 'FAILED'}  {verified.bundle}  ({verified.signature}, checksums ok)")
+    for check in verified.checks:
+        if check.limit is not None:
+            print(f"  {'ok' if check.passed else 'FAILED':<6}  {check.describe()}")
+    for text in verified.skipped:
+        print(f"  skipped {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
