@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reference.card import Card
 from reference.spec import ModelSpec
+from sdk_build.delegation import PLACED_ON_DEVICE, Delegation
 from sdk_build.parity import Check
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         *_table(
             ("file", "delegate", "operations", "delegated", "partitions", "outside"),
             [
-                (a.path.name, d.delegate, str(d.total), str(d.delegated), str(d.partitions), ", ".join(d.fallbacks) or "-")
+                (a.path.name, d.delegate, str(d.total), *delegated(d), ", ".join(d.fallbacks) or "-")
                 for a in artifacts
                 for d in (a.delegation,)
             ],
@@ -63,6 +64,11 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         *(f"- {text}" for text in card.limitations),
     ]
     return "\n".join(lines) + "\n"
+
+
+def delegated(d: Delegation) -> tuple[str, str]:
+    """Operations and partitions in the delegate, or dashes where only the device knows."""
+    return ("-", "-") if d.delegate == PLACED_ON_DEVICE else (str(d.delegated), str(d.partitions))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

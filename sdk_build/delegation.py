@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+PLACED_ON_DEVICE = "placed by Core ML on the device"
+
+
 @dataclass(frozen=True)
 class Delegation:
     """Counts over one artifact.
 
     Attributes:
-        delegate: name of the delegate, e.g. ``XNNPACK``; ``none on this machine`` where placement is the phone's.
+        delegate: name of the delegate, e.g. ``XNNPACK``, or ``PLACED_ON_DEVICE``, where nothing is known here.
         total: operations that compute something.
         delegated: of them, those inside the delegate.
         partitions: pieces the delegate got; 1 means that nothing interrupts it, 0 that it got nothing.

@@ -37,12 +37,13 @@ def draw(picture: NDArray[Any], results: Sequence[Result]) -> Picture:
     canvas, scale = _canvas(picture)
     if results and isinstance(results[0], Classification):
         return draw_classification(canvas, results[0])
-    for result in results:
-        assert isinstance(result, Keypoints)
-        _draw_points(canvas, result, scale)
-    if not results:
+    faces = [result for result in results if isinstance(result, Keypoints)]
+    for face in faces:
+        _draw_points(canvas, face, scale)
+    if not faces:
         _banner(canvas, "no face found")
-    return np.array(canvas)
+        return np.array(canvas)
+    return np.concatenate([np.array(canvas), _close_ups(picture, faces, canvas.height)], axis=1)
 
 
 def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
@@ -120,6 +121,26 @@ def _draw_points(canvas: Image.Image, result: Keypoints, scale: float) -> None:
     for x, y in points * factor:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), (*POINT, 255), (*INK, 255), max(1, round(radius / 4)))
     canvas.paste(layer.resize(canvas.size, Image.Resampling.BOX), mask=layer.resize(canvas.size, Image.Resampling.BOX))
+
+
+def _close_ups(picture: Picture, faces: Sequence[Keypoints], height: int) -> Picture:
+    """A column of up to three enlarged faces, as high as the picture beside it."""
+    from reference.face_boxes import from_points
+    from reference.preprocess import Region, sample_picture
+
+    side = height // min(3, len(faces))
+    column = np.full((height, side, 3), PAPER, np.uint8)
+    for number, face in enumerate(faces[: max(1, height // side)]):
+        tight = from_points(face.points_px)
+        inset = 0.1 * tight.width
+        region = Region(tight.left + inset, tight.top + inset, 0.8 * tight.width, 0.8 * tight.width)
+        pixels = sample_picture(picture, region, (side, side))[0].transpose(1, 2, 0)
+        tile = Image.fromarray(np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8))
+        scale = side / region.width
+        moved = face.points_px - np.array([region.left, region.top], np.float32)
+        _draw_points(tile, Keypoints(moved, moved, region), scale)
+        column[number * side : (number + 1) * side] = np.array(tile)
+    return column
 
 
 def _banner(canvas: Image.Image, text: str) -> None:

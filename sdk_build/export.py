@@ -177,7 +177,7 @@ def artifact_line(artifact: Artifact) -> str:
 
     worst = {name: None for name in ("max_abs_of_range", "sqnr_db")} | {c.metric: c.value for c in reversed(artifact.checks)}
     partitions = artifact.delegation.partitions
-    pieces = f"{partitions} partition{'s' if partitions != 1 else ''}"
+    pieces = f"{partitions} partition{'s' if partitions != 1 else ''}" if partitions else ""
     return (
         f"  {artifact.executed_by:<28} {artifact.precision}  {megabytes(size_of(artifact.path)):>9}  "
         f"{worst['sqnr_db']:6.1f} dB  {pieces:<12} {artifact.seconds:5.1f} s"

@@ -50,7 +50,7 @@ class ClassifierRecipe:
         self.network = classifier.build(num_types=len(classifier.IMAGE_TYPES))
         names = (classifier.LABELS, classifier.IMAGE_TYPES)
         self.training = PictureDataset(list_pictures(data, "train", *names), classifier.SIZE, True, seed)
-        self.validation = PictureDataset(list_pictures(data, "val", *names), classifier.SIZE, False)
+        self.validation = load_validation(data)
         for skipped in (self.training.skipped, self.validation.skipped):
             if skipped:
                 print(f"{len(skipped)} unreadable pictures are left out, first {skipped[0]}", file=sys.stderr)
@@ -82,6 +82,11 @@ class ClassifierRecipe:
 
     def evaluate(self) -> dict[str, float]:
         return evaluate(self.network, self.validation)
+
+
+def load_validation(data: Path) -> PictureDataset:
+    """The validation pictures of a data folder."""
+    return PictureDataset(list_pictures(data, "val", classifier.LABELS, classifier.IMAGE_TYPES), classifier.SIZE, False)
 
 
 def evaluate(network: nn.Module, data: PictureDataset) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from reference import template_keypoints
@@ -87,13 +87,12 @@ def load_validation(data: Path) -> Faces:
     return load_faces(data, "val")
 
 
-def evaluate(network: template_keypoints.TemplateKeypoints, faces: Faces) -> dict[str, float]:
+def evaluate(network: nn.Module, faces: Faces) -> dict[str, float]:
     """NME in percent of the outer eye distance, on the precisely labelled sets and on video frames."""
     results: dict[str, list[Tensor]] = {"keypoints": [], "template_keypoints": []}
     for images, points, _ in DataLoader(FaceDataset(faces, template_keypoints.SIZE, False), batch_size=128):
-        out = network.stages(images)
-        for key, errors in results.items():
-            errors.append(normalized_errors(out[key], points))
+        for (_, errors), out in zip(results.items(), network(images), strict=True):
+            errors.append(normalized_errors(out.transpose(1, 2), points))
     final, first = (torch.cat(errors).numpy() for errors in results.values())
     precise = np.isin(np.array(faces.sources), PRECISE_SETS)
     if not precise.any():

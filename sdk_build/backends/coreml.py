@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Runner, Tensors
-from sdk_build.delegation import Delegation
+from sdk_build.delegation import PLACED_ON_DEVICE, Delegation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +51,7 @@ def inspect(path: Path) -> Delegation:
     from sdk_build.mil import read_program
 
     operations = [o for o in read_program(path).operations if o.op_type != "const"]
-    return Delegation("placed by Core ML on the device", len(operations), len(operations), 1)
+    return Delegation(PLACED_ON_DEVICE, len(operations), 0, 0)
 
 
 class CoreMLRunner:
