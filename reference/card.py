@@ -51,4 +51,4 @@ def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
         document["limitations"] = tuple(document["limitations"])
         return Card(**document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise BadInput(f"card {path} can't be used ({error}); its keys are the fields of reference.card.Card") from error
+        raise BadInput(f"card {path} can't be used ({error}); its keys are those of reference.card.Card") from error

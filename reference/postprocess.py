@@ -85,7 +85,7 @@ Result = Classification | Keypoints | VoxelGrid
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities of (N,) logits."""
     powers = np.exp(logits - logits.max())
-    return powers / powers.sum()  # type: ignore[no-any-return]
+    return powers / powers.sum()
 
 
 def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
@@ -96,8 +96,8 @@ def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
         order = np.argsort(-probabilities, kind="stable")
         return Classification(tuple((spec.labels[i], float(probabilities[i])) for i in order))
     if kind == "Keypoints":
-        points = (region.to_picture(outputs[name][0]) for name in ("keypoints", "template_keypoints"))
-        return Keypoints(*points, region)
+        points, template_points = (region.to_picture(outputs[t.name][0]) for t in spec.outputs)
+        return Keypoints(points, template_points, region)
     if kind == "VoxelGrid":
         assert spec.postprocess.threshold is not None
         return VoxelGrid(outputs["occupancy"][0], spec.postprocess.threshold)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 16384
 LARGEST_AREA = 100_000_000
+OBJECT_MARGIN = 0.03  # 1 / 0.95 of the object's side, rounded up
 _SIZES = f"allowed: sides up to {LARGEST_SIDE} and {LARGEST_AREA // 1_000_000} megapixels in all"
 Box = tuple[float, float, float, float]
 
@@ -187,7 +188,8 @@ def preprocess_depth(
 ) -> tuple[NDArray[np.float32], Region]:
     """Input tensor (1, 1, H, W) float32 in [0, 1] of an (H, W) depth map in millimetres, and the region it shows.
 
-    Without a box, the box of all measured pixels is taken. Near and far come from the crop alone.
+    Without a box, the box of all measured pixels is taken. It holds the whole object already, so it grows only by
+    the margin that objects have in the training cube. Near and far come from the crop alone.
 
     Raises:
         BadInput: nothing was measured inside the region.
@@ -196,11 +198,9 @@ def preprocess_depth(
         ys, xs = np.nonzero(depth > 0)
         if len(ys) == 0:
             raise BadInput("the depth map is 0 everywhere; give a map with distances in millimetres")
-        region = choose_region(
-            depth.shape[1], depth.shape[0], spec, (xs.min(), ys.min(), xs.max() + 1.0, ys.max() + 1.0)
-        )
-    else:
-        region = choose_region(depth.shape[1], depth.shape[0], spec, box)
+        box = (float(xs.min()), float(ys.min()), xs.max() + 1.0, ys.max() + 1.0)
+        spec = replace(spec, box_grow=OBJECT_MARGIN)
+    region = choose_region(depth.shape[1], depth.shape[0], spec, box)
     rows = nearest_indices(region.top, region.height, spec.size[0], depth.shape[0])
     columns = nearest_indices(region.left, region.width, spec.size[1], depth.shape[1])
     padded = np.pad(depth, ((0, 1), (0, 1)))  # index -1 reads the zero border

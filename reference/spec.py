@@ -51,7 +51,9 @@ class TensorSpec:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        _require(self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _")
+        _require(
+            self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _"
+        )
         _one_of(f"layout of tensor {self.name}", self.layout, LAYOUTS)
         _one_of(f"dtype of tensor {self.name}", self.dtype, DTYPES)
         _require(
@@ -59,9 +61,10 @@ class TensorSpec:
             f"tensor {self.name} has shape {self.shape}; layout {self.layout} needs {len(self.layout)} positive sizes",
         )
         if self.value_range is not None:
-            _require(len(self.value_range) == 2, f"value_range of tensor {self.name} is {self.value_range}; give two numbers")
+            what = f"value_range of tensor {self.name} is {self.value_range}"
+            _require(len(self.value_range) == 2, f"{what}; give two numbers")
             low, high = self.value_range
-            _require(low < high, f"value_range of tensor {self.name} is {self.value_range}; the first must be smaller")
+            _require(low < high, f"{what}; the first must be smaller")
 
     @property
     def size(self) -> int:

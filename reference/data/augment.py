@@ -39,7 +39,7 @@ def random_resolution(picture: Picture, rng: np.random.Generator, lowest: float 
 
 def random_quarter_turn(picture: Picture, rng: np.random.Generator) -> Picture:
     """Rotate by 90, 180 or 270 degrees (row I4)."""
-    return np.ascontiguousarray(np.rot90(picture, rng.integers(1, 4)))
+    return np.ascontiguousarray(np.rot90(picture, int(rng.integers(1, 4))))
 
 
 def random_color(picture: Picture, rng: np.random.Generator, strength: float = 0.35) -> Picture:

@@ -93,7 +93,8 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
     canvases, points, yaw, sources = [], [], [], []
     for table in tables:
         with table.open(newline="") as lines:
-            rows = [(number, row) for number, row in enumerate(csv.DictReader(lines), 2) if row.get("split") == split]
+            numbered = enumerate(csv.DictReader(lines), start=2)
+            rows = [(number, row) for number, row in numbered if row.get("split") == split]
         for number, row in rows:
             try:
                 xy = np.array([[float(row[f"x{i}"]), float(row[f"y{i}"])] for i in range(POINTS)], np.float32)

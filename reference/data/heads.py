@@ -90,9 +90,7 @@ class _IctWeights:
 
     def __call__(self, rng: np.random.Generator) -> NDArray[np.float32]:
         weights = np.zeros(self.total, np.float32)
-        weights[: self.identities] = rng.standard_normal(self.identities).clip(
-            -_ICT_MAX_IDENTITY, _ICT_MAX_IDENTITY
-        )
+        weights[: self.identities] = rng.standard_normal(self.identities).clip(-_ICT_MAX_IDENTITY, _ICT_MAX_IDENTITY)
         count = int(rng.integers(0, _ICT_MAX_EXPRESSIONS + 1))
         for pair in rng.choice(len(self.expression_pairs), count, replace=False):
             weights[list(self.expression_pairs[pair])] = rng.uniform(0, 0.8)
@@ -124,11 +122,7 @@ class _MakeHumanWeights:
     def _blend_macrodetails(self, weights: NDArray[np.float32], rng: np.random.Generator) -> None:
         origins = dict(zip(("african", "asian", "caucasian"), rng.dirichlet([0.7] * 3), strict=True))
         sexes = _blend("female", "male", rng.beta(0.5, 0.5))
-        ages = (
-            _blend("child", "young", rng.random())
-            if rng.random() < 0.2
-            else _blend("young", "old", rng.random())
-        )
+        ages = _blend("child", "young", rng.random()) if rng.random() < 0.2 else _blend("young", "old", rng.random())
         muscles, masses = (_around_average(rng.normal(0, 0.4)) for _ in range(2))
         for (sex, p), (age, q) in product(sexes.items(), ages.items()):
             for origin, share in origins.items():

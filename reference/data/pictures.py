@@ -158,7 +158,9 @@ class AllTypesSampler(Sampler[list[int]]):
             empty = [t for t, g in enumerate(self.groups) if len(g) == 0]
             raise BadInput(f"no pictures of image types {empty}; every batch holds all types: add pictures")
         if min(per_type) < 1:
-            raise BadInput(f"a batch holds {per_type} pictures of the image types; at least one of each is needed: use larger batches")
+            raise BadInput(
+                f"a batch holds {per_type} pictures of the image types; at least one of each is needed: use larger batches"
+            )
         self.per_type = per_type
         self.seed = seed
         self.epoch = 0

@@ -32,9 +32,7 @@ def normalize_depth(depth_from_viewer: NDArray[np.floating], valid: NDArray[np.b
     if distances.size == 0:
         return result
     if not np.isfinite(distances).all():
-        raise BadInput(
-            "depth has NaN or infinity at valid pixels, allowed are finite numbers; mark them invalid"
-        )
+        raise BadInput("depth has NaN or infinity at valid pixels, allowed are finite numbers; mark them invalid")
     near, far = distances.min(), distances.max()
     extent = far - near if far > near else 1.0
     result[valid] = 1 - (distances - near) / extent * (1 - FARTHEST_VALUE)

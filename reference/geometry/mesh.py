@@ -33,8 +33,7 @@ class Mesh:
             colors = np.ascontiguousarray(self.colors, np.uint8)
             if colors.shape != vertices.shape:
                 raise BadInput(
-                    f"mesh colors have shape {colors.shape}, allowed is {vertices.shape};"
-                    " give one RGB per vertex"
+                    f"mesh colors have shape {colors.shape}, allowed is {vertices.shape}; give one RGB per vertex"
                 )
             object.__setattr__(self, "colors", colors)
 
@@ -42,13 +41,9 @@ class Mesh:
 def _check_geometry(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> None:
     """Raises BadInput unless the arrays form a mesh."""
     if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise BadInput(
-            f"mesh vertices have shape {vertices.shape}, allowed is (N, 3); give x, y, z per vertex"
-        )
+        raise BadInput(f"mesh vertices have shape {vertices.shape}, allowed is (N, 3); give x, y, z per vertex")
     if faces.ndim != 2 or faces.shape[1] != 3:
-        raise BadInput(
-            f"mesh faces have shape {faces.shape}, allowed is (M, 3); call triangulate() on polygons first"
-        )
+        raise BadInput(f"mesh faces have shape {faces.shape}, allowed is (M, 3); call triangulate() on polygons first")
     if len(vertices) == 0 or len(faces) == 0:
         raise BadInput(
             f"mesh with {len(vertices)} vertices and {len(faces)} faces, allowed is at least one of each;"
@@ -56,9 +51,7 @@ def _check_geometry(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> 
         )
     if not np.isfinite(vertices).all():
         bad = int((~np.isfinite(vertices).all(axis=1)).sum())
-        raise BadInput(
-            f"mesh has {bad} vertices with NaN or infinity, allowed are finite numbers; remove them"
-        )
+        raise BadInput(f"mesh has {bad} vertices with NaN or infinity, allowed are finite numbers; remove them")
     low, high = int(faces.min()), int(faces.max())
     if low < 0 or high >= len(vertices):
         raise BadInput(
@@ -114,9 +107,7 @@ def fit_to_cube(mesh: Mesh, margin: float = 0.05) -> Mesh:
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     longest = float((high - low).max())
     if longest == 0:
-        raise BadInput(
-            "mesh has all vertices in one point, allowed is a surface with an extent; check the input"
-        )
+        raise BadInput("mesh has all vertices in one point, allowed is a surface with an extent; check the input")
     factor = 2 * (1 - margin) / longest
     return replace(mesh, vertices=(mesh.vertices - (low + high) / 2) * np.float32(factor))
 

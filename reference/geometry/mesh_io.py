@@ -40,14 +40,10 @@ def read_obj(path: Path) -> Mesh:
                 corners = [_obj_corner(word, len(vertices)) for word in words]
                 faces += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
         except ValueError as error:
-            raise BadInput(
-                f"{path.name} line {number} is '{line[:60]}', allowed are numbers; repair it"
-            ) from error
+            raise BadInput(f"{path.name} line {number} is '{line[:60]}', allowed are numbers; repair it") from error
     widths = {len(row) for row in vertices}
     if not widths <= {3, 4, 6}:
-        raise BadInput(
-            f"{path.name} has vertices of {sorted(widths)} numbers, allowed are 3, 4 or 6; re-export it"
-        )
+        raise BadInput(f"{path.name} has vertices of {sorted(widths)} numbers, allowed are 3, 4 or 6; re-export it")
     colors = None
     if widths == {6}:
         colors = np.rint(np.array(vertices)[:, 3:] * 255).astype(np.uint8)
@@ -115,13 +111,9 @@ def read_ply(path: Path) -> Mesh:
             faces = np.empty(counts[1], face_type)
             faces["count"], faces["corners"] = corners[:, 0], corners[:, 1:]
     except (ValueError, IndexError) as error:
-        raise BadInput(
-            f"{path.name} doesn't hold what its header says ({error}); allowed are triangles"
-        ) from error
+        raise BadInput(f"{path.name} doesn't hold what its header says ({error}); allowed are triangles") from error
     if (faces["count"] != 3).any():
-        raise BadInput(
-            f"{path.name} has polygons with other than 3 corners, allowed are triangles; split them first"
-        )
+        raise BadInput(f"{path.name} has polygons with other than 3 corners, allowed are triangles; split them first")
     colors = None
     if vertex_type.names and {"red", "green", "blue"} <= set(vertex_type.names):
         colors = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
@@ -135,9 +127,7 @@ def _ply_is_binary(path: Path, words: list[list[str]]) -> bool:
     return name == _PLY_FORMATS[1]
 
 
-def _ply_layout(
-    path: Path, words: list[list[str]]
-) -> tuple[list[int], "np.dtype[np.void]", "np.dtype[np.void]"]:
+def _ply_layout(path: Path, words: list[list[str]]) -> tuple[list[int], "np.dtype[np.void]", "np.dtype[np.void]"]:
     """Numbers of vertices and faces, and the record types of both."""
     counts: list[int] = []
     names: list[str] = []
@@ -161,8 +151,6 @@ def _ply_layout(
         ) from error
     complete = {"x", "y", "z"} <= {name for name, _ in vertex_fields} and len(face_fields) == 2
     if names[:2] != ["vertex", "face"] or not complete:
-        raise BadInput(
-            f"{path.name} lists {names}, allowed are vertex (x, y, z) and then face lists; re-export it"
-        )
+        raise BadInput(f"{path.name} lists {names}, allowed are vertex (x, y, z) and then face lists; re-export it")
     (count, count_kind, _), corners = face_fields
     return counts[:2], np.dtype(vertex_fields), np.dtype([(count, count_kind), corners])

@@ -101,9 +101,7 @@ def _candidates(
         start = stop
 
 
-def _pixel_range(
-    corners: list[NDArray[np.float64]], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pixel_range(corners: list[NDArray[np.float64]], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last pixel whose centre each triangle spans along one axis; three corners of (M,) each."""
     low = np.minimum(np.minimum(corners[0], corners[1]), corners[2])
     high = np.maximum(np.maximum(corners[0], corners[1]), corners[2])
@@ -112,9 +110,7 @@ def _pixel_range(
     return first, last
 
 
-def _expand(
-    first: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _expand(first: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Runs first, first + 1, ... of the given lengths (K,): each value's run and the value, both (sum,)."""
     owner = np.repeat(np.arange(len(counts)), counts)
     run_start = np.cumsum(counts) - counts

@@ -43,8 +43,7 @@ def voxels_to_mesh(occupancy: NDArray[np.floating], threshold: float = 0.5) -> M
     size = len(occupancy)
     # A border of zeros closes the surface where the solid touches the grid's sides.
     padded = np.pad(occupancy.astype(np.float32), 1)
-    # scikit-image 0.26 has no types here.
-    points, faces, _, _ = marching_cubes(padded, threshold, allow_degenerate=False)  # type: ignore[no-untyped-call]
+    points, faces, _, _ = marching_cubes(padded, threshold, allow_degenerate=False)
     d, row, col = ((points - 1 + 0.5) * (2 / size)).T  # voxel centres lie at (i + 0.5) * 2 / S
     vertices = np.stack([col - 1, 1 - row, 1 - d], axis=1)
     # Faces from skimage wind inwards in (d, row, col); the change of axes mirrors them to outwards.

@@ -99,9 +99,7 @@ def crop_or_pad(array: NDArray[Element], size: int) -> NDArray[Element]:
     extra row is cut or added at the end.
     """
     if array.ndim not in (2, 3):
-        raise BadInput(
-            f"array has {array.ndim} axes, allowed are 2 (depth) or 3 (voxels); drop batch and channels"
-        )
+        raise BadInput(f"array has {array.ndim} axes, allowed are 2 (depth) or 3 (voxels); drop batch and channels")
     spare = [length - size for length in array.shape]
     cut = tuple(slice(s // 2, s // 2 + size) if s > 0 else slice(None) for s in spare)
     padding = [(-s // 2, -s - -s // 2) if s < 0 else (0, 0) for s in spare]

@@ -24,13 +24,21 @@ from reference.errors import BadInput
 
 
 class Recipe(Protocol):
-    """What differs between models."""
+    """What differs between models.
 
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
+    Attributes:
+        monitor: the metric that decides which weights are best.
+    """
+
     epochs: int
-    monitor: str  # the metric that decides which weights are best
+    monitor: str
     larger_is_better: bool
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         """The batches of one epoch; the same for the same epoch number, so that a resumed run repeats them."""
@@ -107,7 +115,7 @@ def _one_epoch(recipe: Recipe, config: LoopConfig, epoch: int) -> dict[str, floa
             if not torch.isfinite(total):
                 raise BadInput(f"loss is {total.item()} in epoch {epoch + 1}; use a smaller --learning-rate")
             recipe.optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
             nn.utils.clip_grad_norm_(recipe.network.parameters(), config.clip)
             recipe.optimizer.step()
             for key, value in {"loss": float(total.detach()), **parts}.items():

@@ -105,7 +105,7 @@ def get_backend(runtime: str) -> Backend:
         BackendUnavailable: its toolchain is not installed.
     """
     try:
-        return importlib.import_module(f"sdk_build.backends.{RUNTIMES[runtime].module}")  # type: ignore[return-value]
+        return importlib.import_module(f"sdk_build.backends.{RUNTIMES[runtime].module}")
     except ImportError as error:
         raise BackendUnavailable(
             f"{runtime} needs the package {error.name}, which is not installed; run 'make setup' or pip install 'onpar[export]'"

@@ -24,4 +24,4 @@ def lower(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network).eval()
     for rewrite in (fold_batch_norm, fold_normalization, lower_volumes):
         network = rewrite(network)
-    return network.requires_grad_(False)
+    return network.eval().requires_grad_(False)

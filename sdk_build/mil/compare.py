@@ -44,9 +44,7 @@ def sqnr_db(reference: np.ndarray, other: np.ndarray) -> float:
     return 10 * math.log10(signal_power / noise_power)
 
 
-def compare_traces(
-    reference: EmulatedCoreML, other: EmulatedCoreML, inputs: Mapping[str, np.ndarray]
-) -> list[OpSqnr]:
+def compare_traces(reference: EmulatedCoreML, other: EmulatedCoreML, inputs: Mapping[str, np.ndarray]) -> list[OpSqnr]:
     """Runs both programs on one input and compares the operations that have the same name, type and shape.
 
     The suffix that coremltools' fp16 conversion adds to names is ignored. All values of the reference are

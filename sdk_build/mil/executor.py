@@ -115,10 +115,7 @@ class EmulatedCoreML:
             for name in {*operation.references(), *(output.name for output in operation.outputs)}:
                 if self._last_use.get(name, number) <= number:
                     values.pop(name, None)
-        return {
-            output.name: features.from_result(output, self._lookup(output.name, values))
-            for output in self.outputs
-        }
+        return {output.name: features.from_result(output, self._lookup(output.name, values)) for output in self.outputs}
 
     def _fold_constants(self) -> dict[str, Any]:
         """Unpacks the weights, and keeps only what a step or an output reads."""

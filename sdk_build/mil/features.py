@@ -66,13 +66,11 @@ def _check_shape(declared: MilTensor, shape: tuple[int, ...]) -> None:
         fits = len(shape) == len(declared.shape) and all(map(_fits, shape, declared.shape))
     if fits and declared.dim_ranges:
         fits = all(
-            lo <= size and (hi < 0 or size <= hi)
-            for size, (lo, hi) in zip(shape, declared.dim_ranges, strict=True)
+            lo <= size and (hi < 0 or size <= hi) for size, (lo, hi) in zip(shape, declared.dim_ranges, strict=True)
         )
     if not fits:
         raise BadInput(
-            f"input '{declared.name}' has shape {shape}; allowed: {_describe_shape(declared)}; "
-            "resize or reshape it"
+            f"input '{declared.name}' has shape {shape}; allowed: {_describe_shape(declared)}; resize or reshape it"
         )
 
 

@@ -42,13 +42,9 @@ def _padding(
         flat = [int(value) for value in pad.tolist()]
         return list(zip(flat[::2], flat[1::2], strict=True))
     if pad_type in ("same", "same_lower"):
-        totals = [
-            max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(sizes, kernel, strides, strict=True)
-        ]
+        totals = [max(0, (math.ceil(n / s) - 1) * s + k - n) for n, k, s in zip(sizes, kernel, strides, strict=True)]
         return [_same_split(total, pad_type) for total in totals]
-    raise UnsupportedOperation(
-        f"pad_type '{pad_type}' is not emulated; allowed: valid, same, same_lower, custom"
-    )
+    raise UnsupportedOperation(f"pad_type '{pad_type}' is not emulated; allowed: valid, same, same_lower, custom")
 
 
 def pad_spatial(x: Tensor, pairs: Pairs, value: float = 0.0) -> Tensor:

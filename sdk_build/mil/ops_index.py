@@ -45,18 +45,14 @@ def _slices(
             position = (0 if from_edge else first) % n
             kept.append(range(position, position + 1))
         else:
-            kept.append(
-                range(*slice(None if from_edge else first, None if to_edge else last, step).indices(n))
-            )
+            kept.append(range(*slice(None if from_edge else first, None if to_edge else last, step).indices(n)))
     return kept, squeezed
 
 
 def _take(x: Tensor, axis: int, positions: range) -> Tensor:
     if positions.step == 1:
         return x.narrow(axis, positions.start, len(positions)) if len(positions) else x.narrow(axis, 0, 0)
-    return x.index_select(
-        axis, torch.tensor(list(positions), dtype=torch.long)
-    )  # torch has no negative strides
+    return x.index_select(axis, torch.tensor(list(positions), dtype=torch.long))  # torch has no negative strides
 
 
 def _slice_by_index(
@@ -167,9 +163,7 @@ def _scatter_into(data: Tensor, dim: int, index: Tensor, updates: Tensor, mode: 
     if mode == "div":
         return data / torch.ones_like(data).scatter_reduce(dim, index, updates, "prod")
     if mode not in _SCATTER_REDUCTIONS:
-        raise UnsupportedOperation(
-            f"mode '{mode}' is not emulated; allowed: update, add, sub, mul, div, max, min"
-        )
+        raise UnsupportedOperation(f"mode '{mode}' is not emulated; allowed: update, add, sub, mul, div, max, min")
     return data.scatter_reduce(dim, index, updates, _SCATTER_REDUCTIONS[mode])
 
 

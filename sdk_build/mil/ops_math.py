@@ -27,9 +27,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product if bias is None else product + bias.to(x.dtype)
 
 
-def _matmul(
-    x: Tensor, y: Tensor, transpose_x: Tensor | bool = False, transpose_y: Tensor | bool = False
-) -> Tensor:
+def _matmul(x: Tensor, y: Tensor, transpose_x: Tensor | bool = False, transpose_y: Tensor | bool = False) -> Tensor:
     x = x.transpose(-1, -2) if bool(transpose_x) and x.dim() > 1 else x
     y = y.transpose(-1, -2) if bool(transpose_y) and y.dim() > 1 else y
     return torch.matmul(x, y)
@@ -39,9 +37,7 @@ def _einsum(values: list[Tensor], equation: str) -> Tensor:
     return torch.einsum(equation, *values)
 
 
-def _scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
-) -> Tensor:
+def _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
     """(B, *, L, E), (B, *, S, E), (B, *, S, EV) -> (B, *, L, EV); a bool mask keeps, a float mask adds."""
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if attn_mask is not None:
@@ -143,9 +139,7 @@ def _cumsum(
     x = x.flip(dim) if bool(reverse) else x
     sums = torch.cumsum(x, dim)
     if bool(exclusive):
-        sums = torch.cat(
-            [torch.zeros_like(sums.narrow(dim, 0, 1)), sums.narrow(dim, 0, x.shape[dim] - 1)], dim
-        )
+        sums = torch.cat([torch.zeros_like(sums.narrow(dim, 0, 1)), sums.narrow(dim, 0, x.shape[dim] - 1)], dim)
     return sums.flip(dim) if bool(reverse) else sums
 
 

@@ -34,9 +34,7 @@ def _quantize(
     return levels.clamp(*_RANGES[output_dtype])
 
 
-def _dequantize(
-    input: Tensor, scale: Tensor, zero_point: Tensor | None = None, axis: Tensor | None = None
-) -> Tensor:
+def _dequantize(input: Tensor, scale: Tensor, zero_point: Tensor | None = None, axis: Tensor | None = None) -> Tensor:
     return _along_axis(scale, input, axis) * (input.float() - _along_axis(zero_point, input, axis))
 
 

@@ -132,9 +132,7 @@ def _one_hot(
     """An index outside the vector gives a vector of ``off_value``."""
     dim = int(axis) % (indices.dim() + 1)
     classes = torch.arange(int(one_hot_vector_size)).reshape(-1, *[1] * (indices.dim() - dim))
-    return torch.where(
-        indices.unsqueeze(dim) == classes, torch.as_tensor(on_value), torch.as_tensor(off_value)
-    )
+    return torch.where(indices.unsqueeze(dim) == classes, torch.as_tensor(on_value), torch.as_tensor(off_value))
 
 
 def _sliding_windows(x: Tensor, axis: Tensor, size: Tensor, stride: Tensor | int = 1) -> Tensor:

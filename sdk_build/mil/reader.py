@@ -77,14 +77,11 @@ def _load_spec(path: Path) -> tuple[Any, str]:
     try:
         model = coremltools.models.MLModel(str(path), skip_model_load=True)
         spec = model.get_spec()
-    except (
-        Exception
-    ) as error:  # coremltools raises bare Exception, RuntimeError or protobuf's DecodeError here
+    except Exception as error:  # coremltools raises bare Exception, RuntimeError or protobuf's DecodeError here
         raise BadInput(f"{path} is damaged: {_first_line(error)}; export it again") from error
     if spec.WhichOneof("Type") != "mlProgram":
         raise BadInput(
-            f"{path} holds a {spec.WhichOneof('Type')}; allowed: an MLProgram; "
-            "convert with convert_to='mlprogram'"
+            f"{path} holds a {spec.WhichOneof('Type')}; allowed: an MLProgram; convert with convert_to='mlprogram'"
         )
     return spec, model.weights_dir
 
@@ -101,9 +98,7 @@ def _rebuild(path: Path, spec: Any, weights_dir: str) -> Any:
         ) from error
     if set(program.functions) != {"main"}:
         names = ", ".join(sorted(program.functions))
-        raise LoweringError(
-            f"{path} has the functions {names}; allowed: main alone; export one network per package"
-        )
+        raise LoweringError(f"{path} has the functions {names}; allowed: main alone; export one network per package")
     return program.functions["main"]
 
 

@@ -12,15 +12,11 @@ def cube(half: float = 0.5) -> Mesh:
     return Mesh(corners, triangulate(np.array(quads, np.int32)))
 
 
-def ellipsoid(
-    radii: tuple[float, float, float] = (0.8, 0.8, 0.8), rings: int = 48, open_below: float = -2.0
-) -> Mesh:
+def ellipsoid(radii: tuple[float, float, float] = (0.8, 0.8, 0.8), rings: int = 48, open_below: float = -2.0) -> Mesh:
     """An ellipsoid of latitude rings; without faces below ``open_below`` (unit sphere's y)."""
     theta = np.linspace(0, np.pi, rings + 1)[:, None]
     phi = np.linspace(0, 2 * np.pi, 2 * rings, endpoint=False)[None]
-    unit = np.stack(
-        np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)), -1
-    )
+    unit = np.stack(np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)), -1)
     i, j = (index.ravel() for index in np.mgrid[:rings, : 2 * rings])
     k, width = (j + 1) % (2 * rings), 2 * rings
     quads = np.stack([i * width + j, (i + 1) * width + j, (i + 1) * width + k, i * width + k], axis=1)

@@ -35,9 +35,7 @@ def ict_path(tmp_path):
     count = len(mesh.vertices)
     # One helper part (number 5) that must not come along, holding a far vertex and a face to it.
     neutral = np.concatenate([mesh.vertices * 10, [[99, 99, 99]]]).astype(np.float32)
-    ranges = (
-        [[0, count // 2], [count // 2, count]] + [[count, count]] * 3 + [[count, count + 1]] + [[0, 0]] * 11
-    )
+    ranges = [[0, count // 2], [count // 2, count]] + [[count, count]] * 3 + [[count, count + 1]] + [[0, 0]] * 11
     np.savez(
         tmp_path / "ict.npz",
         neutral=neutral,
@@ -55,9 +53,7 @@ def ict_path(tmp_path):
 @pytest.fixture
 def makehuman_path(tmp_path):
     mesh, rng = head(), np.random.default_rng(0)
-    names = [
-        f"macrodetails/{o}-{s}-{a}" for o in ("african", "asian", "caucasian") for s in SEXES for a in AGES
-    ]
+    names = [f"macrodetails/{o}-{s}-{a}" for o in ("african", "asian", "caucasian") for s in SEXES for a in AGES]
     names += [
         f"macrodetails/universal-{s}-{a}-{m}muscle-{w}weight"
         for s in SEXES for a in AGES for m in LEVELS for w in LEVELS
@@ -110,9 +106,7 @@ def test_ict_landmarks_follow_the_mesh(ict_path):
 
 def test_makehuman_has_no_landmarks(makehuman_path):
     model = load_makehuman(makehuman_path)
-    with pytest.raises(
-        BadInput, match="head model without landmarks, allowed is one that has them; use load_ict"
-    ):
+    with pytest.raises(BadInput, match="head model without landmarks, allowed is one that has them; use load_ict"):
         model.landmark_positions(model.sample(np.random.default_rng(0)))
 
 
@@ -158,9 +152,7 @@ def test_plain_sample_is_consistent(model):
     assert depth[depth > 0].min() == pytest.approx(1 / 16)
     assert voxels.any(axis=0)[depth > 0].all()
     nearest = np.unravel_index(depth.argmax(), depth.shape)
-    assert voxels.any(axis=(1, 2)).argmax() == pytest.approx(
-        voxels[:, nearest[0], nearest[1]].argmax(), abs=1
-    )
+    assert voxels.any(axis=(1, 2)).argmax() == pytest.approx(voxels[:, nearest[0], nearest[1]].argmax(), abs=1)
 
 
 def test_sample_repeats_with_its_seed(model):

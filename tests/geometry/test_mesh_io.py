@@ -15,9 +15,7 @@ from reference.geometry.mesh_io import read_obj, read_ply, write_obj, write_ply
 def test_round_trip(tmp_path, kind, colored):
     mesh = ellipsoid((0.7, 0.5, 1 / 3), 6)
     if colored:
-        mesh = replace(
-            mesh, colors=np.random.default_rng(0).integers(0, 256, mesh.vertices.shape).astype(np.uint8)
-        )
+        mesh = replace(mesh, colors=np.random.default_rng(0).integers(0, 256, mesh.vertices.shape).astype(np.uint8))
     path = tmp_path / "mesh"
     if kind == "obj":
         write_obj(mesh, path)

@@ -73,10 +73,7 @@ def _alpha_beta(op_type: str, alpha: float, beta: float, expected: np.ndarray) -
 
 CASES = [
     *[Case(name, "values", {"x": x}, np.asarray(f(x), np.float32)) for name, (x, f) in UNARY.items()],
-    *[
-        Case(name, "values", {"x": ROWS, "y": OTHER}, expected, dtype)
-        for name, (expected, dtype) in BINARY.items()
-    ],
+    *[Case(name, "values", {"x": ROWS, "y": OTHER}, expected, dtype) for name, (expected, dtype) in BINARY.items()],
     Case("softplus", "large", {"x": array(30.0, 90.0)}, array(30.0, 90.0)),
     Case(
         "add",
@@ -96,9 +93,7 @@ CASES = [
         array(inf, -inf, 30.0),
         "fp16",
     ),
-    Case(
-        "add", "fp16 rounding", {"x": array(2048.0, 2050.0), "y": scalar(1.0)}, array(2048.0, 2052.0), "fp16"
-    ),
+    Case("add", "fp16 rounding", {"x": array(2048.0, 2050.0), "y": scalar(1.0)}, array(2048.0, 2052.0), "fp16"),
     Case("maximum", "nan", {"x": array(nan), "y": array(1.0)}, array(nan)),
     Case("logical_and", "table", {"x": LEFT, "y": RIGHT}, LEFT & RIGHT, "bool"),
     Case("logical_or", "table", {"x": LEFT, "y": RIGHT}, LEFT | RIGHT, "bool"),
@@ -139,12 +134,8 @@ CASES = [
     Case("cast", "to int32 truncates", {"x": array(-1.7, 1.7), "dtype": "int32"}, ints(-1, 1), "int32"),
     Case("cast", "to bool", {"x": array(-1.7, 0, 0.2), "dtype": "bool"}, array(1, 0, 1, dtype=bool), "bool"),
     Case("cast", "from bool", {"x": array(1, 0, dtype=bool), "dtype": "fp32"}, array(1.0, 0.0)),
-    Case(
-        "cast", "to fp16 rounds", {"x": array(0.1, 1e6), "dtype": "fp16"}, array(np.float16(0.1), inf), "fp16"
-    ),
-    Case(
-        "cast", "to uint8", {"x": array(3.9, 255.0), "dtype": "uint8"}, array(3, 255, dtype=np.uint8), "uint8"
-    ),
+    Case("cast", "to fp16 rounds", {"x": array(0.1, 1e6), "dtype": "fp16"}, array(np.float16(0.1), inf), "fp16"),
+    Case("cast", "to uint8", {"x": array(3.9, 255.0), "dtype": "uint8"}, array(3, 255, dtype=np.uint8), "uint8"),
     Case(
         "select",
         "broadcast",

@@ -40,9 +40,7 @@ def _resample(label: str, expected: torch.Tensor, **settings: Any) -> Case:
         "coordinates_mode": "normalized_minus_one_to_one",
         "align_corners": FALSE,
     }
-    return Case(
-        "resample", label, {"x": IMAGE, "coordinates": GRID, **defaults, **settings}, expected.numpy()
-    )
+    return Case("resample", label, {"x": IMAGE, "coordinates": GRID, **defaults, **settings}, expected.numpy())
 
 
 def _sample(mode: str = "bilinear", padding: str = "zeros", align: bool = False) -> torch.Tensor:
@@ -222,9 +220,7 @@ CASES = [
     _resample("nearest", _sample("nearest"), sampling_mode="nearest"),
     _resample("border", _sample(padding="border"), padding_mode="border"),
     _resample("symmetric", _sample(padding="reflection"), padding_mode="symmetric"),
-    _resample(
-        "reflection", _sample(padding="reflection", align=True), padding_mode="reflection", align_corners=TRUE
-    ),
+    _resample("reflection", _sample(padding="reflection", align=True), padding_mode="reflection", align_corners=TRUE),
     _resample(
         "padding value",
         F.grid_sample(t(IMAGE) - 2, t(GRID), align_corners=False) + 2,

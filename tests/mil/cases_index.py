@@ -23,18 +23,14 @@ SCATTER = {
 
 CASES = [
     Case("slice_by_index", "plain", {"x": GRID, "begin": ints(1, 0), "end": ints(3, 2)}, GRID[1:3, 0:2]),
-    Case(
-        "slice_by_index", "negative", {"x": GRID, "begin": ints(-2, 1), "end": ints(3, -1)}, GRID[-2:3, 1:-1]
-    ),
+    Case("slice_by_index", "negative", {"x": GRID, "begin": ints(-2, 1), "end": ints(3, -1)}, GRID[-2:3, 1:-1]),
     Case(
         "slice_by_index",
         "strides",
         {"x": GRID, "begin": ints(2, 0), "end": ints(0, 4), "stride": ints(-1, 2)},
         GRID[2:0:-1, 0:4:2],
     ),
-    Case(
-        "slice_by_index", "masks", {"x": GRID, "begin": ints(2, 1), "end": ints(2, 2), **MASKS}, GRID[:2, 1:]
-    ),
+    Case("slice_by_index", "masks", {"x": GRID, "begin": ints(2, 1), "end": ints(2, 2), **MASKS}, GRID[:2, 1:]),
     Case(
         "slice_by_index",
         "whole axis backwards",
@@ -156,9 +152,7 @@ CASES = [
         },
         (array([0, 5]), ints(1, 0).reshape(1, 2)),
     ),
-    Case(
-        "topk", "all values", {"x": array(2, 3, 1), "k": scalar(-1), "return_indices": FALSE}, array(3, 2, 1)
-    ),
+    Case("topk", "all values", {"x": array(2, 3, 1), "k": scalar(-1), "return_indices": FALSE}, array(3, 2, 1)),
     Case("argsort", "descending", {"x": array(2, 3, 1)}, ints(1, 0, 2), "int32"),
     Case(
         "argsort",

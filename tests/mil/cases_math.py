@@ -51,9 +51,7 @@ def _norm_over(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarr
 CASES = [
     Case("linear", "bias", {"x": A, "weight": WEIGHT, "bias": BIAS}, A @ WEIGHT.T + BIAS),
     Case("linear", "no bias", {"x": A, "weight": WEIGHT}, A @ WEIGHT.T),
-    Case(
-        "linear", "int", {"x": INTS, "weight": ints(1, 2, 3).reshape(1, 3)}, ints(35).reshape(1, 1), "int32"
-    ),
+    Case("linear", "int", {"x": INTS, "weight": ints(1, 2, 3).reshape(1, 3)}, ints(35).reshape(1, 1), "int32"),
     Case("matmul", "plain", {"x": A, "y": B}, A @ B),
     Case(
         "matmul",
@@ -92,8 +90,7 @@ CASES = [
         "batch_norm",
         "full",
         {"x": X, "mean": MEAN, "variance": VARIANCE, "gamma": GAMMA, "beta": BETA, "epsilon": scalar(0.1)},
-        (X - MEAN[:, None, None]) / np.sqrt(VARIANCE + 0.1)[:, None, None] * GAMMA[:, None, None]
-        + BETA[:, None, None],
+        (X - MEAN[:, None, None]) / np.sqrt(VARIANCE + 0.1)[:, None, None] * GAMMA[:, None, None] + BETA[:, None, None],
     ),
     Case(
         "batch_norm",

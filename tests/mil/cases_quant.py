@@ -25,9 +25,7 @@ GROUPS = np.array([2, 3, 3, 0, 1, 0, 3, 0, 2, 1, 0, 3], dtype=np.uint8).reshape(
 TABLES = array(1, 5, 9, 13, 2, 10, 18, 26).reshape(2, 1, 4, 1)
 CODES = np.array([[[0, 0], [1, 0]], [[1, 1], [0, 0]]], dtype=np.uint8)
 VECTORS = array([10, 11, 12], [20, 21, 22]).reshape(1, 1, 1, 2, 3)
-LUT_MASK = np.array(
-    [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 1], [0, 1, 1, 0, 1, 0], [0, 0, 0, 1, 0, 0]], np.uint8
-)
+LUT_MASK = np.array([[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 1], [0, 1, 1, 0, 1, 0], [0, 0, 0, 1, 0, 0]], np.uint8)
 LUT_CODES = _bytes(0, 1, 1, 0, 1, 1, 0, 0, 1)
 SIX_BITS = np.array([0, 63, 1, 32, 7], dtype=np.int64)
 TABLE_64 = noise(64)
@@ -41,9 +39,7 @@ def _pack(values: np.ndarray, bits: int) -> np.ndarray:
 
 CASES = [
     # 0.25 / 0.5 = 0.5 and -1.25 / 0.5 = -2.5 are ties: to even.
-    Case(
-        "quantize", "scalar", {"input": FLOATS, "scale": scalar(0.5), "output_dtype": "int8"}, LEVELS, "int8"
-    ),
+    Case("quantize", "scalar", {"input": FLOATS, "scale": scalar(0.5), "output_dtype": "int8"}, LEVELS, "int8"),
     Case(
         "quantize",
         "clips with zero point",

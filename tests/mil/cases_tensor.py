@@ -52,9 +52,7 @@ CASES = [
     ),
     Case("concat", "scalars", {"values": (scalar(2), scalar(3)), "axis": scalar(0)}, ints(2, 3), "int32"),
     Case("stack", "axis", {"values": (LEFT, RIGHT), "axis": scalar(1)}, np.stack([LEFT, RIGHT], 1)),
-    Case(
-        "split", "even", {"x": GRID, "num_splits": scalar(2), "axis": scalar(1)}, (GRID[:, :2], GRID[:, 2:])
-    ),
+    Case("split", "even", {"x": GRID, "num_splits": scalar(2), "axis": scalar(1)}, (GRID[:, :2], GRID[:, 2:])),
     Case(
         "split",
         "sizes",
@@ -90,9 +88,7 @@ CASES = [
     Case("fill", "int", {"shape": ints(2), "value": scalar(4)}, ints(4, 4), "int32"),
     Case("fill_like", "float", {"ref_tensor": GRID, "value": scalar(2.0)}, np.full((3, 4), 2, np.float32)),
     Case("shape", "sizes", {"x": X}, ints(2, 3, 4, 5), "int32"),
-    Case(
-        "range_1d", "int", {"start": scalar(1), "end": scalar(8), "step": scalar(3)}, ints(1, 4, 7), "int32"
-    ),
+    Case("range_1d", "int", {"start": scalar(1), "end": scalar(8), "step": scalar(3)}, ints(1, 4, 7), "int32"),
     Case(
         "range_1d",
         "float",

@@ -89,9 +89,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("op_type", "arguments", "message"), REFUSED)
-def test_a_setting_that_is_not_emulated_is_refused(
-    op_type: str, arguments: dict[str, object], message: str
-) -> None:
+def test_a_setting_that_is_not_emulated_is_refused(op_type: str, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UnsupportedOperation) as caught:
         run_case(Case(op_type, "", arguments, X))
     text = str(caught.value)

@@ -170,9 +170,7 @@ def test_quantised_activations(tmp_path: Path) -> None:
         levels = mb.quantize(input=x, scale=scale, zero_point=np.int8(3), output_dtype="int8")
         return mb.dequantize(input=levels, scale=scale, zero_point=np.int8(3), name="out")
 
-    package = ct.convert(
-        program, compute_precision=ct.precision.FLOAT32, minimum_deployment_target=ct.target.iOS17
-    )
+    package = ct.convert(program, compute_precision=ct.precision.FLOAT32, minimum_deployment_target=ct.target.iOS17)
     model = EmulatedCoreML(nets.save(package, tmp_path / "levels.mlpackage"))
     expected = (np.clip(np.round(x / scale) + 3, -128, 127) - 3) * scale
     np.testing.assert_allclose(model.predict({"x": x})["out"], expected, atol=1e-6)
@@ -199,9 +197,7 @@ def test_picture_input(layout: str, tmp_path: Path) -> None:
     import coremltools as ct
 
     net, exported = _net("inverted_residual")
-    image = ct.ImageType(
-        "image", IMAGE.shape, scale=SCALE, bias=SHIFT, color_layout=getattr(ct.colorlayout, layout)
-    )
+    image = ct.ImageType("image", IMAGE.shape, scale=SCALE, bias=SHIFT, color_layout=getattr(ct.colorlayout, layout))
     package = nets.convert(exported, inputs=[image])
     package.input_description["image"] = "a picture"
     model = EmulatedCoreML(nets.save(package, tmp_path / "picture.mlpackage"))
@@ -209,18 +205,12 @@ def test_picture_input(layout: str, tmp_path: Path) -> None:
     assert (declared.shape, declared.dtype, declared.color) == ((32, 48, 3), "uint8", layout.lower())
     assert declared.description == "a picture"
     channels = PICTURE if layout == "RGB" else PICTURE[:, :, ::-1]
-    tensor = (channels.astype(np.float32) * np.float32(SCALE) + np.array(SHIFT, np.float32)).transpose(
-        2, 0, 1
-    )[None]
+    tensor = (channels.astype(np.float32) * np.float32(SCALE) + np.array(SHIFT, np.float32)).transpose(2, 0, 1)[None]
     result = model.predict({"image": PICTURE})[model.outputs[0].name]
     assert sqnr_db(_reference(net, (np.ascontiguousarray(tensor),)), result) > 45.0
-    with pytest.raises(
-        BadInput, match=r"input 'image' has shape \(3, 32, 48\); allowed: \(32, 48, 3\); resize"
-    ):
+    with pytest.raises(BadInput, match=r"input 'image' has shape \(3, 32, 48\); allowed: \(32, 48, 3\); resize"):
         model.predict({"image": PICTURE.transpose(2, 0, 1)})
-    with pytest.raises(
-        BadInput, match=r"input 'image' is float32; allowed: uint8; convert with .astype\('uint8'\)"
-    ):
+    with pytest.raises(BadInput, match=r"input 'image' is float32; allowed: uint8; convert with .astype\('uint8'\)"):
         model.predict({"image": PICTURE.astype(np.float32)})
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from reference import classifier
 from reference.data.faces import MIRROR
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors on a busy machine: threads that wait for each other take ten times as long as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _write(path, color, seed):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reference.data import augment
 from reference.data.faces import (
     CANVAS,
+    CANVAS_SCALE,
     MIRROR,
     FaceDataset,
     Faces,
@@ -161,7 +162,8 @@ def test_faces_are_read(table, face_shape):
     assert faces.canvases[0, 80, 80].tolist() == [200, 20, 10]  # RGB
     assert faces.sources == ("set",)
     assert faces.yaw.tolist() == [0.25]
-    np.testing.assert_allclose(faces.points[0, 36] - faces.points[0, 45], [face_shape[36, 0] * 2 * CANVAS / (2.2 * np.ptp(face_shape, axis=0).max()), 0], atol=0.1)
+    zoom = CANVAS / (CANVAS_SCALE * np.ptp(face_shape, axis=0).max())
+    np.testing.assert_allclose(faces.points[0, 45] - faces.points[0, 36], [zoom, 0], atol=0.1)
     box = faces.points[0]
     np.testing.assert_allclose((box.min(0) + box.max(0)) / 2, (CANVAS - 1) / 2, atol=0.1)
     assert load_faces(table(), "val").yaw.tolist() == [0]

@@ -1,5 +1,6 @@
 """From picture or depth map to tensor: known answers, agreement with PyTorch, and what is refused."""
 
+import dataclasses
 import io
 import struct
 import zlib
@@ -14,6 +15,7 @@ from PIL import Image
 
 from reference.errors import BadInput
 from reference.preprocess import (
+    OBJECT_MARGIN,
     Region,
     bilinear_weights,
     choose_region,
@@ -56,9 +58,7 @@ def png_header(width, height, bits, color):
 
 
 @settings(max_examples=150)
-@given(
-    start=st.floats(-300, 300), length=st.floats(0.01, 900), size=st.integers(1, 70), pixels=st.integers(1, 300)
-)
+@given(start=st.floats(-300, 300), length=st.floats(0.01, 900), size=st.integers(1, 70), pixels=st.integers(1, 300))
 def test_weights_are_an_average_of_real_pixels(start, length, size, pixels):
     weights, first, last = bilinear_weights(start, length, size, pixels)
     assert weights.dtype == np.float32
@@ -179,6 +179,9 @@ def test_box_replaces_the_picture_as_the_frame():
 
 
 NAN = float("nan")
+boxes = st.tuples(*[st.floats(-100, 600)] * 4).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_box_outside_or_empty_is_refused(box, refused):
     width=st.integers(8, 500),
     height=st.integers(8, 500),
     size=st.tuples(st.integers(1, 64), st.integers(1, 64)),
-    box=st.none() | st.tuples(*[st.floats(-100, 600)] * 4).map(lambda b: (*np.minimum(b[:2], b[2:]), *np.maximum(b[:2], b[2:]))),
+    box=st.none() | boxes,
     grow=st.floats(0, 1),
 )
 def test_regions_have_the_networks_aspect_and_stay_in_their_frame(width, height, size, box, grow):
@@ -208,13 +211,13 @@ def test_regions_have_the_networks_aspect_and_stay_in_their_frame(width, height,
         return
     frame, inner, outer = regions["stretch"], regions["cover"], regions["contain"]
     slack = 1e-6 * (width + height)
-    assert frame.left >= 0 and frame.left + frame.width <= width + slack  # noqa: PT018
+    assert frame.left >= 0 and frame.left + frame.width <= width + slack
     for region in (inner, outer):
         assert region.width * size[0] == pytest.approx(region.height * size[1], rel=1e-6, abs=slack)
         assert region.left + region.width / 2 == pytest.approx(frame.left + frame.width / 2, abs=slack)
         assert region.top + region.height / 2 == pytest.approx(frame.top + frame.height / 2, abs=slack)
-    assert inner.width <= frame.width + slack and inner.height <= frame.height + slack  # noqa: PT018
-    assert outer.width >= frame.width - slack and outer.height >= frame.height - slack  # noqa: PT018
+    assert inner.width <= frame.width + slack and inner.height <= frame.height + slack
+    assert outer.width >= frame.width - slack and outer.height >= frame.height - slack
 
 
 def test_to_picture_maps_the_corners():
@@ -304,10 +307,10 @@ def test_16_bit_colour_is_scaled_to_8(tmp_path):
     assert np.abs(out - deep / 257).max() <= 1
 
 
-@pytest.mark.parametrize(("suffix", "format"), [("jpg", "JPEG"), ("webp", "WEBP"), ("bmp", "BMP")])
-def test_the_other_formats(suffix, format, tmp_path):
+@pytest.mark.parametrize(("suffix", "kind"), [("jpg", "JPEG"), ("webp", "WEBP"), ("bmp", "BMP")])
+def test_the_other_formats(suffix, kind, tmp_path):
     flat = np.full((8, 12, 3), (30, 120, 210), np.uint8)
-    out = load_picture(saved(tmp_path, Image.fromarray(flat), f"flat.{suffix}", format=format))
+    out = load_picture(saved(tmp_path, Image.fromarray(flat), f"flat.{suffix}", format=kind))
     assert out.shape == flat.shape
     assert np.abs(out.astype(int) - flat).max() <= 4
 
@@ -390,9 +393,9 @@ def test_a_large_allowed_picture_is_read_without_a_warning(tmp_path, refused):
 
 def samples():
     picture = Image.fromarray(noise(16, 16))
-    for format in ("PNG", "JPEG", "BMP", "WEBP"):
+    for kind in ("PNG", "JPEG", "BMP", "WEBP"):
         buffer = io.BytesIO()
-        picture.save(buffer, format)
+        picture.save(buffer, kind)
         yield buffer.getvalue()
 
 
@@ -479,12 +482,15 @@ def test_nearest_is_1_farthest_a_sixteenth_and_holes_0():
     assert tensor[0, 0, 5, 5] == pytest.approx((1 + 1 / 16) / 2)
 
 
-def test_the_box_of_all_measured_pixels_is_the_default():
+@pytest.mark.parametrize("box_grow", [0.0, 0.2])
+def test_the_box_of_all_measured_pixels_is_the_default(box_grow):
+    """It holds the whole object: it grows by the object's own margin, not by what a face detector's box needs."""
     depth = np.zeros((40, 40), np.float32)
     depth[10:26, 20:28] = 600
     depth[10, 20] = 500
-    _, region = preprocess_depth(depth, DEPTH)
-    assert region == Region(16, 10, 16, 16)
+    _, region = preprocess_depth(depth, dataclasses.replace(DEPTH, box_grow=box_grow))
+    side = 16 * (1 + 2 * OBJECT_MARGIN)
+    assert dataclasses.astuple(region) == pytest.approx((24 - side / 2, 18 - side / 2, side, side))
 
 
 def test_padding_is_zero_and_sampling_takes_single_pixels():

@@ -220,7 +220,6 @@ anything = st.recursive(
 def test_any_json_in_any_field_is_a_spec_or_bad_input(field, value):
     try:
         made = ModelSpec.from_json({**through_json(MODEL), field: value})
-    except BadInput as error:
-        assert "\n" not in str(error)
-    else:
-        assert ModelSpec.from_json(through_json(made)) == made
+    except BadInput:
+        return
+    assert ModelSpec.from_json(through_json(made)) == made

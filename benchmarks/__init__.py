@@ -1,0 +1,1 @@
+"""How fast bundles are on this machine. ``python -m benchmarks.run``; no number here stands for a phone."""
