@@ -53,5 +53,6 @@ class Record:
 def device_name() -> str:
     """Processor and operating system, e.g. ``Intel(R) Xeon(R) Processor @ 2.50GHz, Linux``."""
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor() or platform.machine()}, {platform.system()}"

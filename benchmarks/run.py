@@ -44,7 +44,8 @@ def run(bundles: list[Path], rounds: int, as_json: bool) -> int:
         print(json.dumps({"records": records}))
         return 0
     print(f"{records[0]['device'] if records else ''}, one thread; no phone measured yet")
-    print(f"{'bundle':<34}{'runtime':<12}{'prec.':<7}{'p50 ms':>8}{'p90 ms':>8}{'load ms':>9}{'peak MB':>9}{'x eager':>9}")
+    numbers = f"{'p50 ms':>8}{'p90 ms':>8}{'load ms':>9}{'peak MB':>9}{'x eager':>9}"
+    print(f"{'bundle':<34}{'runtime':<12}{'prec.':<7}{numbers}")
     for r in records:
         print(
             f"{r['bundle']:<34}{r['runtime']:<12}{r['precision']:<7}{r['p50_ms']:>8.2f}{r['p90_ms']:>8.2f}"

@@ -51,4 +51,5 @@ def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
         document["limitations"] = tuple(document["limitations"])
         return Card(**document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise BadInput(f"card {path} can't be used ({error}); its keys are those of reference.card.Card") from error
+        reason = " ".join(str(error).split())  # YAML's errors have several lines
+        raise BadInput(f"card {path} can't be used ({reason}); its keys are those of reference.card.Card") from error

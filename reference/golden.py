@@ -76,7 +76,9 @@ def read_input(path: Path, spec: ModelSpec, box: Box | None = None) -> tuple[NDA
     return *preprocess_picture(picture, spec.preprocess, box), picture
 
 
-def run_reference(network: nn.Module, spec: ModelSpec, tensor: NDArray[np.float32]) -> tuple[Tensors, NDArray[np.float32]]:
+def run_reference(
+    network: nn.Module, spec: ModelSpec, tensor: NDArray[np.float32]
+) -> tuple[Tensors, NDArray[np.float32]]:
     """Outputs by name, and the intermediate, of one input tensor."""
     import torch
 
@@ -110,9 +112,13 @@ def load_golden(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> list[Golden]:
             raw = folder / f"input_{number}.png"
             if not raw.is_file():
                 raise FileNotFoundError(raw)
-            cases.append(Golden(raw, tensors[f"{spec.input.name}_{number}"], tensors[f"intermediate_{number}"], outputs))
+            cases.append(
+                Golden(raw, tensors[f"{spec.input.name}_{number}"], tensors[f"intermediate_{number}"], outputs)
+            )
     except (OSError, SafetensorError, KeyError) as error:
-        raise BadInput(f"golden files in {folder} are incomplete ({error}); run python -m reference.golden {spec.name}") from error
+        raise BadInput(
+            f"golden files in {folder} are incomplete ({error}); run python -m reference.golden {spec.name}"
+        ) from error
     return cases
 
 

@@ -51,9 +51,7 @@ class TensorSpec:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        _require(
-            self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _"
-        )
+        _require(self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _")
         _one_of(f"layout of tensor {self.name}", self.layout, LAYOUTS)
         _one_of(f"dtype of tensor {self.name}", self.dtype, DTYPES)
         _require(

@@ -109,7 +109,9 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
             picture = cv2.imread(str(table.parent / file), cv2.IMREAD_COLOR)
             if picture is None:
                 raise BadInput(f"{table} line {number}: can't read {file}; remove the line or mend the picture")
-            crop, matrix = cut_square(np.ascontiguousarray(picture[..., ::-1]), *square_around(xy, CANVAS_SCALE), CANVAS)
+            crop, matrix = cut_square(
+                np.ascontiguousarray(picture[..., ::-1]), *square_around(xy, CANVAS_SCALE), CANVAS
+            )
             canvases.append(crop)
             points.append(xy @ matrix[:, :2].T + matrix[:, 2])
             yaw.append(turn)

@@ -49,9 +49,9 @@ def list_pictures(folder: Path, split: str, class_names: tuple[str, ...], type_n
     for type_number, type_name in enumerate(type_names):
         if not (root / type_name).is_dir():
             raise BadInput(f"no image type {type_name!r} in {root}; every batch holds all of: {', '.join(type_names)}")
-        found = {p.name for p in (root / type_name).iterdir() if p.is_dir()}
-        if found - set(class_names):
-            raise BadInput(f"unknown class {min(found - set(class_names))!r} in {root / type_name}; allowed: {', '.join(class_names)}")
+        unknown = {p.name for p in (root / type_name).iterdir() if p.is_dir()} - set(class_names)
+        if unknown:
+            raise BadInput(f"unknown class {min(unknown)!r} in {root / type_name}; allowed: {', '.join(class_names)}")
         for label, class_name in enumerate(class_names):
             files = sorted(p for p in (root / type_name / class_name).glob("*") if p.suffix.lower() in SUFFIXES)
             if not files:
@@ -133,9 +133,7 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
 
 def _select(files: PictureFiles, kept: list[int]) -> PictureFiles:
     """Some of the files; each class of each image type must keep at least one."""
-    left = replace(
-        files, paths=tuple(files.paths[i] for i in kept), labels=files.labels[kept], types=files.types[kept]
-    )
+    left = replace(files, paths=tuple(files.paths[i] for i in kept), labels=files.labels[kept], types=files.types[kept])
     lost = {p.parent for p in files.paths} - {p.parent for p in left.paths}
     if lost:
         raise BadInput(f"no picture in {min(lost)} can be read; each class needs at least one: restore the files")
@@ -159,7 +157,7 @@ class AllTypesSampler(Sampler[list[int]]):
             raise BadInput(f"no pictures of image types {empty}; every batch holds all types: add pictures")
         if min(per_type) < 1:
             raise BadInput(
-                f"a batch holds {per_type} pictures of the image types; at least one of each is needed: use larger batches"
+                f"a batch holds {per_type} pictures of the image types; needed: one of each at least; use a larger batch"
             )
         self.per_type = per_type
         self.seed = seed

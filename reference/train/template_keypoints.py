@@ -52,7 +52,9 @@ class KeypointRecipe:
         self.network = template_keypoints.build()
         faces = load_faces(data, "train")
         precise = np.isin(np.array(faces.sources), PRECISE_SETS)
-        templates = learn_templates(faces.points[precise] if precise.any() else faces.points, self.network.templates.shape[1])
+        templates = learn_templates(
+            faces.points[precise] if precise.any() else faces.points, self.network.templates.shape[1]
+        )
         self.network.templates.copy_(torch.from_numpy(templates))
         weights = attribute_weights(faces.yaw)
         # Video frames are many, alike and labelled to whole pixels: they count less.

@@ -91,7 +91,9 @@ class VoxelRecipe:
     monitor = "iou_mean"
     larger_is_better = True
 
-    def __init__(self, size: int, data: Path, epochs: int, batch: int, seed: int, samples: int, init: Path | None) -> None:
+    def __init__(
+        self, size: int, data: Path, epochs: int, batch: int, seed: int, samples: int, init: Path | None
+    ) -> None:
         self.size = size
         self.epochs = epochs
         self.batch = batch

@@ -143,5 +143,5 @@ def test_large_types_are_covered_over_epochs():
 def test_sampler_refuses_an_empty_type_and_a_batch_without_one(refused):
     with refused(BadInput, "no pictures of image types [1]", "add pictures"):
         AllTypesSampler(np.array([0, 0, 2]), (1, 1, 1))
-    with refused(BadInput, "a batch holds (0, 0, 0) pictures", "at least one of each", "larger batches"):
+    with refused(BadInput, "a batch holds (0, 0, 0) pictures", "at least one of each", "a larger batch"):
         AllTypesSampler(TYPES, (0, 0, 0))
