@@ -1,4 +1,4 @@
-"""The measuring process: one artifact and its eager peer, nothing else. Prints one JSON line.
+"""The measuring process: one artifact and its peers, nothing else. Prints one JSON line.
 
 ``python -m benchmarks.measure BUNDLE RUNTIME ROUNDS`` is started by :mod:`benchmarks.run`; a crash of the artifact
 ends this process only.
@@ -10,11 +10,16 @@ import json
 import resource
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.records import Record, device_name
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WARM_UP = 5
 LOADS = 3
@@ -51,8 +56,13 @@ def measure(path: Path, runtime: str, rounds: int) -> Record:
         network = build_network(spec)
         load_weights(network, MODELS_DIR / spec.name / "weights.safetensors", ignore=("type_head.",))
         tensor = torch.from_numpy(given)
+        contenders: dict[str, Callable[[], object]] = {"artifact": lambda: runner.predict(inputs)}
+        contenders["eager"] = lambda: network(tensor)
+        session = _onnx_session(network, tensor)
+        if session is not None:
+            contenders["onnxruntime"] = lambda: session.run(None, {"input": given})
         with torch.inference_mode():
-            samples, eager = _interleave(lambda: runner.predict(inputs), lambda: network(tensor), rounds)
+            samples = _interleave(contenders, rounds)
     return Record(
         bundle=bundle.manifest.id,
         model=spec.name,
@@ -60,22 +70,38 @@ def measure(path: Path, runtime: str, rounds: int) -> Record:
         precision=entry.precision,
         threads=1,
         device=device_name(),
-        samples_ms=tuple(samples),
-        eager_samples_ms=tuple(eager),
+        samples_ms=samples.pop("artifact"),
+        peer_samples_ms=samples,
         load_ms=statistics.median(loads),
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
 
 
-def _interleave(
-    first: Callable[[], object], second: Callable[[], object], rounds: int
-) -> tuple[list[float], list[float]]:
-    """Alternate the two, so that whatever else the machine does hits both."""
+def _onnx_session(network: nn.Module, tensor: Tensor) -> Any:
+    """The same weights in ONNX Runtime, one thread; None without the ``bench`` extra."""
+    import torch
+
+    try:
+        import onnx  # noqa: F401  (torch's exporter needs it)
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/model.onnx"
+        # The TorchScript exporter: the newer one needs a further package and gives the same graph here.
+        torch.onnx.export(network, (tensor,), file, dynamo=False, input_names=["input"])
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _interleave(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, ...]]:
+    """Time every contender once a round, so that whatever else the machine does hits all of them."""
     for _ in range(WARM_UP):
-        first()
-        second()
-    pairs = [(_milliseconds(first), _milliseconds(second)) for _ in range(rounds)]
-    return [a for a, _ in pairs], [b for _, b in pairs]
+        for work in contenders.values():
+            work()
+    times = [[_milliseconds(work) for work in contenders.values()] for _ in range(rounds)]
+    return {name: tuple(column) for name, column in zip(contenders, zip(*times, strict=True), strict=True)}
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

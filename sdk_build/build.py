@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 import subprocess
 import sys
@@ -20,11 +19,11 @@ from reference.card import MODELS_DIR, Card, load_card
 from reference.golden import Golden, load_golden, stride, thin
 from reference.spec import ModelSpec
 from sdk_build import parity
-from sdk_build.backends import RUNTIMES, TARGETS, Tensors, get_backend
+from sdk_build.backends import PRECISIONS, RUNTIMES, TARGETS, Tensors, get_backend, missing_package
 from sdk_build.bundle import clean_up, hash_files, place, seal, sha256_of, size_of, workspace
 from sdk_build.card_page import card_page
 from sdk_build.delegation import Delegation
-from sdk_build.errors import LoweringError, OnParError, ParityError
+from sdk_build.errors import BadInput, LoweringError, OnParError, ParityError
 from sdk_build.manifest import (
     FORMAT_VERSION,
     GoldenCase,
@@ -35,6 +34,7 @@ from sdk_build.manifest import (
     NamedValue,
     tensor_entry,
 )
+from sdk_build.metrics import METRICS
 from sdk_build.parity import Check
 from sdk_build.quiet import quiet
 from sdk_build.sandbox import run_artifact
@@ -112,6 +112,7 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     from sdk_build.lowering import lower
 
     card = load_card(spec.name, models_dir)
+    check_limits(spec, card)
     golden = tuple(load_golden(spec, models_dir))
     network = build_network(spec)
     # The image-type head of document I is a tool of training; it never ships.
@@ -123,6 +124,27 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     lowered = exact.float()
     expected = tuple(parity.run_lowered(lowered, spec, golden))
     return Reference(spec, card, golden, lowered, expected, tuple(checks))
+
+
+def check_limits(spec: ModelSpec, card: Card) -> None:
+    """Refuse a card whose limits would not be looked at: a typo must not switch a check off.
+
+    Raises:
+        BadInput: a stage or precision is missing, a metric is unknown, or a limit is no number.
+    """
+    missing = sorted({"golden", "lowered", *PRECISIONS} - set(card.parity))
+    if missing:
+        raise BadInput(
+            f"card of {spec.name}: parity lacks {missing[0]!r}; give limits for golden, lowered, fp32 and fp16"
+        )
+    for stage, limits in card.parity.items():
+        for metric, limit in limits.items():
+            if metric not in METRICS:
+                raise BadInput(f"card of {spec.name}: parity {stage} has {metric!r}; allowed: {', '.join(METRICS)}")
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+                raise BadInput(
+                    f"card of {spec.name}: {metric} is {limit!r}; a number is needed (YAML reads 1e-4 as text)"
+                )
 
 
 def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path) -> Artifact:
@@ -142,6 +164,8 @@ def make_artifact(reference: Reference, runtime: str, precision: str, folder: Pa
             delegation = backend.lower(reference.lowered, spec, held, path)
     except (OnParError, OSError):
         raise
+    except ImportError as error:
+        raise missing_package(runtime, error) from error
     except Exception as error:  # toolchains raise anything; the user gets one line with the cause
         line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
         raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); try another precision") from error
@@ -184,10 +208,10 @@ def build(
     clean_up(output_dir)
     targets = list(targets)
     runtimes = list(dict.fromkeys(runtime for target in targets for runtime in TARGETS[target]))
-    progress(f"{spec.name}: reference")
-    reference = load_reference(spec, models_dir)
     built = []
-    with workspace(output_dir, spec.name) as folder:
+    with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
+        progress(f"{spec.name}: reference")
+        reference = load_reference(spec, models_dir)
         artifacts = {}
         for runtime in runtimes:
             progress(f"{spec.name}: {runtime}")
@@ -252,7 +276,7 @@ def write_bundle(
 
 def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, ...]:
     """Raw inputs, tensors as .bin, and all tensors together as safetensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     (folder / "golden").mkdir()
     together: Tensors = {}
@@ -269,7 +293,7 @@ def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, 
             together[f"{name}_{number}"] = values
         together[f"intermediate_{number}"] = case.intermediate
         cases.append(GoldenCase(raw, tuple(tensors)))
-    save_file(together, folder / "golden" / "tensors.safetensors")
+    (folder / "golden" / "tensors.safetensors").write_bytes(save(together))  # save_file hides a full disk's OSError
     return tuple(cases)
 
 
@@ -306,10 +330,14 @@ def git_commit() -> str:
     return commit + ("-modified" if status.strip() else "")
 
 
-def build_default(spec: ModelSpec, progress: Progress, **arguments: Any) -> list[Built]:
-    """``--precision default``: fp16 if it is proved on every runtime of the targets, else fp32, and says so."""
+def build_default(spec: ModelSpec, progress: Progress, notice: Progress, **arguments: Any) -> list[Built]:
+    """``--precision default``: fp16 if it is proved on every runtime of the targets, else fp32, and says so.
+
+    Args:
+        notice: told that it is fp32, and why.
+    """
     try:
         return build(spec, precision="fp16", progress=progress, **arguments)
     except ParityError as error:
-        progress(f"{spec.name}: fp16 is not close enough ({json.dumps(str(error))}); fp32 instead")
+        notice(f"{spec.name}: fp16 is not close enough ({' '.join(str(error).split())}); fp32 instead")
         return build(spec, precision="fp32", progress=progress, **arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ class Bundle:
         for entry in self.manifest.golden[case].tensors:
             if entry.tensor == name:
                 values = np.fromfile(self.path / entry.file, "<f4")
+                size = math.prod(entry.shape)
+                if entry.stride < 1 or len(values) != -(-size // entry.stride):
+                    raise BundleInvalid(
+                        f"{self.path.name}: {entry.file} holds {len(values)} values, its shape {entry.shape} with "
+                        f"stride {entry.stride} needs another number; export it again"
+                    )
                 return values.reshape(entry.shape) if entry.stride == 1 else values
         raise BundleInvalid(f"{self.path.name} has no golden tensor {name!r} in case {case}; export it again")
 
@@ -56,7 +63,9 @@ def open_bundle(path: Path, trusted_key: Path | None = None) -> Bundle:
     """
     if not (path / MANIFEST).is_file():
         what = "is no bundle: it has no bundle.json" if path.is_dir() else "does not exist"
-        raise BundleNotFound(f"{path} {what}; give the folder that sdk_build.export wrote, e.g. dist/classifier-ios-fp16")
+        raise BundleNotFound(
+            f"{path} {what}; give the folder that sdk_build.export wrote, e.g. dist/classifier-ios-fp16"
+        )
     content = (path / MANIFEST).read_bytes()
     manifest = parse(content)
     if not (path / SIGNATURE).is_file():
@@ -67,6 +76,9 @@ def open_bundle(path: Path, trusted_key: Path | None = None) -> Bundle:
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
+    links = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_symlink())
+    if links:  # what it points to may change after the check
+        raise BundleInvalid(f"{path.name}: {links[0]} is a symbolic link; a bundle holds files only: export it again")
     listed = {entry.path: entry for entry in manifest.files}
     for name, entry in listed.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -96,7 +108,9 @@ def sha256_of(path: Path) -> str:
         lines = [f"{entry.sha256}  {entry.path}\n" for entry in hash_files(path)]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file.read())
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file.read())
+        )
 
 
 def _digest(content: bytes) -> str:
@@ -122,7 +136,9 @@ def workspace(output_dir: Path, name: str) -> Iterator[Path]:
         folder.mkdir()
         yield folder
     except OSError as error:
-        raise BadInput(f"can't write {output_dir / name}: {error.strerror or error}; choose another --output-dir") from error
+        raise BadInput(
+            f"can't write {output_dir / name}: {error.strerror or error}; choose another --output-dir"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -130,25 +146,40 @@ def workspace(output_dir: Path, name: str) -> Iterator[Path]:
 def place(folder: Path, output_dir: Path, name: str) -> Path:
     """Move a finished folder to ``output_dir/name``; an older bundle steps aside first, as no folder is overwritten."""
     final, old = output_dir / name, output_dir / f"{_REPLACED}{name}"
+    if final.exists() and not (final / MANIFEST).is_file():
+        raise BadInput(f"{final} is in the way and is no bundle; move it elsewhere or choose another --output-dir")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         os.replace(final, old)
-    os.replace(folder, final)
+    try:
+        os.replace(folder, final)
+    except OSError:
+        if old.exists():
+            os.replace(old, final)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     return final
 
 
 def clean_up(output_dir: Path) -> None:
-    """Remove what killed exports left, and put back a bundle that was about to be replaced."""
-    for folder in output_dir.glob(f"{_TEMPORARY}*"):
-        if not _is_running(int(folder.name.rpartition("-")[2])):
-            shutil.rmtree(folder, ignore_errors=True)
-    for old in output_dir.glob(f"{_REPLACED}*"):
-        final = output_dir / old.name.removeprefix(_REPLACED)
-        if final.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(old, final)
+    """Remove what killed exports left, and put back a bundle that was about to be replaced.
+
+    Raises:
+        BadInput: the folder can't be read or written.
+    """
+    try:
+        for folder in output_dir.glob(f"{_TEMPORARY}*"):
+            pid = folder.name.rpartition("-")[2]
+            if pid.isdecimal() and not _is_running(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+        for old in output_dir.glob(f"{_REPLACED}*"):
+            final = output_dir / old.name.removeprefix(_REPLACED)
+            if final.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(old, final)
+    except OSError as error:
+        raise BadInput(f"can't write {output_dir}: {error.strerror or error}; choose another --output-dir") from error
 
 
 def _is_running(pid: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
 PLACED_ON_DEVICE = "placed by Core ML on the device"
 
 

@@ -119,7 +119,9 @@ def _draw_points(canvas: Image.Image, result: Keypoints, scale: float) -> None:
         path = [tuple(p * factor) for p in points[first:last]]
         pen.line(path + path[:1] * closed, (*LINE, 220), round(line), joint="curve")
     for x, y in points * factor:
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), (*POINT, 255), (*INK, 255), max(1, round(radius / 4)))
+        pen.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), (*POINT, 255), (*INK, 255), max(1, round(radius / 4))
+        )
     canvas.paste(layer.resize(canvas.size, Image.Resampling.BOX), mask=layer.resize(canvas.size, Image.Resampling.BOX))
 
 

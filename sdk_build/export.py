@@ -59,6 +59,10 @@ def export(
     for what, value, allowed in (("target", target, TARGETS), ("precision", precision, PRECISIONS)):
         if value not in allowed:
             raise BadInput(f"{what} is {value!r}; allowed: {', '.join(allowed)}; see --help")
+    if signing_key is not None:
+        from sdk_build.signing import sign
+
+        sign(b"", signing_key)  # an unusable key is refused before minutes of conversion
     targets = [t for t in TARGETS if t != "all"] if target == "all" else [target]
     specs = choose_models(models)
     reporter = Reporter(len(specs), targets, quiet=as_json)
@@ -113,7 +117,7 @@ def _build(
         "artifact_done": reporter.artifact,
     }
     if precision == "default":
-        return build_default(spec, **shared)
+        return build_default(spec, notice=reporter.notice, **shared)
     return build(spec, precision=precision, **shared)
 
 
@@ -122,7 +126,14 @@ class Reporter:
 
     def __init__(self, models: int, targets: list[str], quiet: bool) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         from sdk_build import backends
 
@@ -159,6 +170,12 @@ class Reporter:
         if not self.quiet:
             self.progress.console.print(artifact_line(artifact))
 
+    def notice(self, text: str) -> None:
+        """Print what the user must know although nothing failed."""
+        self.progress.stop()
+        print(text, file=sys.stderr)
+        self.progress.start()
+
     def failed(self, model: str, error: OnParError) -> None:
         """Print one failure."""
         self.progress.stop()
@@ -168,14 +185,16 @@ class Reporter:
     def summary(self, built: list[Built]) -> None:
         """Print where the bundles are."""
         for bundle in built:
-            self.console.print(f"[bold]{bundle.path}[/]  {megabytes(bundle.manifest.size_bytes)}, proved", soft_wrap=True)
+            self.console.print(
+                f"[bold]{bundle.path}[/]  {megabytes(bundle.manifest.size_bytes)}, proved", soft_wrap=True
+            )
 
 
 def artifact_line(artifact: Artifact) -> str:
     """Model part, runtime, precision, size, the two telling metrics, time."""
     from sdk_build.bundle import size_of
 
-    worst = {name: None for name in ("max_abs_of_range", "sqnr_db")} | {c.metric: c.value for c in reversed(artifact.checks)}
+    worst = dict.fromkeys(("max_abs_of_range", "sqnr_db")) | {c.metric: c.value for c in reversed(artifact.checks)}
     partitions = artifact.delegation.partitions
     pieces = f"{partitions} partition{'s' if partitions != 1 else ''}" if partitions else ""
     return (

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from reference.errors import BadInput
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec, from_json
+from sdk_build.backends import PRECISIONS, RUNTIMES, TARGETS
 from sdk_build.delegation import Delegation
 from sdk_build.errors import BundleInvalid
-from sdk_build.parity import Check
+from sdk_build.metrics import METRICS, TASK_METRICS
+from sdk_build.parity import REPORTED, Check
 
 FORMAT_VERSION = 1
 
@@ -143,18 +145,55 @@ def parse(content: bytes) -> Manifest:
     """Read bundle.json.
 
     Raises:
-        BundleInvalid: no JSON, another format version, or unknown, missing or unusable keys.
+        BundleInvalid: no JSON, another format version, unknown, missing or unusable keys, or entries that
+            contradict each other.
     """
     try:
-        document: Any = json.loads(content)
+        document: Any = json.loads(content, parse_constant=_no_number)
         version = document.get("format_version") if isinstance(document, dict) else None
         if version != FORMAT_VERSION:
             raise BundleInvalid(f"bundle.json has format_version {version!r}; allowed: {FORMAT_VERSION}; update onpar")
-        return from_json(Manifest, document)
-    except ValueError as error:
+        manifest = from_json(Manifest, document)
+    except (ValueError, RecursionError) as error:
         raise BundleInvalid(f"bundle.json is no JSON ({error}); export the bundle again") from error
     except BadInput as error:
         raise BundleInvalid(f"bundle.json: {error}") from error
+    _check_consistent(manifest)
+    return manifest
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _check_consistent(m: Manifest) -> None:
+    """What types can't say: names that exist, files that are listed, and a proof that could have failed."""
+    for what, value, allowed in (
+        ("model", m.model, (m.spec.name,)),
+        ("task", m.task, (m.spec.task,)),
+        ("target", m.target, tuple(TARGETS)),
+        ("precision", m.precision, PRECISIONS),
+        *(("runtime", entry.runtime, tuple(RUNTIMES)) for entry in m.model_files),
+        *(("metric", check.metric, tuple(METRICS)) for check in m.parity),
+    ):
+        if value not in allowed:
+            raise BundleInvalid(f"bundle.json: {what} is {value!r}; allowed: {', '.join(allowed)}; export it again")
+    listed = {entry.path for entry in m.files}
+    # A folder (.mlpackage) is listed by the files in it.
+    listed_artifacts = listed | {path.split("/")[0] for path in listed}
+    named = [(entry.file, listed_artifacts) for entry in m.model_files]
+    named += [(name, listed) for case in m.golden for name in (case.raw, *(t.file for t in case.tensors))]
+    for name, known in named:
+        if name not in known:
+            raise BundleInvalid(f"bundle.json names {name!r} but does not list it in files; export it again")
+    wanted = {t.name for t in (*m.spec.inputs, *m.spec.outputs)}
+    if not m.model_files or not m.golden or any({t.tensor for t in case.tensors} != wanted for case in m.golden):
+        raise BundleInvalid("bundle.json lacks artifacts or golden tensors, so nothing can be proved; export it again")
+    for entry in m.model_files:
+        checks = [c for c in m.parity if (c.runtime, c.stage) == (entry.executed_here_by, "lowered_vs_artifact")]
+        measured, limited = {c.metric for c in checks}, [c for c in checks if c.limit is not None]
+        if not limited or not measured.issuperset({*REPORTED, TASK_METRICS[m.task]}):
+            raise BundleInvalid(f"bundle.json has no parity limit or value for {entry.file}; export it again")
 
 
 def tensor_entry(tensor: TensorSpec) -> TensorEntry:

@@ -70,9 +70,17 @@ def compare(
     """Checks of every output over several (actual, expected) pairs; the worst pair counts.
 
     The task's own metric applies to the first output. A metric without a limit in ``limits`` is reported only.
+
+    Raises:
+        ParityError: an output has another shape than it should.
     """
     checks = []
     for position, tensor in enumerate(spec.outputs):
+        for actual, expected in pairs:
+            got, needed = actual[tensor.name].shape, expected[tensor.name].shape
+            if got != needed:
+                where = f"{runtime} {stage} {tensor.name!r}"
+                raise ParityError(f"{where}: shape is {got}, needed {needed}; make the artifact and golden files anew")
         names = [*REPORTED, TASK_METRICS[spec.task]] if position == 0 else list(REPORTED)
         for name in names:
             metric = METRICS[name]
@@ -169,4 +177,6 @@ def require(checks: Sequence[Check], what: str) -> None:
     failed = [check for check in checks if not check.passed]
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        raise ParityError(f"{what} {failed[0].describe()}{more}; try another precision, or compare the runtimes' versions")
+        raise ParityError(
+            f"{what} {failed[0].describe()}{more}; try another precision, or compare the runtimes' versions"
+        )

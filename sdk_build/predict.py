@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,8 +64,8 @@ def run(path: Path, files: list[Path], save: Path | None, box: str | None, runti
     """The command's body; returns the exit code."""
     from sdk_build.bundle import open_bundle
 
-    if save is not None and len(files) > 1 and save.suffix:
-        raise BadInput(f"--save is {save} for {len(files)} files; give a folder, or one file")
+    if save is not None:
+        check_save(save, files)
     parsed = parse_box(box)
     bundle = open_bundle(path)
     predictions = predict(bundle, files, runtime, parsed)
@@ -79,6 +80,30 @@ def run(path: Path, files: list[Path], save: Path | None, box: str | None, runti
     return 0
 
 
+def check_save(save: Path, files: Sequence[Path]) -> None:
+    """Refuse a ``--save`` that would overwrite an input or one of its own pictures.
+
+    Raises:
+        BadInput: two results would go to one file, or a result to an input.
+    """
+    if len(files) > 1 and save.suffix:
+        raise BadInput(f"--save is {save} for {len(files)} files; give a folder, or one file")
+    inputs = {file.resolve() for file in files}
+    taken: set[Path] = set()
+    for file in files:
+        target = save_target(file, save)
+        if target.resolve() in inputs:
+            raise BadInput(f"--save would overwrite the input {target}; give another folder")
+        if target in taken:
+            raise BadInput(f"--save would write {target} twice; give files with different names, or one at a time")
+        taken.add(target)
+
+
+def save_target(file: Path, save: Path) -> Path:
+    """Where the picture of a file goes."""
+    return save if save.suffix else save / f"{file.stem}.png"
+
+
 def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     """``X0,Y0,X1,Y1`` as numbers.
 
@@ -89,6 +114,8 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
         return None
     try:
         x0, y0, x1, y1 = (float(part) for part in text.split(","))
+        if not all(map(math.isfinite, (x0, y0, x1, y1))):
+            raise ValueError("not finite")
     except ValueError as error:
         raise BadInput(f"--box is {text!r}; allowed: four numbers X0,Y0,X1,Y1 in pixels") from error
     return x0, y0, x1, y1
@@ -197,7 +224,7 @@ def save_picture(prediction: Prediction, save: Path) -> Path:
 
     from sdk_build.draw import draw
 
-    target = save if save.suffix else save / f"{prediction.file.stem}.png"
+    target = save_target(prediction.file, save)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(prediction.picture, prediction.results)).save(target)

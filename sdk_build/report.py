@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reference.errors import OnParError
 from sdk_build.command import error_line, exit_with
@@ -17,7 +17,19 @@ from sdk_build.command import error_line, exit_with
 if TYPE_CHECKING:
     from sdk_build.manifest import Manifest, ModelFile
 
-HEADER = ("model", "target", "file", "prec.", "MB", "run by", "SQNR dB", "max diff", "task metric", "delegated", "parts")
+HEADER = (
+    "model",
+    "target",
+    "file",
+    "prec.",
+    "MB",
+    "run by",
+    "SQNR dB",
+    "max diff",
+    "task metric",
+    "delegated",
+    "parts",
+)
 # What a task metric is called in a narrow column.
 SHORT = {"top1_agreement": "top-1 same", "nme_percent": "NME +", "voxel_iou": "IoU"}
 
@@ -67,7 +79,9 @@ class Row:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and report; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.report", description=__doc__, epilog="Exit codes: 0 done, 1 a bundle is damaged, 2 wrong use."
+        prog="python -m sdk_build.report",
+        description=__doc__,
+        epilog="Exit codes: 0 done, 1 a bundle is damaged, 2 wrong use.",
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("dist"), help="folder with bundles (default dist)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
@@ -90,7 +104,7 @@ def report(folder: Path, page: Path | None, markdown: bool, as_json: bool) -> in
     for line in broken:
         print(line, file=sys.stderr)
     if page is not None:
-        write_page(page, manifests, rows)
+        write_page(page, manifests)
         if not as_json:
             print(f"wrote {page}")
     return 1 if broken else 0
@@ -156,7 +170,9 @@ def print_table(rows: Sequence[Row]) -> None:
 
     def line(texts: Sequence[str]) -> str:
         # Names to the left, numbers to the right.
-        padded = [t.ljust(w) if i in (0, 1, 3, 6) else t.rjust(w) for i, (t, w) in enumerate(zip(texts, widths, strict=True))]
+        padded = [
+            t.ljust(w) if i in (0, 1, 3, 6) else t.rjust(w) for i, (t, w) in enumerate(zip(texts, widths, strict=True))
+        ]
         return "  " + "  ".join(padded)
 
     console.print(f"[bold]{line(HEADER[2:])}[/]", soft_wrap=True)
@@ -176,7 +192,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
 
 
-def write_page(path: Path, manifests: Sequence[Manifest], rows: Sequence[Row]) -> None:
+def write_page(path: Path, manifests: Sequence[Manifest]) -> None:
     """One HTML file without scripts, links or outside parts; readable at phone width.
 
     Raises:
@@ -184,7 +200,7 @@ def write_page(path: Path, manifests: Sequence[Manifest], rows: Sequence[Row]) -
     """
     from sdk_build.errors import BadInput
 
-    bodies = "\n".join(_section(m, [r for r in rows if (r.model, r.target) == (m.model, m.target)]) for m in manifests)
+    bodies = "\n".join(_section(m, rows_of(m)) for m in manifests)
     try:
         path.write_text(_PAGE.replace("{bodies}", bodies).replace("{count}", str(len(manifests))))
     except OSError as error:
@@ -195,17 +211,22 @@ def _section(manifest: Manifest, rows: Sequence[Row]) -> str:
     e = html.escape
     accuracy = "".join(f"<li><b>{v.value:.4g}</b> {e(v.name)}</li>" for v in manifest.accuracy)
     cells = "".join(
-        "<tr>" + "".join(f"<td data-name='{e(n)}'>{e(c)}</td>" for n, c in zip(HEADER[2:], r.cells()[2:], strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td data-name='{e(n)}'>{e(c)}</td>" for n, c in zip(HEADER[2:], r.cells()[2:], strict=True))
+        + "</tr>"
         for r in rows
     )
-    outside = "".join(f"<p class=warn>{e(r.file)} leaves {e(', '.join(r.fallbacks))} to the CPU</p>" for r in rows if r.fallbacks)
+    outside = "".join(
+        f"<p class=warn>{e(r.file)} leaves {e(', '.join(r.fallbacks))} to the CPU</p>" for r in rows if r.fallbacks
+    )
     bars = "".join(_bar(r, max(x.size_mb for x in rows)) for r in rows)
     head = "".join(f"<th>{e(n)}</th>" for n in HEADER[2:])
     return f"""<section><h2>{e(manifest.id)}</h2><p>{e(manifest.description)}. Document {e(manifest.document)}.</p>
 <h3>Accuracy of the reference</h3><ul class=figures>{accuracy}</ul><p class=small>{e(manifest.accuracy_data)}</p>
 <h3>Artifacts</h3><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>{outside}
 <h3>Size and closeness</h3>{bars}
-<p class=small>Weights: {e(manifest.weights_license)} Commit {e(manifest.git_commit[:12])}. {e(_tools(manifest))}</p></section>"""
+<p class=small>Weights: {e(manifest.weights_license)} Commit {e(manifest.git_commit[:12])}.
+{e(_tools(manifest))}</p></section>"""
 
 
 def _bar(row: Row, largest_mb: float) -> str:
@@ -226,8 +247,10 @@ _PAGE = """<!doctype html><html lang=en><meta charset=utf-8>
 <meta name=viewport content="width=device-width, initial-scale=1"><title>OnPar report</title>
 <style>
 :root{color-scheme:light dark;--ink:#1c1e22;--soft:#6a6f78;--paper:#fafaf8;--card:#fff;--line:#e2e2de;--accent:#007acc}
-@media(prefers-color-scheme:dark){:root{--ink:#e9e9e6;--soft:#9aa0a8;--paper:#16181b;--card:#1e2125;--line:#33373d;--accent:#4db2ff}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;max-width:1080px;padding:24px 16px}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e9e9e6;--soft:#9aa0a8;--paper:#16181b;--card:#1e2125;--line:#33373d;--accent:#4db2ff}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
+margin:0 auto;max-width:1080px;padding:24px 16px}
 h1{margin:0 0 4px}h2{margin:0;font-size:1.25rem}h3{margin:18px 0 6px;font-size:.95rem;color:var(--soft)}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:20px 0}
 p{margin:4px 0}.small{font-size:.82rem;color:var(--soft);overflow-wrap:anywhere}.warn{color:#c2410c;font-weight:600}
@@ -237,11 +260,13 @@ th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:5px 10px 5px 
 .bar{display:grid;grid-template-columns:15rem 1fr 9rem;gap:12px;align-items:center;font-size:.86rem;margin:4px 0}
 .bar b{height:12px;background:var(--accent);border-radius:6px}.bar em,.bar i{font-style:normal;color:var(--soft)}
 @media(max-width:720px){thead{display:none}tr{display:block;border-bottom:2px solid var(--line);padding:6px 0}
-td{display:flex;justify-content:space-between;gap:16px;border:0;padding:2px 0}td:before{content:attr(data-name);color:var(--soft)}
+td{display:flex;justify-content:space-between;gap:16px;border:0;padding:2px 0}
+td:before{content:attr(data-name);color:var(--soft)}
 .bar{grid-template-columns:1fr auto}.bar span{grid-column:1/3}}
 </style>
 <h1>OnPar report</h1><p>{count} bundles. Every figure was measured when the artifact was proved against the PyTorch
-reference. <b>Emulated</b> means run by OnPar's own executor of Core ML programs, not by Apple's. No phone measured yet.</p>
+reference. <b>Emulated</b> means run by OnPar's own executor of Core ML programs, not by Apple's.
+No phone measured yet.</p>
 {bodies}
 </html>
 """

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
-from sdk_build.backends import Tensors, get_backend
+from sdk_build.backends import Tensors, get_backend, missing_package
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable, OnParError
 
 TIMEOUT_S = 900
@@ -40,18 +40,43 @@ def run_artifact(
         given, taken = Path(folder) / "inputs.safetensors", Path(folder) / "outputs.safetensors"
         described = Path(folder) / "spec.json"
         described.write_text(json.dumps(spec.to_json()))
-        save_file({f"{i}/{name}": np.ascontiguousarray(t) for i, case in enumerate(inputs) for name, t in case.items()}, given)
-        command = [sys.executable, "-m", "sdk_build.sandbox", runtime, *map(str, (path, described, given, taken))]
+        save_file(
+            {f"{i}/{name}": np.ascontiguousarray(t) for i, case in enumerate(inputs) for name, t in case.items()}, given
+        )
+        # The child runs in another folder, so a relative path must be resolved here.
+        command = [
+            sys.executable,
+            "-m",
+            "sdk_build.sandbox",
+            runtime,
+            *map(str, (path.resolve(), described, given, taken)),
+        ]
         try:
             child = subprocess.run(
-                command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=Path(__file__).parents[1], check=False
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_S,
+                cwd=Path(__file__).parents[1],
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ArtifactCrashed(f"{path.name} did not finish in {TIMEOUT_S} s in {runtime}; export it again") from error
+            raise ArtifactCrashed(
+                f"{path.name} did not finish in {TIMEOUT_S} s in {runtime}; export it again"
+            ) from error
         if child.returncode:
             raise _failure(child.returncode, child.stderr, path, runtime)
         stored = load_file(taken)
-    return [{t.name: stored[f"{i}/{t.name}"] for t in spec.outputs} for i in range(len(inputs))]
+    outputs = [{t.name: stored[f"{i}/{t.name}"] for t in spec.outputs} for i in range(len(inputs))]
+    for tensor in spec.outputs:
+        shapes = {case[tensor.name].shape for case in outputs} - {tensor.shape}
+        if shapes:
+            raise ArtifactCrashed(
+                f"{runtime} gives {tensor.name!r} of {path.name} as {shapes.pop()}, "
+                f"the model has {tensor.shape}; export it again"
+            )
+    return outputs
 
 
 def _failure(code: int, stderr: str, path: Path, runtime: str) -> OnParError:
@@ -62,7 +87,9 @@ def _failure(code: int, stderr: str, path: Path, runtime: str) -> OnParError:
     if code == _REFUSED:
         return ArtifactCrashed(f"{runtime} can't run {path.name}: {last}")
     reason = f"died with {signal.Signals(-code).name}" if code < 0 else f"failed: {last}"
-    return ArtifactCrashed(f"{runtime} {reason} while running {path.name}; the artifact is damaged or unsupported: export it again")
+    return ArtifactCrashed(
+        f"{runtime} {reason} while running {path.name}; the artifact is damaged or unsupported: export it again"
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,6 +111,12 @@ def main(arguments: Sequence[str]) -> int:
     except OnParError as error:
         print(error, file=sys.stderr)
         return _UNAVAILABLE if isinstance(error, BackendUnavailable) else _REFUSED
+    except ImportError as error:
+        print(missing_package(runtime, error), file=sys.stderr)
+        return _UNAVAILABLE
+    except Exception as error:  # noqa: BLE001 - runtimes raise anything; a traceback would end in their captured noise
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        return _REFUSED
     save_file(outputs, taken)
     return 0
 

@@ -75,15 +75,16 @@ def verify(manifest: bytes, signature: bytes, trusted: Path | None) -> str:
 
 
 def _check(manifest: bytes, document: dict[str, Any], trusted: Path | None) -> None:
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         key = serialization.load_pem_public_key(document["public_key"].encode())
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        key.verify(base64.b64decode(document["signature"]), manifest, ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, ValueError, KeyError, AssertionError, AttributeError) as error:
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ValueError("no P-256 key")
+        key.verify(base64.b64decode(document["signature"], validate=True), manifest, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SignatureInvalid("SIGNATURE does not fit bundle.json; export the bundle again") from error
     if trusted is not None:
         numbers = key.public_numbers()
@@ -92,6 +93,7 @@ def _check(manifest: bytes, document: dict[str, Any], trusted: Path | None) -> N
 
 
 def _load(path: Path, private: bool) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -99,8 +101,10 @@ def _load(path: Path, private: bool) -> Any:
     try:
         data = path.read_bytes()
         key = serialization.load_pem_private_key(data, None) if private else serialization.load_pem_public_key(data)
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"{path} is no {kind} key in PEM form ({error}); make one: openssl ecparam -name prime256v1 -genkey") from error
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadInput(
+            f"{path} is no {kind} key in PEM form ({error}); make one: openssl ecparam -name prime256v1 -genkey"
+        ) from error
     expected = ec.EllipticCurvePrivateKey if private else ec.EllipticCurvePublicKey
     if not isinstance(key, expected) or not isinstance(key.curve, ec.SECP256R1):
         raise BadInput(f"{path} is no P-256 {kind} key; make one: openssl ecparam -name prime256v1 -genkey")

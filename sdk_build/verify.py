@@ -137,7 +137,9 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
         for c in bundle.manifest.parity
         if c.stage == "lowered_vs_artifact" and c.runtime == entry.executed_here_by and c.limit is not None
     }
-    return compare(execution_name(entry.runtime), "golden_replay", spec, limits, list(zip(actual, expected, strict=True)))
+    return compare(
+        execution_name(entry.runtime), "golden_replay", spec, limits, list(zip(actual, expected, strict=True))
+    )
 
 
 def _print(verified: Verified) -> None:

@@ -157,7 +157,7 @@ class AllTypesSampler(Sampler[list[int]]):
             raise BadInput(f"no pictures of image types {empty}; every batch holds all types: add pictures")
         if min(per_type) < 1:
             raise BadInput(
-                f"a batch holds {per_type} pictures of the image types; needed: one of each at least; use a larger batch"
+                f"a batch holds {per_type} pictures of the types; at least one of each is needed: use a larger batch"
             )
         self.per_type = per_type
         self.seed = seed

@@ -67,7 +67,9 @@ class Runtime:
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
-        Runtime("coreml", "coreml", "model.mlpackage", {"fp32": "fp32", "fp16": "fp16"}, ("coremltools", "torch"), "iOS 16"),
+        Runtime(
+            "coreml", "coreml", "model.mlpackage", {"fp32": "fp32", "fp16": "fp16"}, ("coremltools", "torch"), "iOS 16"
+        ),
         Runtime(
             "executorch_coreml",
             "executorch_coreml",
@@ -78,7 +80,12 @@ RUNTIMES = {
         ),
         # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays.
         Runtime(
-            "executorch", "executorch", "model.pte", {"fp32": "fp32", "fp16": "fp32"}, ("executorch", "torch"), "ExecuTorch 1.4"
+            "executorch",
+            "executorch",
+            "model.pte",
+            {"fp32": "fp32", "fp16": "fp32"},
+            ("executorch", "torch"),
+            "ExecuTorch 1.4",
         ),
         Runtime(
             "litert",
@@ -107,6 +114,12 @@ def get_backend(runtime: str) -> Backend:
     try:
         return importlib.import_module(f"sdk_build.backends.{RUNTIMES[runtime].module}")
     except ImportError as error:
-        raise BackendUnavailable(
-            f"{runtime} needs the package {error.name}, which is not installed; run 'make setup' or pip install 'onpar[export]'"
-        ) from error
+        raise missing_package(runtime, error) from error
+
+
+def missing_package(runtime: str, error: ImportError) -> BackendUnavailable:
+    """The error for a toolchain that can't be imported; backends import theirs when they are used."""
+    what = f"the package {error.name}" if error.name else f"a package ({error})"
+    return BackendUnavailable(
+        f"{runtime} needs {what}, which is not installed; run 'make setup' or pip install 'onpar[export]'"
+    )

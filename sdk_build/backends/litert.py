@@ -18,6 +18,7 @@ from sdk_build.errors import BadInput
 if TYPE_CHECKING:
     from torch import nn
 
+
 def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
     """Write a .tflite file; ``fp16`` stores weights in half precision and computes as the delegate likes."""
     import litert_torch

@@ -1,0 +1,103 @@
+"""One real bundle for the whole run, and ways to damage copies of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reference.card import MODELS_DIR
+from reference.registry import get_spec
+from sdk_build.bundle import MANIFEST, SIGNATURE, hash_files
+from sdk_build.signing import sign
+
+ROOT = Path(__file__).parents[2]
+MODEL = "template_keypoints"
+
+
+@pytest.fixture(scope="session")
+def web_dist(tmp_path_factory):
+    """A folder with one bundle of the web target, read only by agreement; the workers of a run share it."""
+    from sdk_build.build import build
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "web-dist"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            build(get_spec(MODEL), ("web",), "fp16", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def web_bundle(web_dist):
+    """The bundle in ``web_dist``."""
+    return web_dist / f"{MODEL}-web-fp16"
+
+
+@pytest.fixture
+def bundle(web_bundle, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(web_bundle, tmp_path / web_bundle.name))
+
+
+@pytest.fixture(scope="session")
+def reseal():
+    """Make a changed bundle consistent again, as its maker could: hashes, manifest, signature."""
+
+    def write(bundle, change=lambda document: None):
+        document = json.loads((bundle / MANIFEST).read_bytes())
+        document["files"] = [vars(entry) for entry in hash_files(bundle)]
+        change(document)
+        content = json.dumps(document).encode()
+        (bundle / MANIFEST).write_bytes(content)
+        (bundle / SIGNATURE).write_bytes(sign(content, None))
+
+    return write
+
+
+@pytest.fixture
+def models_dir(tmp_path):
+    """A copy of the stored model that a test may damage."""
+    shutil.copytree(MODELS_DIR / MODEL, tmp_path / "models" / MODEL)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run ``python -m MODULE ARGUMENTS`` as a user does, in a folder that is not the repository."""
+
+    def run(module, *arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command's main: it must end with this code, nothing on stdout and one line with every part on stderr."""
+
+    def check(main, arguments, code, *parts):
+        assert main([str(a) for a in arguments]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.endswith("\n") and err.count("\n") == 1, err
+        for part in parts:
+            assert str(part) in err, f"{part!r} is not in {err!r}"
+
+    return check
