@@ -136,9 +136,9 @@ def workspace(output_dir: Path, name: str) -> Iterator[Path]:
         folder.mkdir()
         yield folder
     except OSError as error:
-        raise BadInput(
-            f"can't write {output_dir / name}: {error.strerror or error}; choose another --output-dir"
-        ) from error
+        # shutil's own error holds (source, target, reason) triples instead of a reason.
+        reason = error.args[0][0][2].split(":")[0] if isinstance(error, shutil.Error) else error.strerror or str(error)
+        raise BadInput(f"can't write {output_dir / name}: {reason}; choose another --output-dir") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

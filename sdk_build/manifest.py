@@ -178,6 +178,9 @@ def _check_consistent(m: Manifest) -> None:
     ):
         if value not in allowed:
             raise BundleInvalid(f"bundle.json: {what} is {value!r}; allowed: {', '.join(allowed)}; export it again")
+    for what in ("preprocess", "postprocess", "labels"):
+        if getattr(m, what) != getattr(m.spec, what):
+            raise BundleInvalid(f"bundle.json: {what} differs from the spec's {what}; export it again")
     listed = {entry.path for entry in m.files}
     # A folder (.mlpackage) is listed by the files in it.
     listed_artifacts = listed | {path.split("/")[0] for path in listed}

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
                 case = {key.split("/")[1]: value for key, value in stored.items() if key.startswith(f"{i}/")}
                 outputs |= {f"{i}/{name}": np.ascontiguousarray(t) for name, t in runner.predict(case).items()}
     except OnParError as error:
-        print(error, file=sys.stderr)
+        print(" ".join(str(error).split()), file=sys.stderr)  # one line: the parent reads the last one
         return _UNAVAILABLE if isinstance(error, BackendUnavailable) else _REFUSED
     except ImportError as error:
         print(missing_package(runtime, error), file=sys.stderr)

@@ -47,7 +47,8 @@ class ClassifierRecipe:
     def __init__(self, data: Path, epochs: int, batch: int, seed: int, type_weight: float = 0.1) -> None:
         self.epochs = epochs
         self.type_weight = type_weight
-        self.network = classifier.build(num_types=len(classifier.IMAGE_TYPES))
+        # Channels last: depthwise convolutions train about twice as fast on CPUs, with the same result.
+        self.network = classifier.build(num_types=len(classifier.IMAGE_TYPES)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         names = (classifier.LABELS, classifier.IMAGE_TYPES)
         self.training = PictureDataset(list_pictures(data, "train", *names), classifier.SIZE, True, seed)
         self.validation = load_validation(data)
@@ -70,6 +71,7 @@ class ClassifierRecipe:
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, labels, types = batch
+        images = images.contiguous(memory_format=torch.channels_last)
         network = self.network
         assert network.type_head is not None
         features = network.embed(images)

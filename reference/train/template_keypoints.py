@@ -49,7 +49,8 @@ class KeypointRecipe:
     def __init__(self, data: Path, epochs: int, batch: int, seed: int) -> None:
         self.epochs = epochs
         self.batch = batch
-        self.network = template_keypoints.build()
+        # Channels last: depthwise convolutions train about twice as fast on CPUs, with the same result.
+        self.network = template_keypoints.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         faces = load_faces(data, "train")
         precise = np.isin(np.array(faces.sources), PRECISE_SETS)
         templates = learn_templates(
@@ -73,6 +74,7 @@ class KeypointRecipe:
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, weights = batch
+        images = images.contiguous(memory_format=torch.channels_last)
         out = self.network.stages(images)
         weights = weights.float()
         first = point_loss(out["template_keypoints"], points, weights)

@@ -37,11 +37,10 @@ def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> De
             return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
 
     example = {spec.input.name: torch.zeros(spec.input.shape)}
-    converted = litert_torch.convert(Named().eval(), sample_kwargs=example)
+    # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
+    model = litert_torch.convert(Named().eval(), sample_kwargs=example).model_content()
     path.parent.mkdir(parents=True, exist_ok=True)
-    converted.export(str(path))
-    if precision == "fp16":
-        path.write_bytes(_halve_weights(path.read_bytes()))
+    path.write_bytes(_halve_weights(model) if precision == "fp16" else model)
     return inspect(path)
 
 

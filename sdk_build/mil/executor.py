@@ -91,8 +91,7 @@ class EmulatedCoreML:
         """Runs the program once.
 
         Args:
-            inputs: One array per input. A picture is (H, W, 3) uint8 RGB (also for a program that wants
-            BGR) or
+            inputs: One array per input. A picture is (H, W, 3) uint8 RGB (also for a program that wants BGR) or
                 (H, W); scale and bias are part of the program.
             trace: Called after every operation, in order.
 
