@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reference.data.heads import HeadModel, load_ict, load_makehuman, voxel_sample
 from reference.errors import BadInput, WeightsError
-from reference.voxel import THRESHOLD, VoxelNetwork
+from reference.voxel import THRESHOLD, VOLUME_CHANNELS, VoxelNetwork
 
 VALIDATION_SEED = 1_000_000  # far from every training seed: held-out identities
 
@@ -79,10 +79,27 @@ def start_from(network: VoxelNetwork, path: Path) -> int:
     for name, tensor in state.items():
         part, number, kind = name.split(".")
         other = f"{part}.{int(number) + (offset if part == 'decoder' else 0)}.{kind}"
-        if other in stored and stored[other].shape == tensor.shape:
-            tensor.copy_(stored[other])
+        if other not in stored:
+            continue
+        source = stored[other].float()
+        if source.shape[1:] == tensor.shape[1:] and source.shape != tensor.shape and part == "encoder":
+            source = resample_slices(source, len(tensor))
+        if source.shape == tensor.shape:
+            tensor.copy_(source)
             copied += 1
     return copied
+
+
+def resample_slices(values: Tensor, channels: int) -> Tensor:
+    """Fit the layer before the change of dimension to another number of slices, by linear interpolation.
+
+    Args:
+        values: (256 * d, ...) weight or bias; channel c of slice s is entry c * d + s.
+        channels: 256 times the wanted number of slices.
+    """
+    slices = values.reshape(VOLUME_CHANNELS, len(values) // VOLUME_CHANNELS, -1).permute(0, 2, 1)
+    resampled = nn.functional.interpolate(slices, size=channels // VOLUME_CHANNELS, mode="linear", align_corners=False)
+    return resampled.permute(0, 2, 1).reshape(channels, *values.shape[1:])
 
 
 class VoxelRecipe:
@@ -115,7 +132,11 @@ class VoxelRecipe:
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         depth, voxels = batch
-        return (self.network(depth) - voxels).square().mean(), {}
+        volume = self.network.to_volume(self.network.encoder(depth))
+        before_last = self.network.decoder[:-1](volume).flatten(1, 2)
+        # The document's last rectifier can fall silent for good: once every voxel is negative, no gradient is left.
+        # A slight slope below zero, in training only, keeps it alive.
+        return (nn.functional.leaky_relu(before_last, 0.1) - voxels).square().mean(), {}
 
     def evaluate(self) -> dict[str, float]:
         return evaluate(self.network, self.validation)

@@ -98,7 +98,12 @@ def test_a_missing_file_is_named(bundle, fails):
         if path.name == MANIFEST:
             continue
         path.rename(bundle.parent / "aside")
-        fails(verify.main, [bundle], 1, f"ChecksumMismatch: {bundle.name} lacks {path.relative_to(bundle).as_posix()}; export")
+        fails(
+            verify.main,
+            [bundle],
+            1,
+            f"ChecksumMismatch: {bundle.name} lacks {path.relative_to(bundle).as_posix()}; export",
+        )
         (bundle.parent / "aside").rename(path)
 
 
@@ -151,7 +156,9 @@ def test_a_golden_tensor_of_another_length_is_refused(bundle, reseal, refused):
 
 
 def test_what_is_no_bundle_ends_with_code_2(tmp_path, fails):
-    fails(verify.main, [tmp_path], 2, f"BundleNotFound: {tmp_path} is no bundle: it has no bundle.json; give the folder")
+    fails(
+        verify.main, [tmp_path], 2, f"BundleNotFound: {tmp_path} is no bundle: it has no bundle.json; give the folder"
+    )
     fails(verify.main, [tmp_path / "none"], 2, f"{tmp_path / 'none'} does not exist; give the folder")
     file = tmp_path / "file"
     file.write_text("{}")

@@ -97,7 +97,7 @@ def test_the_schema_defines_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "name, field, allowed",
+    ("name", "field", "allowed"),
     [
         ("Manifest", "target", TARGETS),
         ("Manifest", "precision", PRECISIONS),
@@ -170,7 +170,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("where, value, part", WRONG)
+@pytest.mark.parametrize(("where", "value", "part"), WRONG)
 def test_a_wrong_entry_is_refused_by_reader_and_schema(where, value, part, document, validator, refused):
     changed = change(document, where, value)
     with refused(BundleInvalid, "bundle.json", part):
@@ -200,7 +200,7 @@ CONTRADICTIONS = [
 ]
 
 
-@pytest.mark.parametrize("where, value, part", CONTRADICTIONS)
+@pytest.mark.parametrize(("where", "value", "part"), CONTRADICTIONS)
 def test_entries_that_contradict_each_other_are_refused(where, value, part, document, refused):
     with refused(BundleInvalid, "bundle.json", part):
         parse(json.dumps(change(document, where, value)).encode())

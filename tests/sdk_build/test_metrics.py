@@ -47,7 +47,7 @@ def test_max_abs_of_a_constant_is_a_share_of_its_size():
     assert max_abs_of_range(array(0, 0.5), array(0, 0)) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("share, decibel", [(0.1, 20.0), (0.01, 40.0), (1.0, 0.0), (10.0, -20.0)])
+@pytest.mark.parametrize(("share", "decibel"), [(0.1, 20.0), (0.01, 40.0), (1.0, 0.0), (10.0, -20.0)])
 def test_sqnr_of_noise_by_its_share_of_the_rms(share, decibel):
     expected = np.random.default_rng(0).normal(2, 5, 1000)
     rms = math.sqrt(np.square(expected).mean())

@@ -95,7 +95,9 @@ def test_a_failed_check_says_where_what_and_how_much(refused):
     actual = tensors()
     actual[FIRST] = actual[FIRST] + np.float32(0.1)
     checks = parity.compare("litert", "lowered_vs_artifact", SPEC, FP16, [(actual, tensors())])
-    with refused(ParityError, "m fp16 litert lowered_vs_artifact 'keypoints': sqnr_db 1", "dB < 40 dB (and 1 more); try"):
+    with refused(
+        ParityError, "m fp16 litert lowered_vs_artifact 'keypoints': sqnr_db 1", "dB < 40 dB (and 1 more); try"
+    ):
         parity.require(checks, "m fp16")
     nme = next(c for c in checks if c.metric == "nme_percent")
     assert " > 0.5 %" in nme.describe()
@@ -109,7 +111,9 @@ def test_a_passed_check_says_no_limit_and_raises_nothing():
 
 
 def test_equal_outputs_are_insensitive(refused):
-    with refused(InsensitiveCheck, "template_keypoints output 'keypoints'", "differ by 0 of the range", "train the model"):
+    with refused(
+        InsensitiveCheck, "template_keypoints output 'keypoints'", "differ by 0 of the range", "train the model"
+    ):
         parity.check_sensitivity(SPEC, FP16, tensors(), tensors())
 
 

@@ -1,8 +1,7 @@
-"""Raw pictures through a real bundle: results, pictures, and what happens to bad ones."""
-
-from __future__ import annotations
+"""``python -m sdk_build.predict``: good pictures, bad pictures, and where results go."""
 
 import json
+import os
 import struct
 import zlib
 
@@ -11,96 +10,194 @@ import pytest
 from PIL import Image
 
 from reference.card import MODELS_DIR
-from sdk_build.predict import main
+from sdk_build import predict
 
-FACE = MODELS_DIR / "template_keypoints" / "golden" / "input_1.png"
+FACE = MODELS_DIR / "template_keypoints" / "golden" / "input_0.png"
+BOX = "--box=8,8,100,100"
+
+
+def run(capsys, *arguments):
+    code = predict.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return code, out
+
+
+def predictions(capsys, *arguments):
+    code, out = run(capsys, *arguments, "--json")
+    assert code == 0
+    document = json.loads(out, parse_constant=pytest.fail)
+    assert document.keys() == {"bundle", "predictions"}
+    return document["predictions"]
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Save an array as a picture."""
+
+    def save(array, name="picture.png", **options):
+        Image.fromarray(array).save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def read(path):
+    with Image.open(path) as opened:
+        return np.array(opened)
+
+
+def pixels(height=90, width=120, channels=3):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (height, width, channels) if channels > 1 else (height, width)).astype(np.uint8)
+
+
+def test_points_lie_in_the_picture(web_bundle, capsys):
+    (found,) = predictions(capsys, web_bundle, FACE, BOX)
+    assert (found["file"], found["runtime"]) == (str(FACE), "litert")
+    points = np.array(found["results"][0]["points_px"])
+    assert points.shape == (68, 2)
+    assert np.isfinite(points).all()
+    assert np.ptp(points, axis=0).min() > 20  # a face, not a spot
+    left_eye, right_eye, chin = points[36], points[45], points[8]
+    assert left_eye[0] < right_eye[0]
+    assert chin[1] > left_eye[1]
+
+
+def test_text_and_a_saved_picture(web_bundle, tmp_path, capsys):
+    target = tmp_path / "new" / "out.png"
+    code, out = run(capsys, web_bundle, FACE, BOX, "--save", target)
+    assert code == 0
+    assert out == f"{FACE}: 1 face, 68 points each  (litert)\nsaved {target}\n"
+    saved = read(target)
+    assert saved.ndim == 3
+    assert 400 <= min(saved.shape[:2]) <= max(saved.shape[:2]) <= 3000
+    assert len(np.unique(saved.reshape(-1, 3), axis=0)) > 1000
+    side = saved.shape[0]
+    plain = np.array(Image.fromarray(read(FACE)).resize((side, side), Image.Resampling.LANCZOS))
+    drawn = np.abs(saved[:, :side].astype(int) - plain).max(-1) > 40
+    assert 0.002 < drawn.mean() < 0.5  # lines and dots, and the face below them
+
+
+def test_several_files_go_into_a_folder(web_bundle, picture, tmp_path, capsys):
+    files = [FACE, picture(pixels(), "noise.png")]
+    found = predictions(capsys, web_bundle, *files, BOX, "--save", tmp_path / "out")
+    assert [f["file"] for f in found] == [str(f) for f in files]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["input_0.png", "noise.png"]
+
+
+def test_a_picture_without_a_face(web_bundle, picture, tmp_path, capsys):
+    blank = picture(np.full((60, 400, 3), 90, np.uint8))
+    assert predictions(capsys, web_bundle, blank)[0]["results"] == []
+    code, out = run(capsys, web_bundle, blank, "--save", tmp_path / "out.png")
+    assert code == 0
+    assert "no face found" in out
+    assert read(tmp_path / "out.png").shape == (72, 480, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "name"),
+    [
+        pytest.param(pixels(channels=1), "grey.png", id="grey"),
+        pytest.param(pixels(channels=4), "rgba.png", id="RGBA"),
+        pytest.param(pixels(), "photo.jpg", id="JPEG"),
+        pytest.param(pixels(8, 600), "narrow.png", id="narrow"),
+    ],
+)
+def test_pictures_of_other_kinds_work(array, name, web_bundle, picture, tmp_path, capsys):
+    path = picture(array, name)
+    found = predictions(capsys, web_bundle, path, "--box=1,1,80,7", "--save", tmp_path / "out.png")
+    assert len(found[0]["results"][0]["points_px"]) == 68
+    assert read(tmp_path / "out.png").shape[2:] == (3,)
 
 
 def huge_png(path):
-    """A PNG that says it is 20000 x 20000 and holds no pixel."""
-    parts = {b"IHDR": struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0), b"IDAT": b"", b"IEND": b""}
-    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts.items()]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    """A PNG whose header promises 20000 x 20000 pixels; there are none."""
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + end)
 
 
-def bad_pictures(folder):
-    """Every kind of picture that is refused, with what the message must say."""
-    (folder / "text.png").write_text("no picture")
-    (folder / "empty.png").write_bytes(b"")
-    Image.new("RGB", (1, 1)).save(folder / "pixel.png")
-    Image.fromarray(np.full((40, 40), 900, np.uint16)).save(folder / "depth.png")
-    huge_png(folder / "huge.png")
-    (folder / "cut.png").write_bytes(FACE.read_bytes()[:3000])
-    return {
-        "text.png": "not a picture",
-        "empty.png": "not a picture",
-        "pixel.png": "1x1",
-        "depth.png": "16-bit",
-        "huge.png": "too large",
-        "cut.png": "damaged",
-        "missing.png": "no picture",
-    }
+def test_bad_pictures_are_named_in_one_line(web_bundle, picture, tmp_path, fails):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(FACE.read_bytes()[:2000])
+    huge_png(tmp_path / "huge.png")
+    picture(np.zeros((1, 1, 3), np.uint8), "pixel.png")
+    picture(np.full((50, 50), 700, np.uint16), "depth.png")
+    for name, part in {
+        "text.png": "is not a picture; give a PNG",
+        "empty.png": "is not a picture",
+        "cut.png": "is damaged",
+        "huge.png": "allowed: sides up to 16384 and 100 megapixels in all; scale it down",
+        "pixel.png": "is 1x1 pixels; allowed: at least 8 on each side",
+        "depth.png": "16-bit grey, a depth map; this model takes 8-bit pictures",
+        "none.png": "no picture",
+    }.items():
+        fails(predict.main, [web_bundle, tmp_path / name], 2, "BadInput: ", part, name)
+    fails(predict.main, [web_bundle, tmp_path], 2, "BadInput: no picture", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["text", "empty", "pixel", "depth", "huge", "cut", "missing"])
-def test_a_bad_picture_is_one_line(name, web_bundle, tmp_path, fails):
-    expected = bad_pictures(tmp_path)[f"{name}.png"]
-    fails(main, [web_bundle, tmp_path / f"{name}.png"], 2, "BadInput", f"{name}.png", expected)
+def test_one_bad_file_of_several_writes_nothing(web_bundle, tmp_path, fails):
+    fails(predict.main, [web_bundle, FACE, tmp_path / "none.png", BOX, "--save", tmp_path / "out"], 2, "none.png")
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_face_gets_points_and_a_picture(web_bundle, tmp_path, capsys):
-    target = tmp_path / "out" / "face.png"
-    assert main([str(web_bundle), str(FACE), "--save", str(target), "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    (prediction,) = document["predictions"]
-    assert document["bundle"] == "template_keypoints-web-fp16" and prediction["runtime"] == "litert"
-    (face,) = prediction["results"]
-    points = np.array(face["points_px"])
-    assert points.shape == (68, 2)
-    with Image.open(FACE) as raw:
-        width, height = raw.size
-    assert ((points > 0) & (points < [width, height])).mean() > 0.95
-    assert points[45, 0] - points[36, 0] > width / 8, "the eyes are apart, the person's right one on the left"
-    assert points[8, 1] > points[27, 1], "the chin is below the nose"
-    with Image.open(target) as drawn:
-        assert drawn.mode == "RGB" and min(drawn.size) >= 400
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "", "1,2,3,4,5", "0,0,nan,9", "0,0,inf,9"])
+def test_a_box_that_is_none(text, web_bundle, fails):
+    fails(predict.main, [web_bundle, FACE, f"--box={text}"], 2, f"--box is {text!r}; allowed: four numbers X0,Y0,X1,Y1")
 
 
-def test_grey_and_transparent_pictures_give_the_same_face(web_bundle, tmp_path, capsys):
-    with Image.open(FACE) as raw:
-        colour = raw.convert("RGB")
-    colour.convert("L").save(tmp_path / "grey.png")
-    colour.convert("RGBA").save(tmp_path / "rgba.png")
-    colour.save(tmp_path / "rgb.png")
-    files = [str(tmp_path / f"{n}.png") for n in ("rgb", "rgba", "grey")]
-    assert main([str(web_bundle), *files, "--box", "0,0,224,224", "--json"]) == 0
-    rgb, rgba, grey = (
-        np.array(p["results"][0]["points_px"]) for p in json.loads(capsys.readouterr().out)["predictions"]
-    )
-    np.testing.assert_array_equal(rgb, rgba)
-    assert np.abs(rgb - grey).max() < 0.1 * 224
+@pytest.mark.parametrize("text", ["9,9,9,20", "20,9,10,30", "5000,0,6000,10", "-9,-9,-1,-1"])
+def test_a_box_that_is_empty_or_outside(text, web_bundle, fails):
+    fails(predict.main, [web_bundle, FACE, f"--box={text}"], 2, "box is (", "inside the", "picture")
 
 
-def test_a_picture_without_a_face_says_so(web_bundle, tmp_path, capsys):
-    Image.new("RGB", (200, 160), "white").save(tmp_path / "blank.png")
-    assert main([str(web_bundle), str(tmp_path / "blank.png"), "--save", str(tmp_path / "folder")]) == 0
-    assert "no face found" in capsys.readouterr().out
-    assert (tmp_path / "folder" / "blank.png").is_file()
+def test_a_runtime_that_the_bundle_does_not_hold(web_bundle, fails):
+    fails(predict.main, [web_bundle, FACE, "--runtime", "coreml"], 2, "runtime is 'coreml'", f"{web_bundle.name} holds: litert")
 
 
-@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "900,900,950,950", "50,50,10,10"])
-def test_a_bad_box_is_one_line(box, web_bundle, fails):
-    fails(main, [web_bundle, FACE, "--box", box], 2, "BadInput", "box", "allowed")
+def test_a_damaged_bundle_predicts_nothing(bundle, fails):
+    with (bundle / "model.tflite").open("ab") as file:
+        file.write(b"x")
+    fails(predict.main, [bundle, FACE], 1, "ChecksumMismatch", "model.tflite differs from its sha256")
 
 
-def test_an_unknown_runtime_lists_those_of_the_bundle(web_bundle, fails):
-    fails(main, [web_bundle, FACE, "--runtime", "coreml"], 2, "coreml", "litert")
+def test_one_picture_name_for_several_files(web_bundle, picture, fails):
+    arguments = [web_bundle, FACE, picture(pixels()), "--save", "out.png"]
+    fails(predict.main, arguments, 2, "--save is out.png for 2 files; give a folder, or one file")
 
 
-def test_several_files_need_a_folder(web_bundle, fails):
-    fails(main, [web_bundle, FACE, FACE, "--save", "one.png"], 2, "one.png", "folder")
+def test_a_picture_never_overwrites_an_input_or_another(web_bundle, picture, tmp_path, fails):
+    path = picture(pixels())
+    before = path.read_bytes()
+    for save in (tmp_path, path):
+        fails(predict.main, [web_bundle, path, "--save", save], 2, f"--save would overwrite the input {path}; give another")
+    assert path.read_bytes() == before
+    (tmp_path / "b").mkdir()
+    twin = tmp_path / "b" / path.name
+    twin.write_bytes(before)
+    fails(predict.main, [web_bundle, path, twin, "--save", tmp_path / "out"], 2, "picture.png twice; give files with different")
 
 
-def test_an_unwritable_place_is_one_line(web_bundle, tmp_path, fails):
-    (tmp_path / "file").write_text("")
-    fails(main, [web_bundle, FACE, "--save", tmp_path / "file" / "x.png"], 2, "x.png", "writable")
+@pytest.mark.parametrize("target", ["/proc/out.png", "/dev/null/out.png", "out.xyz"])
+def test_a_place_that_can_not_be_written(target, web_bundle, tmp_path, monkeypatch, fails):
+    if target.startswith("/proc") and not os.path.isdir("/proc/self"):  # noqa: PTH112 - not on a Mac
+        pytest.skip("no /proc here")
+    monkeypatch.chdir(tmp_path)
+    fails(predict.main, [web_bundle, FACE, BOX, "--save", target], 2, f"BadInput: can't write {target}", "writable folder")
+
+
+@pytest.mark.parametrize("arguments", [[], ["only-a-bundle"]])
+def test_wrong_use_ends_with_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        predict.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m sdk_build.predict" in capsys.readouterr().err
+
+
+def test_the_command_prints_json_and_nothing_else(web_bundle, command):
+    done = command("sdk_build.predict", web_bundle, FACE, BOX, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["bundle"] == web_bundle.name

@@ -24,11 +24,10 @@ SMALL = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize("runtime", ["litert"])
-def test_outputs_equal_those_of_a_run_in_this_process(runtime, web_bundle):
-    path = web_bundle / RUNTIMES[runtime].file
-    runner = get_backend(runtime).load(path, SPEC)
-    apart = run_artifact(runtime, path, SPEC, IMAGES)
+def test_outputs_equal_those_of_a_run_in_this_process(web_bundle):
+    path = web_bundle / RUNTIMES["litert"].file
+    runner = get_backend("litert").load(path, SPEC)
+    apart = run_artifact("litert", path, SPEC, IMAGES)
     for given, outputs in zip(IMAGES, apart, strict=True):
         here = runner.predict(given)
         assert outputs.keys() == here.keys() == {"keypoints", "template_keypoints"}
@@ -65,7 +64,9 @@ def test_a_truncated_tflite_is_refused(share, web_bundle, tmp_path, refused):
     whole = (web_bundle / "model.tflite").read_bytes()
     path = tmp_path / "cut.tflite"
     path.write_bytes(whole[: int(share * len(whole))])
-    with refused(ArtifactCrashed, "litert can't run cut.tflite", "no .tflite file that LiteRT can run", "export it again"):
+    with refused(
+        ArtifactCrashed, "litert can't run cut.tflite", "no .tflite file that LiteRT can run", "export it again"
+    ):
         run_artifact("litert", path, SPEC, IMAGES[:1])
 
 
@@ -74,13 +75,6 @@ def test_a_truncated_pte_is_refused(tmp_path, refused):
     path.write_bytes(b"\x20\x00\x00\x00ET12" + bytes(range(200)))
     with refused(ArtifactCrashed, "executorch can't run cut.pte", "no .pte file that ExecuTorch can run"):
         run_artifact("executorch", path, SPEC, IMAGES[:1])
-
-
-def test_a_damaged_pte_for_core_ml_is_refused(tmp_path, refused):
-    path = tmp_path / "cut.pte"
-    path.write_bytes(b"")
-    with refused(ArtifactCrashed, "executorch_coreml can't run cut.pte"):
-        run_artifact("executorch_coreml", path, SPEC, IMAGES[:1])
 
 
 def test_a_damaged_mlpackage_is_refused(tmp_path, refused):
@@ -122,13 +116,17 @@ def missing(folder, name, monkeypatch):
 
 def test_a_runtime_that_is_not_installed_is_named(web_bundle, tmp_path, monkeypatch, refused):
     missing(tmp_path, "ai_edge_litert", monkeypatch)
-    with refused(BackendUnavailable, "litert needs the package ai_edge_litert, which is not installed; run 'make setup'"):
+    with refused(
+        BackendUnavailable, "litert needs the package ai_edge_litert, which is not installed; run 'make setup'"
+    ):
         run_artifact("litert", web_bundle / "model.tflite", SPEC, IMAGES[:1])
 
 
 def test_verify_proves_nothing_without_a_runtime(web_bundle, tmp_path, monkeypatch, fails):
     missing(tmp_path, "ai_edge_litert", monkeypatch)
-    fails(verify.main, [web_bundle], 2, "BackendUnavailable", "no runtime for any artifact is installed; run 'make setup'")
+    fails(
+        verify.main, [web_bundle], 2, "BackendUnavailable", "no runtime for any artifact is installed; run 'make setup'"
+    )
 
 
 def test_a_runtime_that_hangs_is_stopped(web_bundle, monkeypatch, refused):

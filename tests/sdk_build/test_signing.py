@@ -20,9 +20,7 @@ def write(key, folder, name, password=None):
     """(private, public) PEM files of a key."""
     cipher = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
-    )
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher))
     public.write_bytes(
         key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
@@ -159,7 +157,9 @@ def test_a_signed_bundle_opens(signed, keys):
 def test_verify_demands_the_given_key(signed, bundle, keys, fails):
     fails(verify.main, [signed, "--public-key", keys["other"][1]], 1, "SignatureInvalid", "another key")
     fails(verify.main, [signed, "--public-key", keys["rsa"][1]], 2, "BadInput", "is no P-256 public key")
-    fails(verify.main, [signed, "--public-key", signed / "card.md"], 2, "BadInput", "card.md is no public key in PEM form")
+    fails(
+        verify.main, [signed, "--public-key", signed / "card.md"], 2, "BadInput", "card.md is no public key in PEM form"
+    )
     fails(verify.main, [signed, "--public-key", signed / "none"], 2, "BadInput", "is no public key")
 
 

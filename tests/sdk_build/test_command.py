@@ -1,0 +1,66 @@
+"""Errors of every command: one line, the right exit code, never a traceback for what OnPar foresees."""
+
+import inspect
+
+import pytest
+
+from sdk_build import errors
+from sdk_build.command import error_line, exit_with
+from sdk_build.errors import BadInput, OnParError, ParityError
+
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OnParError)]
+
+
+def raising(error):
+    def work():
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (BadInput("a is 1;\n  allowed: 2"), 2, "BadInput: a is 1; allowed: 2\n"),
+        (ParityError("31 dB < 40 dB"), 1, "ParityError: 31 dB < 40 dB\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(error, code, line, capsys):
+    assert exit_with(raising(error)) == code
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        exit_with(raising(ZeroDivisionError()))
+
+
+def test_the_result_is_the_code():
+    assert exit_with(lambda: 7) == 7
+
+
+def test_error_lines_hold_no_line_break():
+    assert error_line(BadInput("a\n\tb  c")) == "BadInput: a b c"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tree_in_the_docstring_is_the_real_one(kind):
+    (line,) = [line for line in errors.__doc__.splitlines() if f" {kind.__name__} " in line]
+    assert f"exit {kind.exit_code}" in line
+    parent = kind.__mro__[1]
+    if parent is not Exception:
+        above = errors.__doc__.splitlines()
+        before = above[: above.index(line)]
+        depth = line.index(kind.__name__)
+        indented = [li for li in before if li.strip() and "exit" in li and _start(li) < depth]
+        assert parent.__name__ in indented[-1]
+
+
+def _start(line):
+    return next(i for i, letter in enumerate(line) if letter.isalpha())
+
+
+def test_every_error_is_public():
+    assert set(errors.__all__) == {kind.__name__ for kind in KINDS}
