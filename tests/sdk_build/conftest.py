@@ -24,7 +24,7 @@ MODEL = "template_keypoints"
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Where other programs keep the cores busy, torch's threads wait for each other: one thread is up to 200 x faster."""
+    """On busy cores torch's threads wait for each other: one thread is up to 200 x faster."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:

@@ -19,7 +19,7 @@ def raising(error):
 
 
 @pytest.mark.parametrize(
-    "error, code, line",
+    ("error", "code", "line"),
     [
         (BadInput("a is 1;\n  allowed: 2"), 2, "BadInput: a is 1; allowed: 2\n"),
         (ParityError("31 dB < 40 dB"), 1, "ParityError: 31 dB < 40 dB\n"),

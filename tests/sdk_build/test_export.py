@@ -208,4 +208,3 @@ def test_text_for_people(web_dist, tmp_path, monkeypatch, capsys):
     assert len(lines) == 2
     assert lines[0].split() == ["litert", "fp16", "1.84", "MB", lines[0].split()[4], "dB", "1", "partition", "3.2", "s"]
     assert lines[1] == f"{tmp_path / manifest.id}  1.84 MB, proved"
-

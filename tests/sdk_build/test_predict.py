@@ -155,7 +155,8 @@ def test_a_box_that_is_empty_or_outside(text, web_bundle, fails):
 
 
 def test_a_runtime_that_the_bundle_does_not_hold(web_bundle, fails):
-    fails(predict.main, [web_bundle, FACE, "--runtime", "coreml"], 2, "runtime is 'coreml'", f"{web_bundle.name} holds: litert")
+    parts = ("runtime is 'coreml'", f"{web_bundle.name} holds: litert")
+    fails(predict.main, [web_bundle, FACE, "--runtime", "coreml"], 2, *parts)
 
 
 def test_a_damaged_bundle_predicts_nothing(bundle, fails):
@@ -173,12 +174,13 @@ def test_a_picture_never_overwrites_an_input_or_another(web_bundle, picture, tmp
     path = picture(pixels())
     before = path.read_bytes()
     for save in (tmp_path, path):
-        fails(predict.main, [web_bundle, path, "--save", save], 2, f"--save would overwrite the input {path}; give another")
+        fails(predict.main, [web_bundle, path, "--save", save], 2, f"--save would overwrite the input {path}")
     assert path.read_bytes() == before
     (tmp_path / "b").mkdir()
     twin = tmp_path / "b" / path.name
     twin.write_bytes(before)
-    fails(predict.main, [web_bundle, path, twin, "--save", tmp_path / "out"], 2, "picture.png twice; give files with different")
+    arguments = [web_bundle, path, twin, "--save", tmp_path / "out"]
+    fails(predict.main, arguments, 2, "picture.png twice; give files with different")
 
 
 @pytest.mark.parametrize("target", ["/proc/out.png", "/dev/null/out.png", "out.xyz"])
@@ -186,7 +188,8 @@ def test_a_place_that_can_not_be_written(target, web_bundle, tmp_path, monkeypat
     if target.startswith("/proc") and not os.path.isdir("/proc/self"):  # noqa: PTH112 - not on a Mac
         pytest.skip("no /proc here")
     monkeypatch.chdir(tmp_path)
-    fails(predict.main, [web_bundle, FACE, BOX, "--save", target], 2, f"BadInput: can't write {target}", "writable folder")
+    parts = (f"BadInput: can't write {target}", "writable folder")
+    fails(predict.main, [web_bundle, FACE, BOX, "--save", target], 2, *parts)
 
 
 @pytest.mark.parametrize("arguments", [[], ["only-a-bundle"]])

@@ -32,7 +32,8 @@ def test_json_is_one_document_for_several_bundles(web_bundle, bundle, tmp_path, 
     good, bad, none = json.loads(out, parse_constant=pytest.fail)["bundles"]
     assert code == 1  # the first failure's code
     assert err.count("\n") == 2
-    assert (good["bundle"], good["passed"], good["signature"], good["skipped"]) == (web_bundle.name, True, "not signed", [])
+    found = (good["bundle"], good["passed"], good["signature"], good["skipped"])
+    assert found == (web_bundle.name, True, "not signed", [])
     assert {c["stage"] for c in good["parity"]} == {"preprocess", "golden_replay"}
     judged = [c for c in good["parity"] if c["limit"] is not None]
     assert {"sqnr_db", "nme_percent", "max_abs_of_range"} == {c["metric"] for c in judged}
