@@ -48,6 +48,7 @@ class VoxelNetwork(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.size = size
         side = 5 if size % 5 == 0 else 4
         stages = (size // side).bit_length() - 1
         if side << stages != size or not 1 <= stages <= len(ENCODER_CHANNELS):

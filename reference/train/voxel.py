@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from reference.checkpoint import load_weights
 from reference.data.heads import HeadModel, load_ict, load_makehuman, voxel_sample
 from reference.errors import BadInput, WeightsError
+from reference.train.grow import grow_from
 from reference.voxel import THRESHOLD, VOLUME_CHANNELS, VoxelNetwork
 
 VALIDATION_SEED = 1_000_000  # far from every training seed: held-out identities
@@ -71,10 +73,13 @@ def start_from(network: VoxelNetwork, path: Path) -> int:
         raise WeightsError(f"{path} has no decoder; --init names weights of a voxel network")
     state = network.state_dict()
 
-    def last(names: Iterable[str]) -> int:
-        return max(int(name.split(".")[1]) for name in names if name.startswith("decoder."))
-
-    offset = last(stored) - last(state)
+    offset = last(stored, "decoder") - last(state, "decoder")
+    side = len(stored[f"encoder.{last(stored, 'encoder')}.bias"]) // VOLUME_CHANNELS
+    if side == network.to_volume.side and offset == -2:  # one stage less, a layer and its rectifier
+        smaller = VoxelNetwork(network.size // 2)
+        load_weights(smaller, path)
+        grow_from(network, smaller)
+        return len(state)
     copied = 0
     for name, tensor in state.items():
         part, number, kind = name.split(".")
@@ -88,6 +93,11 @@ def start_from(network: VoxelNetwork, path: Path) -> int:
             tensor.copy_(source)
             copied += 1
     return copied
+
+
+def last(names: Iterable[str], part: str) -> int:
+    """Number of the last layer of a part, among names such as ``decoder.6.weight``."""
+    return max(int(name.split(".")[1]) for name in names if name.startswith(f"{part}."))
 
 
 def resample_slices(values: Tensor, channels: int) -> Tensor:

@@ -83,18 +83,29 @@ def models_dir(tmp_path):
 
 @pytest.fixture
 def command(tmp_path):
-    """Run ``python -m MODULE ARGUMENTS`` as a user does, in a folder that is not the repository."""
+    """Run ``python -m MODULE ARGUMENTS`` as a user does, in a folder that is not the repository.
 
-    def run(module, *arguments, **options):
+    With ``largest_file``, writing more bytes than that to one file fails, as on a full disk.
+    """
+
+    def run(module, *arguments, largest_file=None):
+        start = [sys.executable, "-m", module]
+        if largest_file is not None:
+            # Set by the child itself: forking a process with the converters' threads, as preexec_fn does, may hang.
+            limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, {largest_file}))"
+            start = [
+                sys.executable,
+                "-c",
+                f"import resource, runpy; {limit}; runpy.run_module({module!r}, None, '__main__')",
+            ]
         return subprocess.run(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [*start, *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=200,
             check=False,
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
-            **options,
         )
 
     return run

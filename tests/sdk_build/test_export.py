@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -177,13 +176,7 @@ def test_a_killed_export_leaves_nothing_visible_and_the_next_one_cleans_up(tmp_p
 
 def test_a_full_disk_during_conversion_leaves_nothing(tmp_path, command):
     """The .tflite has 1.8 MB; no file may have more than one."""
-    done = command(
-        "sdk_build.export",
-        *WEB,
-        "--output-dir",
-        "dist",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
-    )
+    done = command("sdk_build.export", *WEB, "--output-dir", "dist", largest_file=1_000_000)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert f"{MODEL}: BadInput: can't write" in done.stderr
