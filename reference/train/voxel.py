@@ -87,7 +87,7 @@ def start_from(network: VoxelNetwork, path: Path) -> int:
         if other not in stored:
             continue
         source = stored[other].float()
-        if source.shape[1:] == tensor.shape[1:] and source.shape != tensor.shape and part == "encoder":
+        if part == "encoder" and int(number) == last(state, part) == last(stored, part):
             source = resample_slices(source, len(tensor))
         if source.shape == tensor.shape:
             tensor.copy_(source)

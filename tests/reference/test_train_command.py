@@ -14,7 +14,7 @@ from reference import classifier
 from reference.checkpoint import load_weights, save_weights
 from reference.errors import WeightsError
 from reference.train.__main__ import main
-from reference.train.voxel import start_from
+from reference.train.voxel import resample_slices, start_from
 from reference.voxel import VoxelNetwork
 
 
@@ -93,14 +93,21 @@ def test_a_voxel_network_starts_from_another_member(tmp_path):
     small = VoxelNetwork(64)
     save_weights(small, path)
     large = VoxelNetwork(80)
-    assert start_from(large, path) == len(large.state_dict()) - 2  # all but the layer before the volume: 4 against 5
+    assert start_from(large, path) == len(large.state_dict())  # the layer before the volume has 5 slices for 4
     for name in ("encoder.0.weight", "encoder.6.bias", "decoder.0.weight", "decoder.6.bias"):
         torch.testing.assert_close(large.state_dict()[name], load_file(path)[name].float())
 
 
+def test_slices_are_resampled_linearly():
+    ramp = torch.arange(4.0).repeat(256)  # channel c of slice s is entry c * 4 + s
+    torch.testing.assert_close(resample_slices(ramp, 256 * 2), torch.tensor([0.5, 2.5]).repeat(256))
+    weight = torch.rand(256 * 4, 2, 3, 3)
+    torch.testing.assert_close(resample_slices(weight, 256 * 4), weight)
+
+
 def test_layers_are_matched_from_both_ends(tmp_path):
     path = tmp_path / "weights.safetensors"
-    small = VoxelNetwork(16)  # two stages: 1 to 16 to 32, and 256 to 16 to 1
+    small = VoxelNetwork(20)  # two stages: 1 to 16 to 32, and 256 to 16 to 1
     save_weights(small, path)
     large = VoxelNetwork(32)  # three stages: 1 to 16 to 32 to 64, and 256 to 32 to 16 to 1
     before = {name: tensor.clone() for name, tensor in large.state_dict().items()}

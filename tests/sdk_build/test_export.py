@@ -42,15 +42,6 @@ print(sorted({HEAVY!r} & set(sys.modules)))
     assert "Exit codes: 0 " in done.stdout
 
 
-def test_help_is_instant(command):
-    seconds = []
-    for _ in range(3):  # the best of three: other programs may keep the cores busy
-        began = time.monotonic()
-        assert command("sdk_build.export", "--help").returncode == 0
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < 0.5
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
