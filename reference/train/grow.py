@@ -29,10 +29,10 @@ def grow_from(network: VoxelNetwork, smaller: VoxelNetwork) -> None:
     _halve(convolutions[0])
     for layer, source in zip(convolutions[1:], small_convolutions, strict=True):
         _embed(layer.weight, source.weight, into=0)
-        layer.bias[: len(source.bias)] = source.bias  # type: ignore[index, arg-type]
+        _embed_bias(layer, source)
     for volume, small_volume in zip(transposed[:-1], small_transposed, strict=True):
         _embed(volume.weight, small_volume.weight, into=1)
-        volume.bias[: len(small_volume.bias)] = small_volume.bias  # type: ignore[index, arg-type]
+        _embed_bias(volume, small_volume)
     _double(transposed[-1])
 
 
@@ -44,6 +44,11 @@ def _embed(weight: Tensor, source: Tensor, into: int) -> None:
     """
     weight.narrow(into, 0, source.shape[into]).zero_()
     weight[: source.shape[0], : source.shape[1]] = source
+
+
+def _embed_bias(layer: nn.Conv2d | nn.ConvTranspose3d, source: nn.Conv2d | nn.ConvTranspose3d) -> None:
+    if layer.bias is not None and source.bias is not None:
+        layer.bias[: len(source.bias)] = source.bias
 
 
 def _halve(layer: nn.Conv2d) -> None:
