@@ -9,6 +9,7 @@ from reference.card import Card
 from reference.spec import ModelSpec
 from sdk_build.delegation import PLACED_ON_DEVICE, Delegation
 from sdk_build.parity import Check
+from sdk_build.report import markdown_table
 
 if TYPE_CHECKING:
     from sdk_build.build import Artifact
@@ -28,13 +29,13 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         "",
         f"## Accuracy of the reference ({card.accuracy_data})",
         "",
-        *_table(("metric", "value"), [(key, f"{value:.4g}") for key, value in card.accuracy.items()]),
+        *markdown_table(("metric", "value"), [(key, f"{value:.4g}") for key, value in card.accuracy.items()]),
         "",
         "## Parity with the reference",
         "",
         "Emulated means: run by OnPar's own executor of Core ML programs, not by Apple's.",
         "",
-        *_table(
+        *markdown_table(
             ("run by", "stage", "output", "metric", "value", "limit"),
             [
                 (c.runtime, c.stage, c.output, c.metric, f"{c.value:.4g}", f"{c.limit:.4g}")
@@ -45,7 +46,7 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         "",
         "## Delegation",
         "",
-        *_table(
+        *markdown_table(
             ("file", "delegate", "operations", "delegated", "partitions", "outside"),
             [
                 (a.path.name, d.delegate, str(d.total), *delegated(d), ", ".join(d.fallbacks) or "-")
@@ -69,7 +70,3 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
 def delegated(d: Delegation) -> tuple[str, str]:
     """Operations and partitions in the delegate, or dashes where only the device knows."""
     return ("-", "-") if d.delegate == PLACED_ON_DEVICE else (str(d.delegated), str(d.partitions))
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
