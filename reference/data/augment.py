@@ -54,6 +54,34 @@ def random_color(picture: Picture, rng: np.random.Generator, strength: float = 0
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
+def random_rotation(picture: Picture, rng: np.random.Generator, largest: float = 20.0) -> Picture:
+    """Rotate by up to ``largest`` degrees about the centre; beyond the border edge pixels repeat."""
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), rng.uniform(-largest, largest), 1.0)
+    return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+def match_color(picture: Picture, palette: Picture) -> Picture:
+    """Give each colour channel the mean and the spread that it has in another picture (Reinhard et al., 2001, in RGB).
+
+    A photo gets a painting's palette and a painting a cartoon's, while the shapes stay.
+    """
+    (mean, spread), (target_mean, target_spread) = (cv2.meanStdDev(p) for p in (picture, palette))
+    # At most twice the contrast: a flat picture would turn to noise.
+    gain = np.clip((target_spread + 1) / (spread + 1), 0.5, 2.0)
+    table = gain * (np.arange(256) - mean) + target_mean  # (3, 256)
+    return cv2.LUT(picture, np.clip(table.T[None], 0, 255).astype(np.uint8))  # type: ignore[return-value]
+
+
+def pencil_drawing(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Dark lines on white where the brightness changes: the picture divided by its blurred self ("colour dodge")."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) + 1
+    blurred = cv2.GaussianBlur(grey, (0, 0), rng.uniform(1.5, 4.0))
+    lines = np.clip(255 * (grey / blurred), 0, 255)
+    dark = np.clip(255 - rng.uniform(1.5, 4.0) * (255 - lines), 0, 255).astype(np.uint8)
+    return np.repeat(dark[..., None], 3, axis=2)
+
+
 def random_occlusion(picture: Picture, rng: np.random.Generator, largest: float = 0.45) -> Picture:
     """Cover a random rectangle, up to ``largest`` of each side, with a flat colour or noise (row T4)."""
     height, width = picture.shape[:2]

@@ -18,6 +18,8 @@ from torch.utils.data import Dataset, Sampler
 
 from reference.data import augment
 from reference.errors import BadInput
+from reference.preprocess import load_picture, preprocess_picture
+from reference.spec import PreprocessSpec
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 CACHE_SIDE = 160
@@ -34,8 +36,14 @@ class PictureFiles:
     type_names: tuple[str, ...]
 
 
-def list_pictures(folder: Path, split: str, class_names: tuple[str, ...], type_names: tuple[str, ...]) -> PictureFiles:
+def list_pictures(
+    folder: Path, split: str, class_names: tuple[str, ...], type_names: tuple[str, ...] | None = None
+) -> PictureFiles:
     """Find the pictures of one split.
+
+    Args:
+        type_names: image types that must all be there with every class, for training; None takes whatever image types
+            and classes the folder has, for evaluation.
 
     Raises:
         BadInput: the split, an image type or a class is missing or empty, or a class is unknown.
@@ -43,22 +51,34 @@ def list_pictures(folder: Path, split: str, class_names: tuple[str, ...], type_n
     root = folder / split
     if not root.is_dir():
         raise BadInput(f"no folder {root}; the layout is <split>/<image type>/<class>/<picture>")
+    complete = type_names is not None
+    if type_names is None:
+        type_names = tuple(sorted(p.name for p in root.iterdir() if p.is_dir()))
+        if not type_names:
+            raise BadInput(f"no image type in {root}; the layout is <split>/<image type>/<class>/<picture>")
     paths: list[Path] = []
     labels: list[int] = []
     types: list[int] = []
     for type_number, type_name in enumerate(type_names):
         if not (root / type_name).is_dir():
-            raise BadInput(f"no image type {type_name!r} in {root}; every batch holds all of: {', '.join(type_names)}")
+            raise BadInput(
+                f"no image type {type_name!r} in {root}, so no batch can hold every type; "
+                f"add pictures of each of: {', '.join(type_names)}"
+            )
         unknown = {p.name for p in (root / type_name).iterdir() if p.is_dir()} - set(class_names)
         if unknown:
             raise BadInput(f"unknown class {min(unknown)!r} in {root / type_name}; allowed: {', '.join(class_names)}")
         for label, class_name in enumerate(class_names):
+            if not complete and not (root / type_name / class_name).is_dir():
+                continue
             files = sorted(p for p in (root / type_name / class_name).glob("*") if p.suffix.lower() in SUFFIXES)
             if not files:
                 raise BadInput(f"no pictures in {root / type_name / class_name}; each class needs at least one")
             paths += files
             labels += [label] * len(files)
             types += [type_number] * len(files)
+    if not paths:
+        raise BadInput(f"no class folder in {root}; allowed: {', '.join(class_names)}")
     return PictureFiles(tuple(paths), np.array(labels), np.array(types), class_names, type_names)
 
 
@@ -72,8 +92,8 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         skipped: paths of the unreadable pictures.
 
     Args:
-        size: side of the network input in pixels.
-        augmented: apply the random changes of row I4; otherwise the centre square, scaled.
+        size: side of the network input in pixels; may be changed between epochs.
+        augmented: apply the random changes of row I4 and the changes of style; otherwise the centre square, scaled.
         seed: the random changes depend on the seed, the epoch and the item alone.
 
     Raises:
@@ -85,6 +105,7 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         self.augmented = augmented
         self.seed = seed
         self.epoch = 0
+        self.smallest_crop = 0.25  # share of the picture's area
         self.skipped: list[Path] = []
         side = max(CACHE_SIDE, size)
         self.pictures = np.zeros((len(files.paths), side, side, 3), np.uint8)
@@ -117,7 +138,14 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         return image, int(self.files.labels[index]), int(self.files.types[index])
 
     def _augment(self, picture: augment.Picture, rng: np.random.Generator) -> augment.Picture:
-        picture = augment.random_crop(picture, self.size, rng)
+        style = rng.random()
+        if style < 0.3:
+            picture = augment.match_color(picture, self.pictures[rng.integers(len(self.pictures))])
+        elif style < 0.4:
+            picture = augment.pencil_drawing(picture, rng)
+        if rng.random() < 0.3:
+            picture = augment.random_rotation(picture, rng)
+        picture = augment.random_crop(picture, self.size, rng, self.smallest_crop)
         if rng.random() < 0.5:
             picture = np.ascontiguousarray(picture[:, ::-1])
         if rng.random() < 0.8:
@@ -140,6 +168,33 @@ def _select(files: PictureFiles, kept: list[int]) -> PictureFiles:
     return left
 
 
+class PreparedPictures(Dataset[tuple[Tensor, int, int]]):
+    """Pictures as an app prepares them, for evaluation: (input tensor (3, H, W), class number, image-type number).
+
+    Read from disk at every use, because a folder of large photos would not fit into memory.
+
+    Attributes:
+        skipped: paths of the unreadable pictures, known once the set was read; their class number is -1.
+    """
+
+    def __init__(self, files: PictureFiles, preprocess: PreprocessSpec) -> None:
+        self.files = files
+        self.preprocess = preprocess
+        self.skipped: list[Path] = []
+
+    def __len__(self) -> int:
+        return len(self.files.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        kind = int(self.files.types[index])
+        try:
+            tensor, _ = preprocess_picture(load_picture(self.files.paths[index]), self.preprocess)
+        except BadInput:
+            self.skipped.append(self.files.paths[index])
+            return torch.zeros(3, *self.preprocess.size), -1, kind
+        return torch.from_numpy(tensor[0]), int(self.files.labels[index]), kind
+
+
 class AllTypesSampler(Sampler[list[int]]):
     """Batches that each hold every image type (row I3); the share of a type may be set.
 
@@ -148,17 +203,22 @@ class AllTypesSampler(Sampler[list[int]]):
     Args:
         types: image-type number of every item.
         per_type: items of each type in a batch.
+        part, parts: of several processes that train together, each takes every ``parts``-th item of a batch.
     """
 
-    def __init__(self, types: NDArray[np.int64], per_type: tuple[int, ...], seed: int = 0) -> None:
+    def __init__(
+        self, types: NDArray[np.int64], per_type: tuple[int, ...], seed: int = 0, part: int = 0, parts: int = 1
+    ) -> None:
         self.groups = [np.flatnonzero(types == t) for t in range(len(per_type))]
         if any(len(g) == 0 for g in self.groups):
             empty = [t for t, g in enumerate(self.groups) if len(g) == 0]
             raise BadInput(f"no pictures of image types {empty}; every batch holds all types: add pictures")
-        if min(per_type) < 1:
+        if min(per_type) < parts:
             raise BadInput(
-                f"a batch holds {per_type} pictures of the types; at least one of each is needed: use a larger batch"
+                f"a batch holds {per_type} pictures of the types; at least {parts} of each is needed: "
+                "use a larger batch"
             )
+        self.part, self.parts = part, parts
         self.per_type = per_type
         self.seed = seed
         self.epoch = 0
@@ -174,5 +234,5 @@ class AllTypesSampler(Sampler[list[int]]):
             needed = self.batches * count
             rounds = -(-needed // len(group))
             order = np.concatenate([rng.permutation(group) for _ in range(rounds)])[:needed]
-            columns.append(order.reshape(self.batches, count))
+            columns.append(order.reshape(self.batches, count)[:, self.part :: self.parts])
         yield from np.concatenate(columns, axis=1).tolist()

@@ -22,6 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
     parser.add_argument("--init", type=Path, help="start from weights of another member (voxel models)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
+    parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
+    parser.add_argument(
+        "--type-weight", type=float, default=0.1, help="largest weight of row I2's second loss (classifier)"
+    )
+    parser.add_argument("--only-type", help="train with one image type alone, for comparison (classifier)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
@@ -33,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command resumes from the last whole epoch", file=sys.stderr)
         return 130
+    if not metrics:  # one of several processes; the first one speaks
+        return 0
     document = {"model": a.name, "metrics": metrics}
     print(json.dumps(document) if a.json else "\n".join(f"{k:>20}  {v:.4g}" for k, v in metrics.items()))
     return 0
@@ -43,7 +51,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     import torch
 
     from reference.registry import get_spec
-    from reference.train import classifier, template_keypoints, voxel
+    from reference.train import classifier, distributed, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
@@ -52,15 +60,23 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
         raise BadInput(f"no folder {data}; --data names the folder with the training data")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
+    distributed.start(device)
     torch.manual_seed(a.seed)
     recipe: Recipe
     if name == "classifier":
-        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed)
+        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type)
     elif name == "template_keypoints":
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
-    return train(recipe, LoopConfig(out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json))
+    config = LoopConfig(
+        out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json, average=a.average, device=device
+    )
+    try:
+        return train(recipe, config)
+    finally:
+        distributed.stop()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The training loop that every model shares: progress, log, checkpoints that resume, best weights.
 
-A recipe brings the network, the batches, the loss and the evaluation; the loop brings everything else.
+A recipe brings the network, the batches, the loss and the evaluation; the loop brings everything else. Under
+``torchrun`` every process computes its share of each batch and the gradients are averaged.
 """
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import os
@@ -21,6 +23,8 @@ from tqdm import tqdm
 
 from reference.checkpoint import save_weights
 from reference.errors import BadInput
+from reference.train import distributed
+from reference.train.curves import plot_curves
 
 
 class Recipe(Protocol):
@@ -46,13 +50,19 @@ class Recipe(Protocol):
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         """Total loss of one batch and the parts to log; ``progress`` runs from 0 to 1 over the training."""
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation data."""
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Metrics of a network, in evaluation mode on the CPU, on the validation data."""
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Where results go and how the learning rate runs: linear warm-up, then a cosine to zero."""
+    """Where results go and how the learning rate runs: linear warm-up, then a cosine to zero.
+
+    Attributes:
+        average: decay of a running mean of the weights, which is then what is evaluated and kept; 0: the weights
+            themselves. The mean follows faster at the start: after n steps the decay is at most (1 + n) / (10 + n).
+        device: where the network trains; evaluation is on the CPU.
+    """
 
     out: Path
     learning_rate: float
@@ -60,6 +70,8 @@ class LoopConfig:
     clip: float = 5.0
     evaluate_every: int = 1
     quiet: bool = False
+    average: float = 0.0
+    device: str = "cpu"
 
 
 def rate_at(progress: float, config: LoopConfig) -> float:
@@ -72,81 +84,151 @@ def rate_at(progress: float, config: LoopConfig) -> float:
 def train(recipe: Recipe, config: LoopConfig) -> dict[str, float]:
     """Run a recipe to its last epoch, resuming from ``checkpoint.pt`` in ``config.out`` if there is one.
 
-    Writes ``log.csv`` (one line an epoch), ``checkpoint.pt`` and ``weights.safetensors`` (the best by the
-    recipe's monitor).
+    Writes ``log.csv`` (one line an epoch), ``curves.png``, ``checkpoint.pt`` and ``weights.safetensors`` (the best by
+    the recipe's monitor).
 
     Returns:
         The metrics of the best epoch.
     """
     config.out.mkdir(parents=True, exist_ok=True)
-    start, best = _resume(recipe, config.out)
-    for epoch in range(start, recipe.epochs):
-        began = time.monotonic()
-        row: dict[str, float] = {"epoch": epoch + 1, **_one_epoch(recipe, config, epoch)}
-        last = epoch + 1 == recipe.epochs
-        if last or (epoch + 1) % config.evaluate_every == 0:
-            recipe.network.eval()
-            with torch.no_grad():
-                metrics = recipe.evaluate()
-            row |= metrics
-            sign = 1 if recipe.larger_is_better else -1
-            if not best or sign * metrics[recipe.monitor] >= sign * best[recipe.monitor]:
-                best = metrics
-                save_weights(recipe.network, config.out / "weights.safetensors")
-        row["seconds"] = round(time.monotonic() - began, 1)
-        _log(config.out / "log.csv", row)
-        _save_checkpoint(recipe, config.out, epoch + 1, best)
+    recipe.network.to(config.device)
+    mean = RunningMean(recipe.network, config.average)
+    start, best = _resume(recipe, mean, config.out)
+    with _Progress(recipe, start, config.quiet or distributed.rank() > 0) as progress:
+        for epoch in range(start, recipe.epochs):
+            began = time.monotonic()
+            row: dict[str, float] = {"epoch": epoch + 1, **_one_epoch(recipe, mean, config, epoch, progress)}
+            if distributed.rank() > 0:
+                continue
+            last = epoch + 1 == recipe.epochs
+            if last or (epoch + 1) % config.evaluate_every == 0:
+                network = mean.network if config.average else recipe.network
+                metrics = evaluate(recipe, network)
+                row |= metrics
+                sign = 1 if recipe.larger_is_better else -1
+                if not best or sign * metrics[recipe.monitor] >= sign * best[recipe.monitor]:
+                    best = metrics
+                    save_weights(network, config.out / "weights.safetensors")
+            row["seconds"] = round(time.monotonic() - began, 1)
+            _log(config.out / "log.csv", row)
+            _save_checkpoint(recipe, mean, config.out, epoch + 1, best)
+    if distributed.rank() == 0:
+        plot_curves(config.out / "log.csv", config.out / "curves.png")
     return best
 
 
-def _one_epoch(recipe: Recipe, config: LoopConfig, epoch: int) -> dict[str, float]:
+@torch.no_grad()
+def evaluate(recipe: Recipe, network: nn.Module) -> dict[str, float]:
+    """The recipe's metrics of a network, which is left as it is."""
+    if next(network.parameters()).device.type != "cpu":
+        network = copy.deepcopy(network).cpu()
+    training = network.training
+    metrics = recipe.evaluate(network.eval())
+    network.train(training)
+    return metrics
+
+
+class RunningMean:
+    """Exponential mean of a network's weights and batch statistics (Polyak averaging)."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.network = copy.deepcopy(network) if decay else network
+        self._pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the network's present weights."""
+        self.steps += 1
+        if not self.decay:
+            return
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for mean, now in self._pairs:
+            if mean.is_floating_point():
+                mean.lerp_(now, share)
+            else:
+                mean.copy_(now)
+
+
+class _Progress:
+    """One bar over the whole training, so that the time left is the time until the weights are there."""
+
+    def __init__(self, recipe: Recipe, start: int, quiet: bool) -> None:
+        self.recipe, self.start, self.quiet = recipe, start, quiet
+        self.bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def step(self, epoch: int, number: int, count: int, sums: dict[str, float]) -> None:
+        if self.bar is None:
+            total = self.recipe.epochs * count
+            # disable=None: silent where standard error is not a terminal
+            self.bar = tqdm(total=total, initial=self.start * count, leave=False, disable=self.quiet or None)
+        self.bar.set_description(f"epoch {epoch + 1}/{self.recipe.epochs}", refresh=False)
+        self.bar.set_postfix({key: f"{value / (number + 1):.4f}" for key, value in sums.items()}, refresh=False)
+        self.bar.update()
+
+
+def _one_epoch(recipe: Recipe, mean: RunningMean, config: LoopConfig, epoch: int, bar: _Progress) -> dict[str, float]:
     recipe.network.train()
     sums: dict[str, float] = {}
     batches = recipe.batches(epoch)
     count = len(batches)
     if count == 0:
         raise BadInput("the training data is less than one batch; use a smaller --batch or more data")
-    with tqdm(batches, desc=f"epoch {epoch + 1}/{recipe.epochs}", leave=False, disable=config.quiet or None) as bar:
-        for number, batch in enumerate(bar):
-            progress = (epoch + number / count) / recipe.epochs
-            for group in recipe.optimizer.param_groups:
-                group["lr"] = rate_at(progress, config) * group.get("lr_scale", 1.0)
-            total, parts = recipe.loss(batch, progress)
-            if not torch.isfinite(total):
-                raise BadInput(f"loss is {total.item()} in epoch {epoch + 1}; use a smaller --learning-rate")
-            recipe.optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            nn.utils.clip_grad_norm_(recipe.network.parameters(), config.clip)
-            recipe.optimizer.step()
-            for key, value in {"loss": float(total.detach()), **parts}.items():
-                sums[key] = sums.get(key, 0.0) + value
-            bar.set_postfix({key: f"{value / (number + 1):.4f}" for key, value in sums.items()}, refresh=False)
+    for number, batch in enumerate(batches):
+        progress = (epoch + number / count) / recipe.epochs
+        for group in recipe.optimizer.param_groups:
+            group["lr"] = rate_at(progress, config) * group.get("lr_scale", 1.0)
+        total, parts = recipe.loss([part.to(config.device) for part in batch], progress)
+        if not torch.isfinite(total):
+            raise BadInput(f"loss is {total.item()} in epoch {epoch + 1}; use a smaller --learning-rate")
+        recipe.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        distributed.average_gradients(recipe.network)
+        nn.utils.clip_grad_norm_(recipe.network.parameters(), config.clip)
+        recipe.optimizer.step()
+        mean.update()
+        for key, value in {"loss": float(total.detach()), **parts}.items():
+            sums[key] = sums.get(key, 0.0) + value
+        bar.step(epoch, number, count, sums)
     return {key: value / count for key, value in sums.items()}
 
 
-def _resume(recipe: Recipe, out: Path) -> tuple[int, dict[str, float]]:
+def _resume(recipe: Recipe, mean: RunningMean, out: Path) -> tuple[int, dict[str, float]]:
     path = out / "checkpoint.pt"
     if not path.is_file():
         return 0, {}
     try:
         # weights_only: a checkpoint from elsewhere must not be able to run code
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise BadInput(f"{path} is damaged; remove it to start anew") from error
     try:
         recipe.network.load_state_dict(state["network"])
         recipe.optimizer.load_state_dict(state["optimizer"])
+        if mean.decay:
+            mean.network.load_state_dict(state["mean"])
+        mean.steps = int(state["steps"])
         torch.set_rng_state(state["random"])
         return int(state["epoch"]), dict(state["best"])
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise BadInput(f"{path} is of another network; give another --out or remove it") from error
 
 
-def _save_checkpoint(recipe: Recipe, out: Path, epoch: int, best: dict[str, float]) -> None:
+def _save_checkpoint(recipe: Recipe, mean: RunningMean, out: Path, epoch: int, best: dict[str, float]) -> None:
     state = {
         "network": recipe.network.state_dict(),
         "optimizer": recipe.optimizer.state_dict(),
         "random": torch.get_rng_state(),
+        "mean": mean.network.state_dict() if mean.decay else {},
+        "steps": mean.steps,
         "epoch": epoch,
         "best": best,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ class KeypointRecipe:
         result = point_loss(out["keypoints"], points, weights)
         return first + second + result, {"first": float(first.detach()), "second": float(second.detach())}
 
-    def evaluate(self) -> dict[str, float]:
-        return evaluate(self.network, self.validation)
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        return evaluate(network, self.validation)
 
 
 def load_validation(data: Path) -> Faces:
@@ -91,7 +92,7 @@ def load_validation(data: Path) -> Faces:
     return load_faces(data, "val")
 
 
-def evaluate(network: nn.Module, faces: Faces) -> dict[str, float]:
+def evaluate(network: Callable[[Tensor], Any], faces: Faces) -> dict[str, float]:
     """NME in percent of the outer eye distance, on the precisely labelled sets and on video frames."""
     results: dict[str, list[Tensor]] = {"keypoints": [], "template_keypoints": []}
     for images, points, _ in DataLoader(FaceDataset(faces, template_keypoints.SIZE, False), batch_size=128):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,8 @@ class VoxelRecipe:
         # A slight slope below zero, in training only, keeps it alive.
         return (nn.functional.leaky_relu(before_last, 0.1) - voxels).square().mean(), {}
 
-    def evaluate(self) -> dict[str, float]:
-        return evaluate(self.network, self.validation)
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        return evaluate(network, self.validation)
 
 
 def held_out(models: list[HeadModel], size: int) -> list[tuple[Tensor, Tensor]]:
@@ -158,7 +158,7 @@ def held_out(models: list[HeadModel], size: int) -> list[tuple[Tensor, Tensor]]:
     return [heads[i] for i in range(len(heads))]
 
 
-def evaluate(network: nn.Module, samples: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+def evaluate(network: Callable[[Tensor], Any], samples: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """Mean and worst IoU over (depth (1, S, S), voxels (S, S, S)) pairs."""
     scores = []
     for depth, voxels in samples:

@@ -1,13 +1,15 @@
 """Row I2: the two losses of the classifier, in one backward pass."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from reference import classifier
-from reference.data.pictures import PictureDataset, list_pictures
-from reference.train.classifier import ClassifierRecipe, ReverseGradient, evaluate
+from reference.errors import BadInput
+from reference.train.classifier import ClassifierRecipe, ReverseGradient, evaluate, load_validation, mix
 
 
 def test_reverse_gradient_is_the_identity_and_turns_the_gradient_round():
@@ -86,8 +88,57 @@ class Fixed(nn.Module):
 
 
 def test_evaluation_counts_each_image_type_alike(picture_folder):
-    data = PictureDataset(list_pictures(picture_folder, "val", classifier.LABELS, classifier.IMAGE_TYPES), 32, False)
-    metrics = evaluate(Fixed(), data)
-    assert list(metrics) == ["top1_mean", "top1_worst", *(f"top1_{name}" for name in classifier.IMAGE_TYPES)]
+    (picture_folder / "val" / "photo" / "horse" / "cut.png").write_bytes(b"no picture")
+    metrics = evaluate(Fixed(), load_validation(picture_folder))
     # Photos have no blue (the fixture's colours): one horse of seven right; elsewhere one dog of seven.
-    assert metrics == pytest.approx(dict.fromkeys(metrics, 100 / 7))
+    assert metrics["top1_by_type"] == pytest.approx(dict.fromkeys(sorted(classifier.IMAGE_TYPES), 100 / 7))
+    assert metrics["top1_mean"] == metrics["top1_worst"] == pytest.approx(100 / 7)
+    assert metrics["confusion"]["dog"] == dict.fromkeys(classifier.LABELS, 0) | {"dog": 3, "horse": 1}
+    assert metrics["confusion"]["horse"] == dict.fromkeys(classifier.LABELS, 0) | {"dog": 3, "horse": 1}
+    assert (metrics["pictures"], metrics["unreadable"]) == (28, 1)
+
+
+def test_evaluation_takes_a_folder_of_other_image_types_and_fewer_classes(picture_folder, refused):
+    shutil.rmtree(picture_folder / "val" / "sketch")
+    shutil.rmtree(picture_folder / "val" / "cartoon" / "dog")
+    (picture_folder / "val" / "photo").rename(picture_folder / "val" / "x-ray")
+    metrics = evaluate(Fixed(), load_validation(picture_folder))
+    assert metrics["top1_by_type"] == pytest.approx({"art_painting": 100 / 7, "cartoon": 0, "x-ray": 100 / 7})
+    assert metrics["top1_worst"] == 0
+    (picture_folder / "val" / "cartoon" / "cat").mkdir()
+    with refused(BadInput, "unknown class 'cat'", "allowed: dog, elephant"):
+        load_validation(picture_folder)
+
+
+def test_evaluation_of_unreadable_pictures_alone_is_refused(picture_folder, refused):
+    for path in (picture_folder / "val").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with refused(BadInput, "none of the 28 validation pictures can be read", "restore them"):
+        evaluate(Fixed(), load_validation(picture_folder))
+
+
+def test_mixing_replaces_a_rectangle_and_knows_its_share():
+    torch.manual_seed(0)
+    images = torch.arange(4.0)[:, None, None, None].expand(4, 3, 16, 16).contiguous()
+    mixed = 0
+    for _ in range(40):
+        out, order, share = mix(images)
+        own = (out == images).all(1).float().mean((1, 2))
+        moved = order != torch.arange(4)
+        torch.testing.assert_close(own[moved], torch.full((int(moved.sum()),), share))
+        assert torch.equal(own[~moved], torch.ones(int((~moved).sum())))
+        mixed += share < 1
+    assert 10 < mixed < 30  # every second batch
+
+
+def test_training_with_one_image_type_takes_as_many_steps(picture_folder, refused):
+    recipe = ClassifierRecipe(picture_folder, 1, 8, 0, only="photo")
+    assert len(recipe.batches(0)) == 28 // 8
+    assert set(recipe.training.files.types) == {0}
+    with refused(BadInput, "image type is 'x-ray'", "photo, art_painting, cartoon, sketch"):
+        ClassifierRecipe(picture_folder, 1, 8, 0, only="x-ray")
+
+
+def test_training_grows_the_pictures(picture_folder):
+    recipe = ClassifierRecipe(picture_folder, 4, 8, 0)
+    assert [next(iter(recipe.batches(epoch)))[0].shape[-1] for epoch in (0, 1, 2, 3)] == [96, 96, 112, 112]

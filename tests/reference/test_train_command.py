@@ -64,7 +64,7 @@ def test_the_command_itself(tmp_path):
 def test_a_batch_too_small_for_every_image_type(picture_folder, tmp_path, capsys):
     code = main(["classifier", "--data", str(picture_folder), "--batch", "2", "--out", str(tmp_path / "out")])
     assert code == 2
-    assert "a batch holds (0, 0, 0, 0) pictures" in one_line(capsys.readouterr().err)
+    assert "a batch holds (0, 1, 1, 0) pictures" in one_line(capsys.readouterr().err)
 
 
 def test_one_epoch_of_the_classifier(picture_folder, tmp_path, capsys):
@@ -77,7 +77,7 @@ def test_one_epoch_of_the_classifier(picture_folder, tmp_path, capsys):
     document = json.loads(printed.out)
     assert document["model"] == "classifier"
     assert set(document["metrics"]) == {"top1_mean", "top1_worst", *(f"top1_{t}" for t in classifier.IMAGE_TYPES)}
-    assert one_line(printed.err) == f"1 unreadable pictures are left out, first {broken}\n"
+    assert printed.err == f"1 unreadable pictures are left out:\n{broken}\n"
     header = (out / "log.csv").read_text().splitlines()[0].split(",")
     assert header[:4] == ["epoch", "loss", "class_loss", "type_loss"]
 

@@ -52,8 +52,8 @@ class TinyRecipe:
         error = (self.network(x) - y).square().mean()
         return error * self.poison, {"part": float(error.detach())}
 
-    def evaluate(self):
-        return {"error": float((self.network(self.x) - self.y).square().mean())}
+    def evaluate(self, network):
+        return {"error": float((network(self.x) - self.y).square().mean())}
 
 
 def config(out, **options):
@@ -74,7 +74,7 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     torch.manual_seed(5)
     recipe = TinyRecipe(epochs=30)
     with torch.no_grad():
-        before = recipe.evaluate()["error"]
+        before = recipe.evaluate(recipe.network)["error"]
     best = train(recipe, config(tmp_path, learning_rate=0.05))
     assert best["error"] < before / 3
     assert best["error"] == pytest.approx(min(float(row["error"]) for row in rows(tmp_path)), rel=1e-4)
@@ -82,11 +82,16 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path):
     stored.network.load_state_dict({k: v.float() for k, v in load_file(tmp_path / "weights.safetensors").items()})
     stored.network.eval()
     with torch.no_grad():
-        error = stored.evaluate()["error"]
+        error = stored.evaluate(stored.network)["error"]
     assert error == pytest.approx(best["error"], rel=0.1)  # kernels are stored as float16
     for progress, rate in recipe.rates:
         assert rate == rate_at(progress, config(tmp_path, learning_rate=0.05))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "log.csv", "weights.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "checkpoint.pt",
+        "curves.png",
+        "log.csv",
+        "weights.safetensors",
+    ]
 
 
 def test_log_has_a_line_an_epoch(tmp_path):
@@ -100,8 +105,11 @@ def test_log_has_a_line_an_epoch(tmp_path):
         assert row["loss"] == row["part"]
 
 
-@pytest.mark.parametrize("stop_at", [(1, 0), (2, 1)])
-def test_a_resumed_training_ends_at_the_same_weights(tmp_path, stop_at):
+@pytest.mark.parametrize(("stop_at", "average"), [((1, 0), 0.0), ((2, 1), 0.0), ((2, 1), 0.9)])
+def test_a_resumed_training_ends_at_the_same_weights(tmp_path, stop_at, average):
+    def config(out):
+        return LoopConfig(out, 0.02, quiet=True, average=average)
+
     torch.manual_seed(5)
     whole = TinyRecipe()
     best = train(whole, config(tmp_path / "whole"))
@@ -128,10 +136,10 @@ def test_a_resumed_training_ends_at_the_same_weights(tmp_path, stop_at):
 def test_a_stop_between_log_and_checkpoint_logs_no_epoch_twice(tmp_path, monkeypatch):
     original = loop._save_checkpoint
 
-    def stop(recipe, out, epoch, best):
+    def stop(recipe, mean, out, epoch, best):
         if epoch == 3:
             raise KeyboardInterrupt
-        original(recipe, out, epoch, best)
+        original(recipe, mean, out, epoch, best)
 
     monkeypatch.setattr(loop, "_save_checkpoint", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -200,3 +208,35 @@ def test_damaged_checkpoints(tmp_path, damage, refused, capsys):
     with refused(BadInput, f"{path} is damaged", "remove it to start anew"):
         train(TinyRecipe(), config(tmp_path))
     assert "ran" not in capsys.readouterr().out
+
+
+def test_the_running_mean_is_exponential_and_quick_at_first():
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, 0.0)
+    mean = loop.RunningMean(network, 0.5)
+    values = []
+    for value in (1.0, 1.0, 3.0):
+        nn.init.constant_(network.weight, value)
+        mean.update()
+        values.append(mean.network.weight.item())
+    first = 1 - 2 / 11  # after one step the decay is (1 + 1) / (10 + 1)
+    second = first + (1 - 3 / 12) * (1 - first)
+    assert values == pytest.approx([first, second, second + (1 - 4 / 13) * (3 - second)])
+    for _ in range(20):  # by now the decay is its full 0.5
+        mean.update()
+    nn.init.constant_(network.weight, 5.0)
+    mean.update()
+    assert mean.network.weight.item() == pytest.approx(4.0, abs=1e-4)
+
+
+def test_the_mean_is_what_is_evaluated_and_kept(tmp_path):
+    torch.manual_seed(5)
+    recipe = TinyRecipe(epochs=2)
+    best = train(recipe, LoopConfig(tmp_path, 0.05, quiet=True, average=0.99))
+    recipe.network.eval()
+    with torch.no_grad():
+        assert recipe.evaluate(recipe.network)["error"] != pytest.approx(best["error"], rel=1e-3)
+    stored = load_file(tmp_path / "weights.safetensors")
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["mean"]
+    for name, tensor in kept.items():
+        torch.testing.assert_close(stored[name].float(), tensor, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,93 @@
+"""``python -m sdk_build.evaluate NAME --data DIR --bundle PATH``: the task's own metrics of an exported artifact.
+
+The same function measures the reference and the artifact, on the same inputs: see :mod:`reference.evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput
+from sdk_build.command import exit_with
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sdk_build.bundle import Bundle
+    from sdk_build.sandbox import ArtifactProcess
+
+
+class ArtifactNetwork:
+    """An artifact that is called like its reference: (B, ...) input to one output tensor, or a tuple of several."""
+
+    def __init__(self, process: ArtifactProcess) -> None:
+        self.process = process
+
+    def __call__(self, batch: Tensor) -> Any:
+        """Outputs of a batch, one input at a time: an artifact's batch is 1."""
+        import numpy as np
+        import torch
+
+        spec = self.process.spec
+        each = [self.process.run({spec.input.name: item[None].numpy()}) for item in batch.contiguous()]
+        outputs = tuple(torch.from_numpy(np.concatenate([e[t.name] for e in each])) for t in spec.outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, evaluate, print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sdk_build.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the bundle's model")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the validation data")
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--runtime", help="run on this runtime; without it, the bundle's first that runs here")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    return exit_with(lambda: run(a.name, a.data, a.bundle, a.runtime, a.json))
+
+
+def run(name: str, data: Path, path: Path, runtime: str | None, as_json: bool) -> int:
+    """The command's body; returns the exit code."""
+    from reference.evaluate import describe
+    from sdk_build.build import execution_name
+    from sdk_build.bundle import open_bundle
+    from sdk_build.predict import choose_runtime
+
+    bundle = open_bundle(path)
+    if bundle.manifest.model != name:
+        raise BadInput(f"{path} is a bundle of {bundle.manifest.model}, not of {name}; give one that fits the other")
+    chosen, _ = choose_runtime(bundle, runtime)
+    metrics = measure_bundle(bundle, data, chosen)
+    document = {
+        "model": name,
+        "data": str(data),
+        "bundle": bundle.manifest.id,
+        "runtime": execution_name(chosen),
+        "metrics": metrics,
+    }
+    print(json.dumps(document) if as_json else f"{bundle.manifest.id} in {document['runtime']}\n{describe(metrics)}")
+    return 0
+
+
+def measure_bundle(bundle: Bundle, data: Path, runtime: str) -> dict[str, Any]:
+    """Metrics of one artifact of a bundle on the validation part of a data folder.
+
+    Raises:
+        BadInput: the folder can't be used, or the bundle has no artifact for the runtime.
+        ArtifactCrashed: the runtime died.
+    """
+    from reference.evaluate import measure
+    from sdk_build.predict import choose_runtime
+    from sdk_build.sandbox import ArtifactProcess
+
+    _, artifact = choose_runtime(bundle, runtime)
+    with ArtifactProcess(runtime, artifact, bundle.manifest.spec) as process:
+        return measure(bundle.manifest.model, data, ArtifactNetwork(process))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
