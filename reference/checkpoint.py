@@ -67,3 +67,25 @@ def load_weights(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -
             raise WeightsError(f"{path}: {name} holds values that are not finite; restore the file from the repository")
         stored[name] = tensor.to(wanted[name].dtype)
     network.load_state_dict(stored)
+
+
+def load_features(network: nn.Module, path: Path) -> None:
+    """Start a network's feature extractor from another network's weights; everything else stays as it is.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or its features are of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"can't read weights {path}: {error}; --init names a weights.safetensors") from error
+    for name, tensor in network.state_dict().items():
+        if name.startswith("features."):
+            if name not in stored or stored[name].shape != tensor.shape:
+                raise WeightsError(
+                    f"{path} lacks {name} of shape {tuple(tensor.shape)}; --init names a network like it"
+                )
+            tensor.copy_(stored[name])

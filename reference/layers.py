@@ -39,10 +39,18 @@ class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch normalisation, activation."""
 
     def __init__(
-        self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] = nn.Identity
+        self,
+        cin: int,
+        cout: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        act: type[nn.Module] = nn.Identity,
+        dilation: int = 1,
     ) -> None:
+        padding = dilation * (kernel // 2)
         super().__init__(
-            nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.Conv2d(cin, cout, kernel, stride, padding, dilation, groups, bias=False),
             nn.BatchNorm2d(cout),
             act(),
         )
@@ -68,14 +76,22 @@ class InvertedResidual(nn.Module):
     """MobileNetV3 bottleneck: expand 1x1, depthwise k x k, optional squeeze-excite, project 1x1."""
 
     def __init__(
-        self, cin: int, expanded: int, cout: int, kernel: int, stride: int, use_se: bool, act: type[nn.Module]
+        self,
+        cin: int,
+        expanded: int,
+        cout: int,
+        kernel: int,
+        stride: int,
+        use_se: bool,
+        act: type[nn.Module],
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.use_residual = stride == 1 and cin == cout
         layers: list[nn.Module] = []
         if expanded != cin:
             layers.append(ConvNormAct(cin, expanded, 1, act=act))
-        layers.append(ConvNormAct(expanded, expanded, kernel, stride, groups=expanded, act=act))
+        layers.append(ConvNormAct(expanded, expanded, kernel, stride, expanded, act, dilation))
         if use_se:
             layers.append(SqueezeExcite(expanded))
         layers.append(ConvNormAct(expanded, cout, 1))
@@ -130,20 +146,26 @@ class MobileNetV3Features(nn.Sequential):
     Args:
         variant: ``small`` or ``large``.
         width: multiplier of every channel count.
+        output_stride: 32, or 16 for dense prediction: the last stage then dilates its kernels instead of striding
+            (section 6.4 of the paper); the weights fit both.
 
     Attributes:
-        out_channels: 576 (small) or 960 (large) at width 1; the resolution is 1/32 of the input.
+        out_channels: 576 (small) or 960 (large) at width 1; the resolution is 1/output_stride of the input.
     """
 
-    def __init__(self, variant: str = "small", width: float = 1.0) -> None:
+    def __init__(self, variant: str = "small", width: float = 1.0, output_stride: int = 32) -> None:
         table = {"small": MOBILENETV3_SMALL, "large": MOBILENETV3_LARGE}[variant]
         channels = round_channels(16 * width)
         layers: list[nn.Module] = [ConvNormAct(3, channels, 3, 2, act=nn.Hardswish)]
+        reached, dilation = 2, 1
         for kernel, expanded, out, use_se, use_hs, stride in table:
+            if stride == 2 and reached == output_stride:
+                stride, dilation = 1, 2
+            reached *= stride
             act = nn.Hardswish if use_hs else nn.ReLU
             cout = round_channels(out * width)
             expanded = round_channels(expanded * width)
-            layers.append(InvertedResidual(channels, expanded, cout, kernel, stride, use_se, act))
+            layers.append(InvertedResidual(channels, expanded, cout, kernel, stride, use_se, act, dilation))
             channels = cout
         layers.append(ConvNormAct(channels, 6 * channels, 1, act=nn.Hardswish))
         super().__init__(*layers)

@@ -59,6 +59,61 @@ class Keypoints:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """Where the subject of a picture is.
+
+    Attributes:
+        probabilities: (h, w) float32 in [0, 1] on the network's own grid.
+        region: the part of the picture that the grid covers.
+        threshold: at or above it a pixel is of the subject.
+    """
+
+    probabilities: NDArray[np.float32]
+    region: Region
+    threshold: float
+
+    def in_picture(self, width: int, height: int) -> NDArray[np.float32]:
+        """Probabilities (height, width) of the picture's pixels; 0 outside the region.
+
+        The centre of pixel x lies at u = (x + 0.5 - left) / region width * w - 0.5 of the grid; bilinear between the
+        four neighbours, the grid's edge repeats within half a cell.
+        """
+        h, w = self.probabilities.shape
+        columns, across = _resample(width, self.region.left, self.region.width, w)
+        rows, down = _resample(height, self.region.top, self.region.height, h)
+        values = np.asarray(rows @ self.probabilities @ columns.T, np.float32)
+        values[~down] = 0
+        values[:, ~across] = 0
+        return values
+
+    def filled(self, width: int, height: int) -> NDArray[np.bool_]:
+        """The subject's pixels (height, width)."""
+        return self.in_picture(width, height) >= self.threshold
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict: share of the region that is subject, and the subject's box in picture pixels."""
+        ys, xs = np.nonzero(self.probabilities >= self.threshold)
+        h, w = self.probabilities.shape
+        box = None
+        if len(xs):
+            corners = np.array([[xs.min() / w, ys.min() / h], [(xs.max() + 1) / w, (ys.max() + 1) / h]])
+            size, start = [self.region.width, self.region.height], [self.region.left, self.region.top]
+            box = (corners * size + start).round(2).reshape(-1).tolist()
+        return {"coverage": len(xs) / (h * w), "box_px": box}
+
+
+def _resample(pixels: int, start: float, length: float, cells: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Bilinear weights (pixels, cells) of a grid's cells for each pixel, and which pixels lie inside the grid."""
+    place = (np.arange(pixels) + 0.5 - start) / length
+    u = np.clip(place * cells - 0.5, 0, cells - 1)
+    low = np.minimum(np.floor(u).astype(int), cells - 1)
+    weights = np.zeros((pixels, cells), np.float32)
+    weights[np.arange(pixels), low] = 1 - (u - low)
+    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += u - low
+    return weights, (place >= 0) & (place <= 1)
+
+
+@dataclass(frozen=True)
 class VoxelGrid:
     """A solid on a cubic grid.
 
@@ -79,7 +134,7 @@ class VoxelGrid:
         return {"size": self.occupancy.shape[0], "filled_voxels": int(self.filled.sum())}
 
 
-Result = Classification | Keypoints | VoxelGrid
+Result = Classification | Mask | Keypoints | VoxelGrid
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,10 +150,13 @@ def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
         probabilities = softmax(outputs["logits"][0])
         order = np.argsort(-probabilities, kind="stable")
         return Classification(tuple((spec.labels[i], float(probabilities[i])) for i in order))
+    if kind == "Mask":
+        assert spec.postprocess.threshold is not None
+        return Mask(outputs["mask"][0, 0], region, spec.postprocess.threshold)
     if kind == "Keypoints":
         points, template_points = (region.to_picture(outputs[t.name][0]) for t in spec.outputs)
         return Keypoints(points, template_points, region)
     if kind == "VoxelGrid":
         assert spec.postprocess.threshold is not None
         return VoxelGrid(outputs["occupancy"][0], spec.postprocess.threshold)
-    raise BadInput(f"result type is {kind!r}; allowed: Classification, Keypoints, VoxelGrid")
+    raise BadInput(f"result type is {kind!r}; allowed: Classification, Mask, Keypoints, VoxelGrid")

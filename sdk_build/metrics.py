@@ -61,8 +61,8 @@ def nme_percent(actual: Array, expected: Array) -> float:
     return value if np.isfinite(value) else float("inf")
 
 
-def voxel_iou(actual: Array, expected: Array, threshold: float = 0.5) -> float:
-    """Intersection over union of the voxels at or above ``threshold``; 1 if both are empty."""
+def iou(actual: Array, expected: Array, threshold: float = 0.5) -> float:
+    """Intersection over union of the voxels or pixels at or above ``threshold``; 1 if both are empty."""
     a, e = (x >= threshold for x in _float64(actual, expected))
     union = int((a | e).sum())
     return int((a & e).sum()) / union if union else 1.0
@@ -108,11 +108,13 @@ METRICS = {
     "cosine": Metric(cosine, True),
     "top1_agreement": Metric(top1_agreement, True),
     "nme_percent": Metric(nme_percent, False, "%"),
-    "voxel_iou": Metric(voxel_iou, True),
+    "voxel_iou": Metric(iou, True),
+    "mask_iou": Metric(iou, True),
 }
 # What a task adds, on the first output only.
 TASK_METRICS = {
     "image_classification": "top1_agreement",
+    "salient_object_detection": "mask_iou",
     "face_keypoints": "nme_percent",
     "depth_to_voxels": "voxel_iou",
 }

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
 
 from reference.data import augment
+from reference.data.drawings import measure_outline
 from reference.errors import BadInput
 from reference.preprocess import load_picture, preprocess_picture
 from reference.spec import PreprocessSpec
@@ -80,6 +82,40 @@ def list_pictures(
     if not paths:
         raise BadInput(f"no class folder in {root}; allowed: {', '.join(class_names)}")
     return PictureFiles(tuple(paths), np.array(labels), np.array(types), class_names, type_names)
+
+
+def complete_drawings(
+    files: PictureFiles, type_name: str, smallest: float
+) -> tuple[PictureFiles, list[tuple[Path, float]]]:
+    """Leave out drawings whose outline is too incomplete (row I5).
+
+    Args:
+        type_name: the image type that is line drawings; other types stay whole.
+        smallest: completeness below which a drawing goes (:func:`reference.data.drawings.measure_outline`).
+
+    Returns:
+        The files that stay, and (file, completeness) of those that went.
+
+    Raises:
+        BadInput: a class would lose its last drawing.
+    """
+    kind = files.type_names.index(type_name)
+    kept: list[int] = []
+    removed: list[tuple[Path, float]] = []
+    for i, path in enumerate(tqdm(files.paths, desc="measuring outlines", leave=False, disable=None)):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR) if files.types[i] == kind else None
+        completeness = (
+            1.0 if picture is None else measure_outline(np.ascontiguousarray(picture[..., ::-1])).completeness
+        )
+        if completeness < smallest:
+            removed.append((path, completeness))
+        else:
+            kept.append(i)
+    left = set(zip(files.types[kept].tolist(), files.labels[kept].tolist(), strict=True))
+    lost = [path for path, _ in removed if (kind, files.class_names.index(path.parent.name)) not in left]
+    if lost:
+        raise BadInput(f"every drawing in {lost[0].parent} is below {smallest}; use a smaller --min-outline")
+    return _select(files, kept), removed
 
 
 class PictureDataset(Dataset[tuple[Tensor, int, int]]):

@@ -20,12 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
-    parser.add_argument("--init", type=Path, help="start from weights of another member (voxel models)")
+    parser.add_argument(
+        "--init", type=Path, help="start from these weights (voxel: another member; saliency: a classifier)"
+    )
+    parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
     parser.add_argument(
         "--type-weight", type=float, default=0.1, help="largest weight of row I2's second loss (classifier)"
     )
+    parser.add_argument("--min-outline", type=float, default=0.0, help="leave out less complete drawings (classifier)")
     parser.add_argument("--only-type", help="train with one image type alone, for comparison (classifier)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -50,8 +54,9 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     """Train one model; the branches are the recipes."""
     import torch
 
+    from reference.data.drawings import report_removed
     from reference.registry import get_spec
-    from reference.train import classifier, distributed, template_keypoints, voxel
+    from reference.train import classifier, distributed, saliency, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
@@ -65,7 +70,11 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     torch.manual_seed(a.seed)
     recipe: Recipe
     if name == "classifier":
-        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type)
+        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type, a.min_outline)
+        if distributed.rank() == 0 and recipe.removed:
+            report_removed(recipe.removed, out)
+    elif name == "saliency":
+        recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
     elif name == "template_keypoints":
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
     else:

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from reference import classifier
-from reference.data.pictures import AllTypesSampler, PictureDataset, PreparedPictures, list_pictures
+from reference.data.pictures import (
+    AllTypesSampler,
+    PictureDataset,
+    PreparedPictures,
+    complete_drawings,
+    list_pictures,
+)
 from reference.errors import BadInput
 from reference.train import distributed
 
@@ -37,6 +43,7 @@ class ReverseGradient(torch.autograd.Function):
 
 # Share of each image type in a batch: photo, art_painting, cartoon, sketch. Paintings are the hardest.
 TYPE_SHARES = (0.25, 0.3, 0.25, 0.2)
+DRAWINGS = "sketch"
 # (until this share of the training, side in pixels). Random crops show objects larger than the whole picture does, so
 # training below the final size both saves time and fits better (Touvron et al., "Fixing the train-test resolution
 # discrepancy", 2019).
@@ -51,13 +58,24 @@ class ClassifierRecipe:
         type_weight: largest weight of the second loss; it rises smoothly from 0 (Ganin and Lempitsky, 2015),
             because an untrained image-type head only adds noise. 0 leaves the document's method out.
         only: train with this image type alone, for comparison; the validation has all of them.
+        min_outline: drawings whose outline is less complete are left out (row I5).
+
+    Attributes:
+        removed: (file, completeness) of the drawings that were left out.
     """
 
     monitor = "top1_mean"
     larger_is_better = True
 
     def __init__(
-        self, data: Path, epochs: int, batch: int, seed: int, type_weight: float = 0.1, only: str | None = None
+        self,
+        data: Path,
+        epochs: int,
+        batch: int,
+        seed: int,
+        type_weight: float = 0.1,
+        only: str | None = None,
+        min_outline: float = 0.0,
     ) -> None:
         self.epochs = epochs
         self.type_weight = type_weight
@@ -67,6 +85,10 @@ class ClassifierRecipe:
             raise BadInput(f"image type is {only!r}; allowed: {', '.join(classifier.IMAGE_TYPES)}")
         types = (only,) if only else classifier.IMAGE_TYPES
         files = list_pictures(data, "train", classifier.LABELS, types)
+        self.removed: list[tuple[Path, float]] = []
+        if min_outline > 0 and DRAWINGS in types:
+            files, self.removed = complete_drawings(files, DRAWINGS, min_outline)
+            print(f"{len(self.removed)} drawings with an outline below {min_outline} are left out", file=sys.stderr)
         self.training = PictureDataset(files, classifier.SIZE, True, seed)
         self.validation = load_validation(data)
         if self.training.skipped:

@@ -1,0 +1,157 @@
+"""Training of the saliency network (row I6): binary cross-entropy and overlap, and the classifier's second loss."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from reference import saliency
+from reference.checkpoint import load_features
+from reference.data.masks import (
+    CARTOON,
+    DRAWING,
+    MaskDataset,
+    Pair,
+    Subject,
+    cut_all,
+    list_characters,
+    list_pairs,
+    load_pair,
+)
+from reference.data.pictures import AllTypesSampler
+from reference.errors import BadInput
+from reference.postprocess import Mask
+from reference.preprocess import preprocess_picture
+from reference.train.classifier import ReverseGradient
+
+SIZES = ((0.5, 192), (1.0, 224))  # (until this share of the training, side in pixels)
+BETA2 = 0.3  # weight of precision in the F-measure, customary in this field (Achanta et al., 2009)
+
+
+class SaliencyRecipe:
+    """See :class:`reference.train.loop.Recipe`.
+
+    Args:
+        data: folder ``<split>/images`` and ``<split>/masks``.
+        drawings: folder of the classifier's layout whose sketches and cartoons are cut out; None: photos alone.
+        init: weights of a classifier or saliency network to start from.
+        type_weight: largest weight of the second loss.
+    """
+
+    monitor = "max_f"
+    larger_is_better = True
+
+    def __init__(
+        self, data: Path, epochs: int, batch: int, seed: int, drawings: Path | None, init: Path | None,
+        type_weight: float = 0.05,
+    ) -> None:  # fmt: skip
+        self.epochs = epochs
+        self.type_weight = type_weight
+        self.network = saliency.build(len(saliency.IMAGE_TYPES)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if init is not None:
+            load_features(self.network, init)
+        photos = [load_pair(pair) for pair in list_pairs(data, "train")]
+        sketches: list[Subject] = []
+        cartoons: list[Subject] = []
+        if drawings is not None:
+            sketches = cut_all(drawings / "train" / "sketch", DRAWING)
+            cartoons = cut_all(drawings / "train" / "cartoon", CARTOON)
+            print(f"{len(photos)} photos, {len(sketches)} drawings, {len(cartoons)} cartoons", file=sys.stderr)
+            if not sketches or not cartoons:
+                raise BadInput(
+                    f"no drawing or no cartoon in {drawings}/train can be cut out; --drawings has sketch/, cartoon/"
+                )
+        self.training = MaskDataset(photos, sketches, cartoons, seed)
+        shares = (0.6, 0.2, 0.2) if sketches else (1.0,)
+        ends = np.round(np.cumsum((0, *shares)) * batch).astype(int)
+        self.sampler = AllTypesSampler(self.training.types, tuple(int(n) for n in np.diff(ends)), seed)
+        self.sampler.batches = len(photos) // int(ends[1])  # every photo once an epoch
+        self.validation = list_pairs(data, "val")
+        decayed = [p for p in self.network.parameters() if p.ndim >= 2]
+        others = [p for p in self.network.parameters() if p.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=1e-3
+        )
+
+    def batches(self, epoch: int) -> DataLoader[Any]:
+        self.training.epoch = self.sampler.epoch = epoch
+        self.training.size = next((size for share, size in SIZES if epoch < share * self.epochs), SIZES[-1][1])
+        return DataLoader(self.training, batch_sampler=self.sampler, num_workers=2)
+
+    def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
+        images, masks, types = batch
+        logits, features = self.network.logits(images.contiguous(memory_format=torch.channels_last))
+        first = mask_loss(logits, masks)
+        weight = self.type_weight * (2 / (1 + np.exp(-10 * progress)) - 1)
+        assert self.network.type_head is not None
+        second = nn.functional.cross_entropy(self.network.type_head(ReverseGradient.apply(features, weight)), types)
+        return first + second, {"mask_loss": float(first.detach()), "type_loss": float(second.detach())}
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        return evaluate(network, self.validation)
+
+
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy plus one minus the soft overlap of each picture.
+
+    Args:
+        logits: (B, 1, H, W).
+        masks: (B, 1, H, W) in [0, 1].
+    """
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, masks)
+    guess = logits.sigmoid()
+    both = (guess * masks).sum((1, 2, 3))
+    either = (guess + masks - guess * masks).sum((1, 2, 3))
+    return entropy + (1 - (both + 1) / (either + 1)).mean()
+
+
+def load_validation(data: Path) -> list[Pair]:
+    """The validation pairs of a folder: of its ``val`` split, or drawn characters with masks."""
+    if (data / "val").is_dir():
+        return list_pairs(data, "val")
+    characters = list_characters(data)
+    if not characters:
+        raise BadInput(f"{data} has neither val/images with val/masks nor <name>/texture.png with mask.png")
+    return characters
+
+
+@torch.no_grad()
+def evaluate(network: Callable[[Tensor], Any], pairs: list[Pair]) -> dict[str, float]:
+    """Mean absolute error, maximal F-measure (beta squared 0.3) and mean IoU, at the pictures' own resolution.
+
+    Args:
+        network: (1, 3, S, S) picture to (1, 1, S, S) mask: the reference or an artifact.
+    """
+    spec = saliency.SPEC
+    assert spec.postprocess.threshold is not None
+    errors, overlaps, curves = [], [], []
+    for pair in pairs:
+        subject = load_pair(pair)
+        tensor, region = preprocess_picture(subject.picture, spec.preprocess)
+        small = network(torch.from_numpy(tensor)).numpy()[0, 0]
+        height, width = subject.mask.shape
+        guess = Mask(small, region, spec.postprocess.threshold).in_picture(width, height)
+        errors.append(float(np.abs(guess - subject.mask).mean()))
+        filled = guess >= spec.postprocess.threshold
+        overlaps.append(float((filled & subject.mask).sum() / max(1, (filled | subject.mask).sum())))
+        curves.append(precision_recall(guess, subject.mask))
+    precision, recall = np.mean(curves, axis=0)
+    f = (1 + BETA2) * precision * recall / np.maximum(BETA2 * precision + recall, 1e-12)
+    return {"mae": float(np.mean(errors)), "max_f": float(f.max()), "iou": float(np.mean(overlaps))}
+
+
+def precision_recall(guess: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(2, 255): precision and recall of ``guess`` >= t / 255 for t = 1 ... 255; precision is 1 where nothing is."""
+    levels = np.clip(np.floor(guess * 255 + 1e-4), 0, 255).astype(int)
+    hits = np.bincount(levels[mask], minlength=256)[::-1].cumsum()[::-1][1:]
+    found = np.bincount(levels.ravel(), minlength=256)[::-1].cumsum()[::-1][1:]
+    precision = np.where(found > 0, hits / np.maximum(found, 1), 1.0)
+    return np.stack([precision, hits / max(1, int(mask.sum()))])
