@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Card:
         accuracy_data: what ``accuracy`` was measured on.
         parity: limits by stage or precision: ``lowered``, ``fp32``, ``fp16``; each metric to limit.
         limitations: what a user should not expect.
+        comparison: how other ways of training did with the same budget; each row a name and metrics.
+        sounds: class to sound file within the model's folder (row I8).
     """
 
     summary: str
@@ -34,6 +36,8 @@ class Card:
     accuracy_data: str
     parity: Mapping[str, Mapping[str, float]]
     limitations: tuple[str, ...]
+    comparison: tuple[Mapping[str, str | float], ...] = ()
+    sounds: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
@@ -49,6 +53,7 @@ def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
         document: Any = yaml.safe_load(path.read_text())
         document["trained_on"] = tuple(document["trained_on"])
         document["limitations"] = tuple(document["limitations"])
+        document["comparison"] = tuple(document.get("comparison", ()))
         return Card(**document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())  # YAML's errors have several lines

@@ -66,9 +66,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Reference:
-    """A model with everything that its artifacts are compared to."""
+    """A model with everything that its artifacts are compared to.
+
+    Attributes:
+        folder: the model's own, with weights, golden files and sounds.
+    """
 
     spec: ModelSpec
+    folder: Path
     card: Card
     golden: tuple[Golden, ...]
     lowered: nn.Module
@@ -123,7 +128,7 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     parity.require(checks, spec.name)
     lowered = exact.float()
     expected = tuple(parity.run_lowered(lowered, spec, golden))
-    return Reference(spec, card, golden, lowered, expected, tuple(checks))
+    return Reference(spec, models_dir / spec.name, card, golden, lowered, expected, tuple(checks))
 
 
 def check_limits(spec: ModelSpec, card: Card) -> None:
@@ -244,6 +249,7 @@ def write_bundle(
         golden = write_golden_files(reference, folder)
         if spec.labels:
             (folder / "labels.txt").write_text("\n".join(spec.labels) + "\n")
+        sounds = copy_sounds(reference, folder)
         (folder / "card.md").write_text(card_page(spec, card, name, artifacts, checks))
         manifest = Manifest(
             format_version=FORMAT_VERSION,
@@ -268,6 +274,7 @@ def write_bundle(
             weights_license=card.weights_license,
             spec=spec,
             files=tuple(hash_files(folder)),
+            sounds=sounds,
         )
         seal(folder, manifest, signing_key)
         path = place(folder, output_dir, name)
@@ -295,6 +302,27 @@ def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, 
         cases.append(GoldenCase(raw, tuple(tensors)))
     (folder / "golden" / "tensors.safetensors").write_bytes(save(together))  # save_file hides a full disk's OSError
     return tuple(cases)
+
+
+def copy_sounds(reference: Reference, folder: Path) -> tuple[NamedText, ...]:
+    """The sounds that the card names for the classes, copied into the bundle.
+
+    Raises:
+        BadInput: a sound is missing or belongs to no class.
+    """
+    sounds = []
+    for label, file in reference.card.sounds.items():
+        source = reference.folder / file
+        if label not in reference.spec.labels or not source.is_file():
+            raise BadInput(
+                f"the card of {reference.spec.name} names the sound {file} for {label!r}; allowed: a file in "
+                f"{reference.folder} for one of {', '.join(reference.spec.labels) or 'no classes'}"
+            )
+        (folder / "sounds").mkdir(exist_ok=True)
+        target = f"sounds/{source.name}"
+        shutil.copy2(source, folder / target)
+        sounds.append(NamedText(label, target))
+    return tuple(sounds)
 
 
 def model_file(spec: ModelSpec, artifact: Artifact) -> ModelFile:

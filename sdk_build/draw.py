@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reference.postprocess import Classification, Keypoints, Result, VoxelGrid
+from reference.postprocess import Classification, Keypoints, Mask, Result, VoxelGrid
 
 Picture = NDArray[np.uint8]
 INK, PAPER, ACCENT = (28, 30, 34), (250, 250, 248), (0, 122, 204)
@@ -23,20 +24,26 @@ FACE_LINES = (
 )  # fmt: skip
 
 
-def draw(picture: NDArray[Any], results: Sequence[Result]) -> Picture:
+def draw(picture: NDArray[Any], results: Sequence[Result], on_picture: bool = False) -> Picture:
     """The picture (or depth map) with all its results.
 
     Args:
         picture: (H, W, 3) uint8 RGB, or (H, W) float32 depth.
+        on_picture: write the class on the picture instead of beside it (row I8).
 
     Returns:
         (H', W', 3) uint8 RGB, large enough to read.
     """
     if results and isinstance(results[0], VoxelGrid):
         return draw_voxels(picture, results[0])
-    canvas, scale = _canvas(picture)
+    canvas, scale = enlarge(picture)
     if results and isinstance(results[0], Classification):
+        if on_picture:
+            draw_label(canvas, f"{results[0].label} {100 * results[0].score:.0f} %")
+            return np.array(canvas)
         return draw_classification(canvas, results[0])
+    if results and isinstance(results[0], Mask):
+        return draw_mask(canvas, results[0], scale)
     faces = [result for result in results if isinstance(result, Keypoints)]
     for face in faces:
         _draw_points(canvas, face, scale)
@@ -52,7 +59,7 @@ def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
     shown = result.scores[:3]
     panel = Image.new("RGB", (canvas.width, row * len(shown) + row // 2), PAPER)
     pen = ImageDraw.Draw(panel)
-    font = _font(int(row * 0.55))
+    font = font_of(int(row * 0.55))
     left, right = int(canvas.width * 0.34), int(canvas.width * 0.84)
     for number, (label, score) in enumerate(shown):
         y = row // 4 + number * row
@@ -65,6 +72,39 @@ def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
         )
         pen.text((canvas.width - row * 0.4, y + row / 2), f"{100 * score:.0f} %", ink, font, anchor="rm")
     return np.concatenate([np.array(canvas), np.array(panel)])
+
+
+def draw_label(canvas: Image.Image, text: str, certain: bool = True) -> None:
+    """A class on the picture itself, in its lower left corner; grey where it is not certain."""
+    height = max(26, canvas.height // 14)
+    font = font_of(int(height * 0.6))
+    pen = ImageDraw.Draw(canvas, "RGBA")
+    width = pen.textlength(text, font) + height
+    top = canvas.height - 1.4 * height
+    box = (0.4 * height, top, 0.4 * height + width, top + height)
+    pen.rounded_rectangle(box, height * 0.25, (*(ACCENT if certain else (120, 122, 126)), 225))
+    pen.text((box[0] + width / 2, top + height / 2), text, (255, 255, 255), font, anchor="mm")
+
+
+def draw_mask(canvas: Image.Image, result: Mask, scale: float) -> Picture:
+    """The picture with everything but the subject dimmed and the subject's outline, beside the subject alone."""
+    import cv2
+
+    region = replace(
+        result.region,
+        left=result.region.left * scale,
+        top=result.region.top * scale,
+        width=result.region.width * scale,
+        height=result.region.height * scale,
+    )
+    soft = replace(result, region=region).in_picture(canvas.width, canvas.height)
+    picture = np.array(canvas)
+    shown = (picture * (0.35 + 0.65 * soft[..., None])).astype(np.uint8)
+    filled = (soft >= result.threshold).astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(shown, outlines, -1, LINE, max(2, canvas.height // 240), cv2.LINE_AA)
+    alone = picture * soft[..., None] + np.array(PAPER) * (1 - soft[..., None])
+    return np.concatenate([shown, alone.astype(np.uint8)], axis=1)
 
 
 def draw_voxels(depth: NDArray[np.float32], result: VoxelGrid, side: int = 400) -> Picture:
@@ -103,7 +143,7 @@ def _depth_tile(depth: NDArray[np.float32], side: int) -> Picture:
 def _captioned(tile: Picture, text: str) -> Picture:
     height = tile.shape[0] // 10
     strip = Image.new("RGB", (tile.shape[1], height), PAPER)
-    ImageDraw.Draw(strip).text((tile.shape[1] / 2, height / 2), text, INK, _font(int(height * 0.55)), anchor="mm")
+    ImageDraw.Draw(strip).text((tile.shape[1] / 2, height / 2), text, INK, font_of(int(height * 0.55)), anchor="mm")
     return np.concatenate([tile, np.array(strip)])
 
 
@@ -149,10 +189,10 @@ def _banner(canvas: Image.Image, text: str) -> None:
     height = max(30, canvas.height // 14)
     pen = ImageDraw.Draw(canvas)
     pen.rectangle((0, canvas.height - height, canvas.width, canvas.height), PAPER)
-    pen.text((canvas.width / 2, canvas.height - height / 2), text, INK, _font(int(height * 0.55)), anchor="mm")
+    pen.text((canvas.width / 2, canvas.height - height / 2), text, INK, font_of(int(height * 0.55)), anchor="mm")
 
 
-def _canvas(picture: Picture) -> tuple[Image.Image, float]:
+def enlarge(picture: Picture) -> tuple[Image.Image, float]:
     """The picture at a size that shows well, and its scale."""
     longest = max(picture.shape[:2])
     scale = float(np.clip(longest, SMALLEST, LARGEST)) / longest
@@ -161,5 +201,6 @@ def _canvas(picture: Picture) -> tuple[Image.Image, float]:
 
 
 @lru_cache(maxsize=16)
-def _font(size: int) -> Any:
+def font_of(size: int) -> Any:
+    """The font that Pillow brings, at a size in pixels."""
     return ImageFont.load_default(max(10, size))

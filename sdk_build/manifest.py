@@ -106,7 +106,11 @@ class NamedText:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that an app needs to know about a bundle."""
+    """Everything that an app needs to know about a bundle.
+
+    Attributes:
+        sounds: class and sound file of the bundle that belongs to it.
+    """
 
     format_version: int
     id: str
@@ -130,6 +134,7 @@ class Manifest:
     weights_license: str
     spec: ModelSpec
     files: tuple[FileEntry, ...]
+    sounds: tuple[NamedText, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The content of bundle.json."""
@@ -186,6 +191,10 @@ def _check_consistent(m: Manifest) -> None:
     listed_artifacts = listed | {path.split("/")[0] for path in listed}
     named = [(entry.file, listed_artifacts) for entry in m.model_files]
     named += [(name, listed) for case in m.golden for name in (case.raw, *(t.file for t in case.tensors))]
+    named += [(sound.value, listed) for sound in m.sounds]
+    unknown = [sound.name for sound in m.sounds if sound.name not in m.labels]
+    if unknown:
+        raise BundleInvalid(f"bundle.json has a sound for {unknown[0]!r}, which is no class; export it again")
     for name, known in named:
         if name not in known:
             raise BundleInvalid(f"bundle.json names {name!r} but does not list it in files; export it again")

@@ -51,33 +51,91 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="Exit codes: 0 done, 1 the bundle or an artifact failed, 2 wrong use or bad input.",
     )
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures, or 16-bit PNG depth maps in mm")
-    parser.add_argument("--save", type=Path, metavar="PNG", help="picture of the result; a folder for several files")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="pictures, 16-bit PNG depth maps in mm, or one video: a file or a folder of frames",
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="PATH", help="picture or video of the result; a folder for several"
+    )
+    parser.add_argument("--label", choices=("beside", "on"), default="beside", help="where the class is drawn")
+    parser.add_argument("--sheet", metavar="CxR", help="save pages of C columns and R rows of classified pictures")
+    parser.add_argument("--audio", action="store_true", help="play the sound of each class")
+    parser.add_argument("--frames", type=int, default=5, metavar="N", help="video: frames in a row that must agree")
+    parser.add_argument("--unconfirmed", choices=("suppress", "mark"), default="suppress", help="video: what of others")
     parser.add_argument("--box", metavar="X0,Y0,X1,Y1", help="look at this box of the picture only, in pixels")
     parser.add_argument("--runtime", metavar="NAME", help=f"run on this one of {', '.join(PREFERRED)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.bundle, a.files, a.save, a.box, a.runtime, a.json))
+    return exit_with(lambda: run(a))
 
 
-def run(path: Path, files: list[Path], save: Path | None, box: str | None, runtime: str | None, as_json: bool) -> int:
+def run(a: argparse.Namespace) -> int:
     """The command's body; returns the exit code."""
+    from reference.video import is_video
     from sdk_build.bundle import open_bundle
+    from sdk_build.sheet import parse_grid
 
-    if save is not None:
-        check_save(save, files)
-    parsed = parse_box(box)
-    bundle = open_bundle(path)
-    predictions = predict(bundle, files, runtime, parsed)
-    saved = [save_picture(p, save) for p in predictions] if save is not None else []
-    if as_json:
+    videos = [file for file in a.files if is_video(file)]
+    if videos and len(a.files) > 1:
+        raise BadInput(
+            f"{videos[0]} is a video, given with {len(a.files) - 1} other files; give one video, or pictures"
+        )
+    grid = parse_grid(a.sheet) if a.sheet else None
+    if grid and a.save is None:
+        raise BadInput("--sheet has no place to go; give --save sheet.png")
+    if a.save is not None and not videos and grid is None:
+        check_save(a.save, a.files)
+    parsed = parse_box(a.box)
+    bundle = open_bundle(a.bundle)
+    check_options(bundle, a)
+    if videos:
+        from sdk_build.predict_video import run_video
+
+        chosen, _ = choose_runtime(bundle, a.runtime)
+        return run_video(bundle, videos[0], chosen, a.save, a.frames, a.unconfirmed, a.json)
+    predictions = predict(bundle, a.files, a.runtime, parsed)
+    saved = save_all(predictions, a.save, grid, a.label == "on") if a.save is not None else []
+    sounds = [play_sound(bundle, p) for p in predictions] if a.audio else []
+    if a.json:
         print(json.dumps({"bundle": bundle.manifest.id, "predictions": [p.to_json() for p in predictions]}))
         return 0
+    for line in filter(None, sounds):
+        print(line)
     for prediction in predictions:
         print(f"{prediction.file}: {describe(prediction)}  ({prediction.runtime})")
     for target in saved:
         print(f"saved {target}")
     return 0
+
+
+def check_options(bundle: Bundle, a: argparse.Namespace) -> None:
+    """Refuse options that the bundle's model has no use for.
+
+    Raises:
+        BadInput: a sheet, a label's place or sounds of a model without classes, or of a bundle without sounds.
+    """
+    given = [name for name, on in (("--sheet", a.sheet), ("--audio", a.audio), ("--label on", a.label == "on")) if on]
+    if given and not bundle.manifest.labels:
+        raise BadInput(f"{given[0]} needs a model with classes; {bundle.manifest.id} has none: leave it out")
+    if a.audio and not bundle.manifest.sounds:
+        raise BadInput(f"{bundle.manifest.id} carries no sounds; name them in the model's card, or leave out --audio")
+
+
+def play_sound(bundle: Bundle, prediction: Prediction) -> str:
+    """Play the sound of a prediction's class; returns the line that says so."""
+    from reference.postprocess import Classification
+    from sdk_build.sounds import play, sound_of
+
+    first = prediction.results[0]
+    assert isinstance(first, Classification)
+    file = sound_of(bundle, first.label)
+    if file is None:
+        return f"{prediction.file}: no sound for {first.label}"
+    return f"{prediction.file}: {'played' if play(file) else 'no player or sound device here for'} {file}"
 
 
 def check_save(save: Path, files: Sequence[Path]) -> None:
@@ -200,13 +258,15 @@ def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.
 
 def describe(prediction: Prediction) -> str:
     """One line for people."""
-    from reference.postprocess import Classification, VoxelGrid
+    from reference.postprocess import Classification, Mask, VoxelGrid
 
     if not prediction.results:
         return "no face found"
     first = prediction.results[0]
     if isinstance(first, Classification):
         return ", ".join(f"{label} {100 * score:.1f} %" for label, score in first.scores[:3])
+    if isinstance(first, Mask):
+        return f"the subject covers {100 * first.to_json()['coverage']:.0f} % of the picture"
     if isinstance(first, VoxelGrid):
         size = len(first.occupancy)
         return f"{int(first.filled.sum())} of {size**3} voxels filled"
@@ -214,20 +274,44 @@ def describe(prediction: Prediction) -> str:
     return f"{count} face{'s' if count > 1 else ''}, 68 points each"
 
 
-def save_picture(prediction: Prediction, save: Path) -> Path:
-    """Draw a prediction into ``save``, or into ``save/<file>.png`` if it is a folder.
+def save_all(
+    predictions: Sequence[Prediction], save: Path, grid: tuple[int, int] | None, on_picture: bool
+) -> list[Path]:
+    """Draw every prediction: one picture each, or all of them on the pages of a contact sheet.
+
+    Raises:
+        BadInput: a picture can't be written.
+    """
+    from sdk_build.draw import draw
+    from sdk_build.sheet import make_pages, page_paths
+
+    if grid is None:
+        return [save_picture(draw(p.picture, p.results, on_picture), save_target(p.file, save)) for p in predictions]
+    tiles = [(p.picture, *_caption(p)) for p in predictions]
+    pages = make_pages(tiles, grid)
+    targets = page_paths(save if save.suffix else save / "sheet.png", len(tiles), grid)
+    return [save_picture(page, target) for page, target in zip(pages, targets, strict=True)]
+
+
+def _caption(prediction: Prediction) -> tuple[str, str]:
+    from reference.postprocess import Classification
+
+    first = prediction.results[0]
+    assert isinstance(first, Classification)
+    return first.label, f"{100 * first.score:.0f} %"
+
+
+def save_picture(picture: NDArray[np.uint8], target: Path) -> Path:
+    """Write a picture file.
 
     Raises:
         BadInput: it can't be written.
     """
     from PIL import Image
 
-    from sdk_build.draw import draw
-
-    target = save_target(prediction.file, save)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(prediction.picture, prediction.results)).save(target)
+        Image.fromarray(picture).save(target)
     except (OSError, ValueError) as error:
         raise BadInput(f"can't write {target} ({error}); give a path ending in .png in a writable folder") from error
     return target

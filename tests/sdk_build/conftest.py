@@ -33,24 +33,35 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
-def web_dist(tmp_path_factory, one_thread):
-    """A folder with one bundle of the web target, read only by agreement; the workers of a run share it."""
+def _shared_dist(tmp_path_factory, model):
+    """A folder with one web bundle of a model, made once; the workers of a run share it."""
     from sdk_build.build import build
 
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "web-dist"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{model}-dist"
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            build(get_spec(MODEL), ("web",), "fp16", folder)
+            build(get_spec(model), ("web",), "fp16", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def web_dist(tmp_path_factory, one_thread):
+    """A folder with one bundle of the web target, read only by agreement."""
+    return _shared_dist(tmp_path_factory, MODEL)
 
 
 @pytest.fixture(scope="session")
 def web_bundle(web_dist):
     """The bundle in ``web_dist``."""
     return web_dist / f"{MODEL}-web-fp16"
+
+
+@pytest.fixture(scope="session")
+def classifier_bundle(tmp_path_factory, one_thread):
+    """A classifier's bundle, read only by agreement."""
+    return _shared_dist(tmp_path_factory, "classifier") / "classifier-web-fp16"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sdk_build.metrics import (
     psnr_db,
     sqnr_db,
     top1_agreement,
-    voxel_iou,
+    iou,
 )
 
 WORST = {
@@ -88,10 +88,10 @@ def test_nme_is_in_percent_of_the_outer_eye_distance():
 
 
 def test_voxel_iou_at_the_threshold():
-    assert voxel_iou(array(1, 1, 0, 0), array(1, 0, 1, 0)) == pytest.approx(1 / 3)
-    assert voxel_iou(array(0.5, 0.49), array(0.6, 0.1)) == 1.0
-    assert voxel_iou(array(0, 0), array(0, 0)) == 1.0
-    assert voxel_iou(array(0.2, 0.4), array(0.4, 0.4), threshold=0.3) == 0.5
+    assert iou(array(1, 1, 0, 0), array(1, 0, 1, 0)) == pytest.approx(1 / 3)
+    assert iou(array(0.5, 0.49), array(0.6, 0.1)) == 1.0
+    assert iou(array(0, 0), array(0, 0)) == 1.0
+    assert iou(array(0.2, 0.4), array(0.4, 0.4), threshold=0.3) == 0.5
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -111,7 +111,7 @@ def test_one_value_that_is_not_finite_gives_the_worst_value(name, bad):
 
 
 def test_a_voxel_that_is_nan_is_empty():
-    assert voxel_iou(array(math.nan, 1), array(1, 1)) == 0.5
+    assert iou(array(math.nan, 1), array(1, 1)) == 0.5
 
 
 @pytest.mark.parametrize("name", METRICS)

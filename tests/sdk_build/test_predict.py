@@ -136,7 +136,9 @@ def test_bad_pictures_are_named_in_one_line(web_bundle, picture, tmp_path, fails
         "none.png": "no picture",
     }.items():
         fails(predict.main, [web_bundle, tmp_path / name], 2, "BadInput: ", part, name)
-    fails(predict.main, [web_bundle, tmp_path], 2, "BadInput: no picture", tmp_path)
+    fails(
+        predict.main, [web_bundle, tmp_path], 2, "BadInput: template_keypoints-web-fp16 takes single pictures", tmp_path
+    )
 
 
 def test_one_bad_file_of_several_writes_nothing(web_bundle, tmp_path, fails):

@@ -1,0 +1,177 @@
+"""Video files and folders of frames through a bundle, frame by frame (document I, row I7)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reference.postprocess import Result
+    from reference.video import Verdict
+    from sdk_build.bundle import Bundle
+
+    Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """One frame's result.
+
+    Attributes:
+        verdict: what counts, for a classifier; None for other models, whose frames stand for themselves.
+    """
+
+    number: int
+    picture: Picture
+    result: Result
+    verdict: Verdict | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``predict --json``."""
+        document = {"frame": self.number, **self.result.to_json()}
+        if self.verdict is not None:
+            document |= {"status": self.verdict.status, "shown_label": self.verdict.label}
+        return document
+
+
+def run_video(
+    bundle: Bundle, path: Path, runtime: str, save: Path | None, frames: int, unconfirmed: str, as_json: bool
+) -> int:
+    """Predict every frame, print and save what counts; returns the exit code.
+
+    Args:
+        save: a video file to write, or a folder for PNG frames.
+        frames: how many frames in a row must agree before a class counts.
+        unconfirmed: ``suppress`` or ``mark`` what does not count.
+
+    Raises:
+        BadInput: the model has no video mode, or the video can't be used or written.
+    """
+    from sdk_build.build import execution_name
+
+    if bundle.manifest.task not in ("image_classification", "salient_object_detection"):
+        raise BadInput(f"{bundle.manifest.id} takes single pictures; give picture files instead of {path}")
+    documents: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    last: str | None = None
+    with _Writer(save, path) as writer:
+        for frame in predict_frames(bundle, path, runtime, frames, unconfirmed):
+            documents.append(frame.to_json())
+            writer.add(frame)
+            if frame.verdict is not None:
+                counts[frame.verdict.status] = counts.get(frame.verdict.status, 0) + 1
+                if not as_json and frame.verdict.status == "confirmed" and frame.verdict.label != last:
+                    last = frame.verdict.label
+                    print(f"frame {frame.number:>5}  {last}")
+    if as_json:
+        name = execution_name(runtime)
+        print(json.dumps({"bundle": bundle.manifest.id, "file": str(path), "runtime": name, "frames": documents}))
+        return 0
+    shown = ", ".join(f"{n} {status}" for status, n in counts.items()) or f"{len(documents)} masks"
+    print(f"{path}: {len(documents)} frames, {shown}  ({execution_name(runtime)})")
+    if save is not None:
+        print(f"saved {save}")
+    return 0
+
+
+def predict_frames(bundle: Bundle, path: Path, runtime: str, frames: int, unconfirmed: str) -> Iterator[FrameResult]:
+    """Every frame with its result, in order; the artifact is loaded once, in a child process."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from reference.postprocess import Classification, postprocess
+    from reference.preprocess import preprocess_picture
+    from reference.video import Agreement, agree, read_frames
+    from sdk_build.predict import choose_runtime
+    from sdk_build.sandbox import ArtifactProcess
+
+    spec = bundle.manifest.spec
+    _, artifact = choose_runtime(bundle, runtime)
+    state = Agreement()
+    agree(state, "", frames, unconfirmed)  # refuses wrong options before anything starts
+    bar = Console(stderr=True)
+    with ArtifactProcess(runtime, artifact, spec) as process:
+        for number, picture in enumerate(
+            track(read_frames(path), "frames", console=bar, transient=True, disable=not sys.stderr.isatty())
+        ):
+            tensor, region = preprocess_picture(picture, spec.preprocess)
+            result = postprocess(process.run({spec.input.name: tensor}), spec, region)
+            verdict = None
+            if isinstance(result, Classification):
+                state, verdict = agree(state, result.label, frames, unconfirmed)
+            yield FrameResult(number, picture, result, verdict)
+
+
+class _Writer:
+    """Annotated frames as a video file, as PNG files in a folder, or nowhere."""
+
+    def __init__(self, save: Path | None, source: Path) -> None:
+        from reference.video import VIDEOS
+
+        self.save, self.source = save, source
+        self.video: Any = None
+        if save is not None and save.suffix and save.suffix.lower() not in VIDEOS:
+            raise BadInput(f"--save is {save} for a video; give a folder for frames, or a name ending in .mp4")
+        if save is not None and save.resolve() == source.resolve():
+            raise BadInput(f"--save would overwrite the input {save}; give another name")
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.video is not None:
+            self.video.release()
+
+    def add(self, frame: FrameResult) -> None:
+        if self.save is None:
+            return
+        drawn = draw_frame(frame)
+        try:
+            if self.save.suffix:
+                self._append(drawn)
+            else:
+                from PIL import Image
+
+                self.save.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(drawn).save(self.save / f"{frame.number:05d}.png")
+        except OSError as error:
+            raise BadInput(f"can't write {self.save} ({error}); give a writable place") from error
+
+    def _append(self, drawn: Picture) -> None:
+        import cv2
+
+        from reference.video import frame_rate
+
+        assert self.save is not None
+        height, width = (side // 2 * 2 for side in drawn.shape[:2])  # the encoder takes even sides only
+        if self.video is None:
+            self.save.parent.mkdir(parents=True, exist_ok=True)
+            code = cv2.VideoWriter.fourcc(*("MJPG" if self.save.suffix.lower() == ".avi" else "mp4v"))
+            self.video = cv2.VideoWriter(str(self.save), code, frame_rate(self.source), (width, height))
+            if not self.video.isOpened():
+                raise OSError("no encoder for it")
+        self.video.write(drawn[:height, :width, ::-1].copy())
+
+
+def draw_frame(frame: FrameResult) -> Picture:
+    """The frame with its class (grey and with a question mark while unconfirmed), or its mask."""
+    import numpy as np
+
+    from sdk_build.draw import draw, draw_label, enlarge
+
+    if frame.verdict is None:
+        return draw(frame.picture, [frame.result])
+    canvas, _ = enlarge(frame.picture)
+    if frame.verdict.label is not None:
+        certain = frame.verdict.status != "marked"
+        draw_label(canvas, frame.verdict.label if certain else f"{frame.verdict.label} ?", certain)
+    return np.array(canvas)
