@@ -10,12 +10,12 @@ from sdk_build.metrics import (
     METRICS,
     TASK_METRICS,
     cosine,
+    iou,
     max_abs_of_range,
     nme_percent,
     psnr_db,
     sqnr_db,
     top1_agreement,
-    iou,
 )
 
 WORST = {

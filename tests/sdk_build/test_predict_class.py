@@ -95,7 +95,7 @@ def test_contact_sheet_with_pages(classifier_bundle, tmp_path, capsys):
     _, last = (read(page) for page in pages)
     assert {read(page).shape for page in pages} == {(16 + 2 * 300, 16 + 2 * 256, 3)}
     assert np.ptp(last[16:256, 16:256]) > 100  # the fifth picture
-    assert np.ptp(last[16:256, 288:500]) == 0  # and no sixth
+    assert np.ptp(last[16:256, 288:500, 0]) == 0  # and no sixth
 
 
 def test_grids_and_pages(tmp_path, refused):
