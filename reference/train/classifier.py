@@ -44,6 +44,8 @@ class ReverseGradient(torch.autograd.Function):
 # Share of each image type in a batch: photo, art_painting, cartoon, sketch. Paintings are the hardest.
 TYPE_SHARES = (0.25, 0.3, 0.25, 0.2)
 DRAWINGS = "sketch"
+# Share of the training in which pictures are mixed; the last steps see whole pictures, as an app does.
+MIXED = 0.85
 # (until this share of the training, side in pixels). Random crops show objects larger than the whole picture does, so
 # training below the final size both saves time and fits better (Touvron et al., "Fixing the train-test resolution
 # discrepancy", 2019).
@@ -111,6 +113,7 @@ class ClassifierRecipe:
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = self.sampler.epoch = epoch
+        self.training.smallest_crop = 0.25 if epoch < MIXED * self.epochs else 0.4
         self.training.size = next((size for share, size in SIZES if epoch < share * self.epochs), SIZES[-1][1])
         return DataLoader(self.training, batch_sampler=self.sampler, num_workers=2)
 
@@ -118,7 +121,7 @@ class ClassifierRecipe:
         images, labels, types = batch
         network = self.network
         images, order, share = images.contiguous(memory_format=torch.channels_last), labels, 1.0
-        if network.training:
+        if network.training and progress < MIXED:
             images, order, share = mix(images)
         assert network.type_head is not None
         features = network.embed(images)
