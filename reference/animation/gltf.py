@@ -157,6 +157,8 @@ def _joints(glb: Glb, nodes: list[dict[str, Any]], parent_of: list[int]) -> set[
         chosen = {c["target"]["node"] for c in channels if "node" in c["target"]}
     if not chosen:
         raise BadInput(f"{glb.name} has no skin and no animated node; allowed: a file with a skeleton and clips")
+    if not chosen <= set(range(len(nodes))):
+        raise BadInput(f"{glb.name} names joint {max(chosen)} of {len(nodes)} nodes; it is damaged: export it again")
     for number in _top_down(nodes, parent_of):
         if parent_of[number] in chosen and "mesh" not in nodes[number]:
             chosen.add(number)

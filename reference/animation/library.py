@@ -278,3 +278,18 @@ def _lowest_leaves(skeleton: Skeleton) -> tuple[int, ...]:
     heights = skeleton.positions[:, 1]
     limit = heights.min() + np.ptp(heights) / 8
     return tuple(j for j in skeleton.leaves if heights[j] <= limit) or (int(heights.argmin()),)
+
+
+def with_motion(library: dict[str, Figure], name: str, motions: tuple[str, ...]) -> Figure:
+    """The named figure, or one of the same topology that has all the motions.
+
+    Raises:
+        BadInput: no figure of that topology has them.
+    """
+    figure = library[name]
+    alike = [other for other in library.values() if other.topology == figure.topology]
+    for other in [figure, *alike]:
+        if motions == ("all",) or set(motions) <= set(other.clips):
+            return other
+    has = "; ".join(f"{other.name}: {', '.join(other.clips)}" for other in alike)
+    raise BadInput(f"no figure on {figure.topology} has the motions {', '.join(motions)}; there are {has}")

@@ -13,6 +13,7 @@ from reference.errors import BadInput
 
 GRID = 384  # the figure's longer side in pixels of the working grid
 SPACING = 1 / 64  # edge length of the mesh, in the figure's longer side
+STIFFEST = 20.0  # weight of an edge beside a sliver, which would be infinite
 THICKNESS = 0.55  # of the inflated mesh, relative to a round cross-section
 
 
@@ -137,7 +138,7 @@ def inflate(contours: Contours) -> Body:
     inside = _inner_points(contours, spacing)
     points = np.concatenate([outline, inside])
     triangles = _triangulate(points, contours, spacing)
-    points, triangles, rim = _used(points, triangles)
+    points, triangles, rim = _split_bridges(*_used(points, triangles))
     height = _membrane(points, triangles, rim)
     return _two_sided(contours, points, triangles, rim, height)
 
@@ -177,7 +178,8 @@ def _triangulate(points: Array, contours: Contours, spacing: float) -> NDArray[n
     # Drawn at four times the grid's size, so that gaps between limbs stay open.
     fine = np.zeros(tuple(4 * s for s in contours.grid.shape), np.uint8)
     cv2.fillPoly(fine, [np.round(line * 4 + 2).astype(np.int32) for line in contours.lines], 1)
-    triangles = Delaunay(points).simplices
+    delaunay = Delaunay(points)
+    triangles = delaunay.simplices
     corners = points[triangles]
     inside = np.ones(len(triangles), bool)
     for weights in ((1 / 3, 1 / 3, 1 / 3), (0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.2, 0.2, 0.6)):
@@ -188,18 +190,23 @@ def _triangulate(points: Array, contours: Contours, spacing: float) -> NDArray[n
     double_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     turned = np.where((double_area > 0)[:, None], triangles, triangles[:, ::-1])
     kept = inside & (np.abs(double_area) > 1e-3 * spacing**2)
-    return _one_part(turned[kept].astype(np.int32), len(points))
+    # Slivers between kept triangles would leave notches that meet in one vertex.
+    beside = np.where(delaunay.neighbors >= 0, kept[delaunay.neighbors], False).sum(axis=1)
+    kept |= (beside == 3) | ((beside == 2) & (np.abs(double_area) < 0.1 * spacing**2))
+    return turned[_one_part(kept, delaunay.neighbors)].astype(np.int32)
 
 
-def _one_part(triangles: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Triangles of the largest part that hangs together by edges' vertices."""
+def _one_part(kept: Bits, neighbors: NDArray[np.int32]) -> Bits:
+    """The largest part of the kept triangles that hangs together by edges; (M, 3) neighbours, -1 for none."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    a, b = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
-    _, label = connected_components(coo_matrix((np.ones(len(a)), (a, b)), (count, count)), directed=False)
-    of_triangle = label[triangles[:, 0]]
-    return triangles[of_triangle == np.bincount(of_triangle).argmax()]
+    first = np.repeat(np.arange(len(kept)), 3)
+    second = neighbors.ravel()
+    linked = (second >= 0) & kept[first] & kept[second]
+    graph = coo_matrix((np.ones(linked.sum()), (first[linked], second[linked])), (len(kept), len(kept)))
+    _, label = connected_components(graph, directed=False)
+    return kept & (label == np.bincount(label[kept]).argmax())
 
 
 def _used(points: Array, triangles: NDArray[np.int32]) -> tuple[Array, NDArray[np.int32], Bits]:
@@ -211,6 +218,41 @@ def _used(points: Array, triangles: NDArray[np.int32]) -> tuple[Array, NDArray[n
     rim = np.zeros(len(numbers), bool)
     rim[single[counts == 1].ravel()] = True
     return points[numbers], triangles, rim
+
+
+def _split_bridges(points: Array, triangles: NDArray[np.int32], rim: Bits) -> tuple[Array, NDArray[np.int32], Bits]:
+    """Puts a point in the middle of every inner edge whose ends both lie on the rim.
+
+    Front and back share the rim: with such an edge they would touch along it, and a thin limb would have no thickness.
+    """
+    corners = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2)  # (M, 3 edges, 2)
+    low, high = np.sort(corners, axis=2).transpose(2, 0, 1).astype(np.int64)
+    keys, number, counts = np.unique(low * len(points) + high, return_inverse=True, return_counts=True)
+    first, second = keys // len(points), keys % len(points)
+    split = (counts == 2) & rim[first] & rim[second]
+    middle = np.full(len(keys), -1)
+    middle[split] = len(points) + np.arange(split.sum())
+    parts = [_parts(t, m) for t, m in zip(triangles.tolist(), middle[number.reshape(-1, 3)].tolist(), strict=True)]
+    added = (points[first[split]] + points[second[split]]) / 2
+    faces = np.array([face for part in parts for face in part], np.int32)
+    return np.concatenate([points, added]), faces, np.concatenate([rim, np.zeros(len(added), bool)])
+
+
+def _parts(triangle: list[int], middle: list[int]) -> list[tuple[int, int, int]]:
+    """A triangle cut at the middles of its edges (-1: not cut); edge i runs from corner i to the next."""
+    cut = [i for i in range(3) if middle[i] >= 0]
+    if not cut:
+        return [(triangle[0], triangle[1], triangle[2])]
+    if len(cut) == 3:
+        a, b, c = middle
+        return [(triangle[0], a, c), (triangle[1], b, a), (triangle[2], c, b), (a, b, c)]
+    start = cut[0] if len(cut) == 1 or (cut[0] + 1) % 3 == cut[1] else cut[1]
+    p, q, r = (triangle[(start + i) % 3] for i in range(3))
+    m = middle[start]
+    if len(cut) == 1:
+        return [(p, m, r), (m, q, r)]
+    n = middle[(start + 1) % 3]  # the second cut edge runs from q to r
+    return [(p, m, r), (m, n, r), (m, q, n)]
 
 
 def laplacian(points: Array, triangles: NDArray[np.int32]) -> tuple[object, Array]:
@@ -228,7 +270,7 @@ def laplacian(points: Array, triangles: NDArray[np.int32]) -> tuple[object, Arra
         cross = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
         rows.append(triangles[:, j])
         columns.append(triangles[:, k])
-        values.append((u * v).sum(axis=1) / np.maximum(cross, 1e-12) / 2)
+        values.append(np.clip((u * v).sum(axis=1) / np.maximum(cross, 1e-12) / 2, -STIFFEST, STIFFEST))
         area += np.bincount(triangles[:, i], cross / 6, len(points))
     shape = (len(points), len(points))
     half = coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape).tocsr()

@@ -16,7 +16,7 @@ from reference.animation.shape import Body, laplacian
 from reference.animation.skeleton import Array, Pose, Skeleton
 
 INFLUENCES = 4  # joints per vertex, as glTF's JOINTS_0 and phones' GPUs have it
-_HEAT = 1.0
+_HEAT = 4.0  # larger: sharper bends
 
 
 def skin_weights(body: Body, skeleton: Skeleton) -> tuple[NDArray[np.uint8], Array]:
@@ -27,7 +27,9 @@ def skin_weights(body: Body, skeleton: Skeleton) -> tuple[NDArray[np.uint8], Arr
     """
     front = body.vertices[: body.front, :2]
     nearest, distance = _nearest_bone(front, body.flat_faces, skeleton)
-    dense = _diffuse(front, body.flat_faces, nearest, distance, len(skeleton))
+    # Distance from the bone plus distance to the outline is about the limb's radius: joints bend over that length.
+    radius = np.maximum(distance + _to_outline(front, body.flat_faces), 1e-3)
+    dense = _diffuse(front, body.flat_faces, nearest, radius, len(skeleton))
     order = np.argsort(-dense, axis=1, kind="stable")[:, :INFLUENCES]
     if order.shape[1] < INFLUENCES:
         order = np.pad(order, ((0, 0), (0, INFLUENCES - order.shape[1])))
@@ -83,15 +85,25 @@ def _to_segment(points: Array, a: Array, b: Array) -> Array:
     return np.linalg.norm(points - a - share[:, None] * bone, axis=1)
 
 
+def _to_outline(points: Array, triangles: NDArray[np.int32]) -> Array:
+    """Distance of (V, 2) points from the nearest vertex on the outline."""
+    from scipy.spatial import cKDTree
+
+    edges = np.sort(np.concatenate([triangles[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))]), axis=1)
+    single, counts = np.unique(edges, axis=0, return_counts=True)
+    rim = np.unique(single[counts == 1])
+    return np.asarray(cKDTree(points[rim]).query(points)[0])
+
+
 def _diffuse(
-    points: Array, triangles: NDArray[np.int32], nearest: NDArray[np.int64], distance: Array, joints: int
+    points: Array, triangles: NDArray[np.int32], nearest: NDArray[np.int64], radius: Array, joints: int
 ) -> Array:
     """(V, J) solution of (L + H) w = H p for every joint: p is 1 at vertices whose nearest bone is the joint's."""
     from scipy.sparse import diags
     from scipy.sparse.linalg import splu
 
     matrix, area = laplacian(points, triangles)
-    heat = area * _HEAT / np.maximum(distance, 1e-3) ** 2
+    heat = area * _HEAT / radius**2
     start = np.zeros((len(points), joints))
     start[np.arange(len(points)), nearest] = 1
     solved = splu((matrix + diags(heat)).tocsc()).solve(heat[:, None] * start)

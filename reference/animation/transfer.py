@@ -111,16 +111,31 @@ def transfer(source: Skeleton, clip: Clip, target: Skeleton, offsets: Offsets) -
     return clip_of(target, Pose(rotations, target.positions[0] + moves), clip.name, clip.frame_rate)
 
 
+def from_here(clip: Clip) -> Clip:
+    """Begins above the place at rest: recordings begin anywhere on the floor."""
+    return Clip(clip.name, clip.frame_rate, clip.rotations, clip.translations - clip.translations[0] * [1, 0, 1])
+
+
 def in_place(clip: Clip) -> Clip:
-    """Removes the way that the root travels from the first to the last frame; its swaying stays."""
-    drift = clip.translations[-1] - clip.translations[0]
-    steps = np.linspace(0, 1, len(clip))[:, None] * drift * [1, 0, 1]
-    return Clip(clip.name, clip.frame_rate, clip.rotations, clip.translations - steps)
+    """Begins at rest and removes the way that the root travels to the last frame; its swaying stays."""
+    start = from_here(clip)
+    steps = np.linspace(0, 1, len(clip))[:, None] * start.translations[-1] * [1, 0, 1]
+    return Clip(clip.name, clip.frame_rate, clip.rotations, start.translations - steps)
 
 
 def lowest(skeleton: Skeleton, pose: Pose, feet: list[int]) -> Array:
     """(F,) height of the lowest foot in every frame."""
     return np.asarray(pose.positions[:, feet, 1].min(axis=1))
+
+
+def leg_length(skeleton: Skeleton, feet: list[int]) -> float:
+    """Mean distance from the feet to where their legs leave the body."""
+    lengths = []
+    for foot in feet:
+        path = skeleton.path_to_root(foot)
+        top = next((j for j in path[1:] if len(skeleton.children[j]) > 1), path[-1])
+        lengths.append(np.linalg.norm(skeleton.positions[foot] - skeleton.positions[top]))
+    return float(np.mean(lengths))
 
 
 def stand(clip: Clip, target: Skeleton, feet: list[int], clearance: Array) -> Clip:
