@@ -156,7 +156,7 @@ def _saliency(request: Request) -> Any:
     from reference.animation.bundles import saliency_from, task_of
 
     for bundle in request.bundles:
-        if task_of(bundle) != "classification":
+        if task_of(bundle) != "image_classification":
             return saliency_from(bundle, request.image)
     return None
 
@@ -167,7 +167,7 @@ def _label(request: Request) -> str | None:
     if request.label is not None:
         return request.label
     for bundle in request.bundles:
-        if task_of(bundle) == "classification":
+        if task_of(bundle) == "image_classification":
             return label_from(bundle, request.image)
     return None
 

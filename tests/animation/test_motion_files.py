@@ -75,7 +75,7 @@ def test_a_bvh_file_by_hand(tmp_path):
 
 
 def test_radians_and_the_order_of_channels(tmp_path):
-    skeleton, clip = read_bvh(written(tmp_path, BVH))
+    _, clip = read_bvh(written(tmp_path, BVH))
     rows = BVH.splitlines()
     values = [float(v) for v in rows[-1].split()]
     turned = [v if i < 3 else np.radians(v) for i, v in enumerate(values)]
