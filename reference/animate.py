@@ -153,21 +153,21 @@ def _notes(rig: Rig) -> list[str]:
 
 def _saliency(request: Request) -> Any:
     """The saliency function of the first bundle of that task, or None."""
-    from reference.animation.bundles import saliency_from, task_of
+    from reference.animation.bundles import MASK_TASK, saliency_from, task_of
 
     for bundle in request.bundles:
-        if task_of(bundle) != "image_classification":
+        if task_of(bundle) == MASK_TASK:
             return saliency_from(bundle, request.image)
     return None
 
 
 def _label(request: Request) -> str | None:
-    from reference.animation.bundles import label_from, task_of
+    from reference.animation.bundles import LABEL_TASK, label_from, task_of
 
     if request.label is not None:
         return request.label
     for bundle in request.bundles:
-        if task_of(bundle) == "image_classification":
+        if task_of(bundle) == LABEL_TASK:
             return label_from(bundle, request.image)
     return None
 

@@ -6,6 +6,8 @@ label that chooses the source skeleton.
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from reference.animation.mask import Picture, Saliency
 from reference.errors import BadInput
 
+LABEL_TASK, MASK_TASK = "image_classification", "salient_object_detection"
+
 
 def task_of(bundle: Path) -> str:
     """The task that a bundle's manifest states.
@@ -26,9 +30,12 @@ def task_of(bundle: Path) -> str:
         BadInput: no bundle.
     """
     try:
-        return str(json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["task"])
+        task = str(json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["task"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{bundle} is no bundle ({error!r}); give a folder that sdk_build.export wrote") from error
+    if task not in (LABEL_TASK, MASK_TASK):
+        raise BadInput(f"the bundle {bundle} is for {task}; allowed: {LABEL_TASK}, {MASK_TASK}")
+    return task
 
 
 def predict(bundle: Path, image: Path) -> dict[str, Any]:
@@ -52,17 +59,21 @@ def predict(bundle: Path, image: Path) -> dict[str, Any]:
 def saliency_from(bundle: Path, image: Path) -> Saliency:
     """A saliency function for :func:`reference.animation.mask.load_figure` from a bundle's ``mask`` result.
 
-    The result's ``mask`` holds rows of probabilities of the picture's region, any resolution; it is stretched over
-    the picture.
+    The result's ``mask_png`` is a grey PNG of the whole picture in the network's resolution, base64.
+
+    Raises:
+        BadInput: the result has no mask.
     """
 
     def saliency(picture: Picture) -> NDArray[np.float32]:
         import cv2
+        from PIL import Image
 
         result = predict(bundle, image)
-        if "mask" not in result:
+        if "mask_png" not in result:
             raise BadInput(f"the bundle {bundle} gives {', '.join(result)}; allowed: a result with a mask (saliency)")
-        mask = np.array(result["mask"], np.float32)
+        with Image.open(io.BytesIO(base64.b64decode(result["mask_png"]))) as opened:
+            mask = np.array(opened.convert("L"), np.float32) / 255
         return np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
     return saliency

@@ -16,6 +16,8 @@ from reference.animation import bundles
 from reference.animation.character import open_character
 from reference.animation.gltf import clip_names, read_glb
 from reference.errors import BadInput
+from reference.postprocess import Mask
+from reference.preprocess import Region
 
 from .generated import animal, person, picture_of
 
@@ -133,9 +135,8 @@ def bundle(tmp_path, task):
 
 def test_bundles_give_mask_and_label(drawing, tmp_path, monkeypatch, capsys):
     """The command that runs bundles is replaced: its answers are what counts here."""
-    mask = np.zeros((64, 64))
-    mask[animal(64)] = 0.9
-    answers = {"image_classification": {"label": "cow"}, "salient_object_detection": {"mask": mask.tolist()}}
+    seen = Mask(animal(64).astype(np.float32) * 0.9, Region(0, 0, 256, 256), 0.5)
+    answers = {"image_classification": {"label": "cow"}, "salient_object_detection": seen.to_json()}
     asked = []
 
     def answer(command, **_):
