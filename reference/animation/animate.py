@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ VIEWS: dict[str | None, tuple[float, ...]] = {
 FACING = {"front": (0.0,), "right": (90.0,), "left": (-90.0,)}
 # Share of the drawn pose that stays; see transfer.align_nodes.
 KEEP = {"two_feet": 0.4, "four_feet": 0.5, None: 0.5}
-THICKNESS_COST = 0.35  # against squared distances in a figure of size 1
+FOOT_COST = 0.02  # for each limb on the ground more than a source has feet
+HIDDEN_COST = 0.015  # for each foot of a source
+THICKNESS_COST = 0.5  # against squared distances in a figure of size 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +131,25 @@ def _is_small_end(skeleton: Skeleton, fork: int, before: int) -> bool:
 
 
 def choose_topology(rig: Rig, candidates: dict[str, Motion]) -> str:
-    """The topology class whose source fits with the least mapping error; ``candidates`` has one motion for each."""
-    return min(candidates, key=lambda name: map_motion(rig, candidates[name]).error)
+    """The topology class of the better fit: mapping error, and how many limbs stand on the ground.
+
+    More limbs on the ground than a source has feet speak against it; fewer don't, since drawings hide legs. For the
+    same reason a source with more feet may have the larger error.
+
+    Args:
+        candidates: a motion for each class.
+    """
+    standing = len(standing_limbs(rig))
+    costs = {}
+    for name, motion in candidates.items():
+        feet = len(motion.feet)
+        costs[name] = map_motion(rig, motion).error - HIDDEN_COST * feet + FOOT_COST * max(0, standing - feet)
+    return min(costs, key=lambda name: costs[name])
+
+
+def standing_limbs(rig: Rig) -> list[int]:
+    """Ends of limbs in the lowest fifth of the figure."""
+    return [leaf for leaf in rig.skeleton.leaves if rig.skeleton.positions[leaf, 1] < 0.2]
 
 
 def animate(
@@ -164,7 +183,8 @@ def animate(
             ratio = leg_length(pair.target, feet) / max(leg_length(pair.source, feet), TINY)
             clip = stand(clip, pair.target, feet, clearance_of(motion) * ratio)
         clips.append(clip)
-    target = aligned[0].target
+    # Viewers and apps see what a joint is by the name of what drives it.
+    target = replace(aligned[0].target, names=aligned[0].source.names)
     joints, weights = skin_weights(rig.body, target)
     partners = tuple(tuple(first.skeleton.names[n] for n in nodes) for nodes in aligned[0].source_nodes)
     return Character(rig, target, joints, weights, tuple(clips), mapping, partners, first)

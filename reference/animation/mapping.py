@@ -33,7 +33,7 @@ FARTHEST_EXTRA_LEAF = 0.12
 # Weights of the terms of a cost. A limb's pose differs between figures, so places count for little along it; where
 # it leaves the body, how long it is, and how far along it a joint lies say more.
 _LEAF_PLACE, _LEAF_BASE, _LEAF_LENGTH = 1.0, 0.35, 0.7
-_LEAF_LONG = 0.2
+_LEAF_LONG = 0.28
 _LEFT_OVER = 0.05  # for each limb without a partner
 _LIMB_PLACE, _LIMB_SHARE, _TRUNK_SHARE, _LIMB_TO_TRUNK = 0.15, 0.5, 0.5, 0.04
 

@@ -18,7 +18,7 @@ from reference.animation.skeleton import Array
 INK = (38, 40, 46)
 BONE = (201, 71, 43)
 JOINT = (23, 96, 160)
-MESH = (150, 158, 170)
+MESH = (70, 84, 110)
 AXIS = (240, 150, 30)
 # Colours of the branches of a mapping, far apart and readable on paper.
 BRANCHES = ((201, 71, 43), (23, 96, 160), (30, 130, 76), (145, 70, 160), (190, 130, 10), (20, 140, 150), (120, 90, 60))
@@ -29,12 +29,12 @@ def draw_sheet(character: Character, frames: Sequence[Picture], tile: int = 300)
     """Panels of mask, contour, mesh, skeleton and mapping, above ``frames`` of the clip."""
     rig = character.rig
     panels = [
-        ("mask", _mask_panel(rig, tile)),
+        ("mask", mask_panel(rig, tile)),
         ("contour and medial axis", _contour_panel(rig, tile)),
         ("mesh", _mesh_panel(rig, tile)),
         ("skeleton", _skeleton_panel(rig, tile)),
         ("source", _source_panel(character, tile)),
-        ("mapping", _mapping_panel(character, tile)),
+        ("mapping", mapping_panel(character, tile)),
     ]
     top = np.concatenate([_captioned(picture, text) for text, picture in panels], axis=1)
     if not frames:
@@ -66,7 +66,8 @@ class _Panel:
         return np.array(self.canvas.resize((side, side), Image.Resampling.BOX))
 
 
-def _mask_panel(rig: Rig, tile: int) -> Picture:
+def mask_panel(rig: Rig, tile: int) -> Picture:
+    """The picture with everything outside the mask dimmed, (tile, tile, 3)."""
     panel = _Panel(rig, tile, 0.0)
     size = tuple(max(1, round(s * panel.scale)) for s in rig.figure.mask.shape[::-1])
     outside = Image.fromarray((~rig.figure.mask).astype(np.uint8) * 190).resize((size[0], size[1]))
@@ -85,7 +86,7 @@ def _contour_panel(rig: Rig, tile: int) -> Picture:
 
 
 def _mesh_panel(rig: Rig, tile: int) -> Picture:
-    panel = _Panel(rig, tile, 0.3)
+    panel = _Panel(rig, tile, 0.5)
     points = panel.place(rig.body.pixels)
     for a, b, c in rig.body.flat_faces.tolist():
         panel.pen.line([points[a], points[b], points[c], points[a]], MESH, 1)
@@ -118,7 +119,8 @@ def _source_panel(character: Character, tile: int) -> Picture:
     return np.array(canvas.resize((tile, tile), Image.Resampling.BOX))
 
 
-def _mapping_panel(character: Character, tile: int) -> Picture:
+def mapping_panel(character: Character, tile: int) -> Picture:
+    """The skeleton in the colours of its branches, its root and ends named after their source nodes."""
     panel = _Panel(character.rig, tile, 0.75)
     skeleton = character.skeleton
     points = panel.place(character.rig.body.to_pixels(skeleton.positions))

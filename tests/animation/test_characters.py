@@ -77,9 +77,9 @@ def test_the_measure_command(capsys):
 def test_left_stays_left_and_front_stays_front(walker, horse):
     where = {name: walker.skeleton.positions[j] for j, names in enumerate(walker.partners) for name in names}
     for part in ("Hand.{}", "LowerLeg.{}_end"):
-        left = where.get(part.format("L"), where.get("Hand.L_end"))
-        right = where.get(part.format("R"), where.get("Weapon"))
-        assert left[0] > 0 > right[0], "a figure that faces us has its left on the picture's right"
+        assert where[part.format("L")][0] > 0 > where[part.format("R")][0], (
+            "a figure that faces us has its left on the picture's right"
+        )
     where = {name: horse.skeleton.positions[j] for j, names in enumerate(horse.partners) for name in names}
     assert where["FrontLowerLeg.L_end"][0] > where["BackLowerLeg.L_end"][0]
     assert where["Head"][0] > where["Tail7_end"][0]
