@@ -156,10 +156,10 @@ def _build(source: Skeleton, clip: Clip, target: Skeleton, nodes: list[_Node]) -
 
 def _names(skeleton: Skeleton, groups: list[tuple[int, ...]]) -> tuple[str, ...]:
     """One name per final node: its deepest node's, numbered where copies need it."""
-    taken: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for group in groups:
-        name = skeleton.names[group[-1]]
-        taken[name] = taken.get(name, 0) + 1
-        names.append(name if taken[name] == 1 else f"{name}#{taken[name]}")
+        name, count = skeleton.names[group[-1]], 2
+        while name in names:
+            name, count = f"{skeleton.names[group[-1]]}#{count}", count + 1
+        names.append(name)
     return tuple(names)

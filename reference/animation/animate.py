@@ -176,7 +176,7 @@ def animate(
     clips = []
     for motion, pair in zip(motions, aligned, strict=True):
         offsets = align_nodes(pair.source, pair.target, mapping.view, share)
-        clip = transfer(pair.source, pair.clip, pair.target, offsets)
+        clip = transfer(pair.source, pair.clip, pair.target, offsets, twist=False)
         clip = from_here(clip) if travel else in_place(clip)
         feet = feet_of(pair.source_nodes, motion)
         if feet:

@@ -16,6 +16,7 @@ from reference.errors import BadInput
 from reference.geometry.raster import rasterize
 
 Picture = NDArray[np.uint8]
+SMOOTH_FROM = 300  # pixels of a picture's longer side
 PAPER = (250, 249, 247)
 FLOOR = (226, 225, 224)
 
@@ -24,7 +25,8 @@ def bleed(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
     """The picture with the figure's colours continued outwards, so that no background shows at the mesh's rim."""
     from scipy import ndimage
 
-    inside = ndimage.binary_erosion(mask, iterations=1) if mask.sum() > 400 else mask
+    # The outermost pixel is half paper; in a small picture it may be the whole outline.
+    inside = ndimage.binary_erosion(mask) if max(mask.shape) >= SMOOTH_FROM else mask
     nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
     return np.asarray(picture[tuple(nearest)])
 

@@ -13,17 +13,25 @@ TINY = 1e-9
 
 def shortest_arc(a: Array, b: Array) -> Array:
     """The smallest rotation (3, 3) that turns direction ``a`` to ``b``; the identity if one of them has no length."""
-    lengths = np.linalg.norm(a), np.linalg.norm(b)
-    if min(lengths) < TINY:
-        return np.eye(3)
-    a, b = a / lengths[0], b / lengths[1]
-    axis, cosine = np.cross(a, b), float(a @ b)
-    if cosine < -1 + 1e-12:  # opposite: half a turn about any axis across a
-        axis = np.cross(a, np.eye(3)[np.argmin(np.abs(a))])
-        axis /= np.linalg.norm(axis)
-        return 2 * np.outer(axis, axis) - np.eye(3)
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+    return shortest_arcs(a[None], b[None])[0]
+
+
+def shortest_arcs(a: Array, b: Array) -> Array:
+    """The same for (F, 3) directions each: (F, 3, 3)."""
+    lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    known = np.minimum(*lengths) >= TINY
+    # Directions without length count as equal.
+    a = np.where(known[:, None], a / np.maximum(lengths[0], TINY)[:, None], [1.0, 0, 0])
+    b = np.where(known[:, None], b / np.maximum(lengths[1], TINY)[:, None], [1.0, 0, 0])
+    axis, cosine = np.cross(a, b), (a * b).sum(axis=1)
+    skew = np.cross(axis[:, None], np.eye(3)[None]).swapaxes(1, 2)
+    opposite = cosine < -1 + 1e-12
+    turns = np.eye(3) + skew + skew @ skew / np.where(opposite, 1.0, 1 + cosine)[:, None, None]
+    for i in np.flatnonzero(opposite):  # half a turn about any axis across a
+        across = np.cross(a[i], np.eye(3)[np.argmin(np.abs(a[i]))])
+        across /= np.linalg.norm(across)
+        turns[i] = 2 * np.outer(across, across) - np.eye(3)
+    return np.asarray(turns)
 
 
 def best_rotation(a: Array, b: Array) -> Array:

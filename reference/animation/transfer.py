@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from reference.animation.rotations import TINY, about_z, best_rotation, shortest_arc
+from reference.animation.rotations import TINY, about_z, best_rotation, shortest_arc, shortest_arcs
 from reference.animation.skeleton import Array, Clip, Pose, Skeleton, clip_of, forward
 from reference.errors import BadInput
 
@@ -97,18 +97,38 @@ def _in_plane(seen: Array, after: Array, so_far: Array, keep: float) -> Array:
     return about_z(angle * (1 - keep))
 
 
-def transfer(source: Skeleton, clip: Clip, target: Skeleton, offsets: Offsets) -> Clip:
+def transfer(source: Skeleton, clip: Clip, target: Skeleton, offsets: Offsets, twist: bool = True) -> Clip:
     """Carries a clip over to the target (row I14); bone lengths stay the target's own.
 
     Args:
         source: one-to-one with ``target``.
+        twist: whether limbs also turn about themselves as the source's do. A drawing has nothing to show there but
+            its outline; without twist every joint is where it was.
     """
     pose = forward(source, clip)
     inverse = np.swapaxes(offsets.rotations, 1, 2)
     rotations = offsets.root @ pose.rotations @ inverse
+    if not twist:
+        rotations = _without_twist(target, rotations)
     # At rest the source gives A_root A_node^-1: without the last factor the target's root would start turned.
     moves = (pose.positions[:, :1] - source.positions[0]) @ offsets.root.T * offsets.scale
     return clip_of(target, Pose(rotations, target.positions[0] + moves), clip.name, clip.frame_rate)
+
+
+def _without_twist(skeleton: Skeleton, rotations: Array) -> Array:
+    """World rotations (F, J, 3, 3) of the same bone directions, limbs turned from their parents on the shortest arc."""
+    result = rotations.copy()
+    for joint, below in enumerate(skeleton.children):
+        parent = skeleton.parents[joint]
+        if parent < 0 or len(below) > 1:  # the body turns as a whole
+            continue
+        above = result[:, parent]
+        if not below:
+            result[:, joint] = above
+            continue
+        bone = skeleton.offsets[below[0]]
+        result[:, joint] = shortest_arcs(above @ bone, rotations[:, joint] @ bone) @ above
+    return result
 
 
 def from_here(clip: Clip) -> Clip:

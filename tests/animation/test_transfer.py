@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from reference.animation.alignment import align_topology
 from reference.animation.library import load_motion, read_library
 from reference.animation.mapping import map_nodes
+from reference.animation.rotations import shortest_arcs
 from reference.animation.skeleton import Clip, Skeleton, forward, reroot
 from reference.animation.transfer import align_nodes, in_place, lowest, stand, transfer
 from reference.errors import BadInput
@@ -185,6 +186,29 @@ def test_keep_one_leaves_the_targets_own_pose_at_rest():
         offsets = align_nodes(source, target, np.eye(3), keep)
         pose = forward(target, transfer(source, still, target, offsets))
         assert np.allclose(pose.positions[0, 2], wanted)
+
+
+@settings(max_examples=20)
+@given(skeleton=skeletons(least=3), seed=seeds)
+def test_without_twist_every_joint_is_where_it_was(skeleton, seed):
+    clip, offsets = random_clip(skeleton, seed), align_nodes(skeleton, skeleton)
+    with_twist, without = (transfer(skeleton, clip, skeleton, offsets, twist=t) for t in (True, False))
+    a, b = (forward(skeleton, c) for c in (with_twist, without))
+    assert np.allclose(a.positions, b.positions, atol=1e-9 * skeleton.size)
+    for joint, below in enumerate(skeleton.children):
+        if len(below) == 1 and joint > 0:
+            bone = skeleton.offsets[below[0]]
+            axis = Rotation.from_matrix(without.rotations[:, joint]).as_rotvec()
+            assert np.abs(axis @ bone).max() < 1e-6 * np.linalg.norm(bone)
+
+
+def test_opposite_and_empty_directions():
+    a = np.array([[0, 1.0, 0], [0, 0, 0], [0, 2, 0]])
+    b = np.array([[0, -3.0, 0], [1, 0, 0], [2, 0, 0]])
+    turns = shortest_arcs(a, b)
+    assert np.allclose(turns @ turns.swapaxes(1, 2), np.eye(3)) and np.allclose(np.linalg.det(turns), 1)
+    assert np.allclose(turns[0] @ a[0], (0, -1, 0)) and np.allclose(turns[1], np.eye(3))
+    assert np.allclose(turns[2] @ a[2], (2, 0, 0))
 
 
 def test_in_place_removes_the_way_and_stand_puts_the_lowest_foot_on_the_ground():
