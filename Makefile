@@ -17,7 +17,7 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format bench lock clean
+.PHONY: help setup export parity predict test test-slow lint format gltf bench lock clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 11
@@ -74,6 +74,11 @@ lint: $(STAMP) ## ruff, its formatter and mypy; changes nothing
 format: $(STAMP) ## sort imports, fix what ruff can, format
 	$(PYTHON) -m ruff check --fix --quiet --exit-zero
 	$(PYTHON) -m ruff format
+
+# The package is pinned here: tests install nothing and skip this one without it.
+gltf: $(STAMP) ## fetch the glTF validator (npm) and check the files that reference.animate writes
+	npm install --silent --prefix .cache/gltf gltf-validator@2.0.0-dev.3.10
+	$(PYTHON) -m pytest tests/animation/test_characters.py -k validator
 
 bench: $(STAMP) ## time every bundle in dist/ on this machine
 	$(PYTHON) -m benchmarks.run

@@ -91,7 +91,10 @@ class Mask:
         return self.in_picture(width, height) >= self.threshold
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict: share of the region that is subject, and the subject's box in picture pixels."""
+        """A JSON-ready dict: share of the region that is subject, the subject's box in picture pixels, and the mask.
+
+        ``mask_png`` is base64 of a grey PNG, (h, w) probabilities times 255, that covers the region.
+        """
         ys, xs = np.nonzero(self.probabilities >= self.threshold)
         h, w = self.probabilities.shape
         box = None
@@ -99,7 +102,17 @@ class Mask:
             corners = np.array([[xs.min() / w, ys.min() / h], [(xs.max() + 1) / w, (ys.max() + 1) / h]])
             size, start = [self.region.width, self.region.height], [self.region.left, self.region.top]
             box = (corners * size + start).round(2).reshape(-1).tolist()
-        return {"coverage": len(xs) / (h * w), "box_px": box}
+        return {"coverage": len(xs) / (h * w), "box_px": box, "mask_png": self._png()}
+
+    def _png(self) -> str:
+        import base64
+        import io
+
+        from PIL import Image
+
+        target = io.BytesIO()
+        Image.fromarray((self.probabilities * 255 + 0.5).astype(np.uint8)).save(target, "PNG")
+        return base64.b64encode(target.getvalue()).decode("ascii")
 
 
 def _resample(pixels: int, start: float, length: float, cells: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

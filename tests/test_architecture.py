@@ -33,7 +33,7 @@ WITHOUT_TORCH = {
 # Everything in reference that is no network: layers, and the files that a network is built from or used by.
 NOT_NETWORKS = {
     *("__init__", "card", "checkpoint", "errors", "evaluate", "face_boxes", "golden", "layers", "postprocess"),
-    *("preprocess", "registry", "spec"),
+    *("animate", "preprocess", "registry", "spec"),
 }
 SKIPPED_FOLDERS = {"build", "dist", "runs", "node_modules"}
 TEXT_SUFFIXES = {

@@ -1,0 +1,170 @@
+"""``python -m reference.animate``: files, exit codes, one clear line, nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from reference.animate import main
+from reference.animation import bundles
+from reference.animation.character import open_character
+from reference.animation.gltf import clip_names, read_glb
+from reference.errors import BadInput
+from reference.postprocess import Mask
+from reference.preprocess import Region
+
+from .generated import animal, person, picture_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawing")
+    Image.fromarray(picture_of(person())).save(folder / "person.png")
+    Image.fromarray(picture_of(animal())).save(folder / "animal.png")
+    Image.fromarray(person()).save(folder / "mask.png")
+    Image.new("L", (256, 256)).save(folder / "black.png")
+    Image.new("RGB", (256, 256), "white").save(folder / "white.png")
+    return folder
+
+
+def test_everything_is_written(drawing, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = [str(drawing / "person.png"), "--motion", "walk", "wave", "--preview", "both", "--size", "96"]
+    assert main([*arguments, "--out", str(out), "--json"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert captured.err == ""
+    assert report["source"] == "adventurer" and report["topology"] == "two_feet" and report["mask_from"] == "paper"
+    names = {"person.glb", "person.gif", "person.mp4", "person_steps.png", "person.character.safetensors"}
+    assert {path.name for path in out.iterdir()} == names == {Path(file).name for file in report["files"]}
+    assert clip_names(read_glb(out / "person.glb")) == report["clips"] == ["walk", "wave"]
+    assert [clip["name"] for clip in open_character(out / "person.character.safetensors").clips] == ["walk", "wave"]
+    with Image.open(out / "person.gif") as gif:
+        assert gif.n_frames > 10 and gif.size == (96, 96) and gif.info["loop"] == 0
+    video = cv2.VideoCapture(str(out / "person.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) > 10
+    with Image.open(out / "person_steps.png") as sheet:
+        assert sheet.width == 1800 and len(sheet.convert("RGB").getcolors(10**7)) > 500
+
+
+def test_an_animal_by_label_and_by_fit(drawing, tmp_path, capsys):
+    for extra, source in ((["--label", "zebra"], "horse"), (["--label", "cow"], "cow"), ([], "horse")):
+        arguments = [str(drawing / "animal.png"), "--preview", "none", "--out", str(tmp_path), "--json"]
+        assert main([*arguments, *extra]) == 0
+        assert json.loads(capsys.readouterr().out)["source"] == source
+
+
+def test_a_motion_file_of_the_user(drawing, tmp_path, capsys):
+    file = ROOT / "models" / "motions" / "human_wave.bvh"
+    arguments = [str(drawing / "person.png"), "--motion", str(file), "--up", "z", "--preview", "none"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "driven by 'human_wave' (human_wave)" in out and err == ""
+
+
+def test_a_blob_is_said_to_have_no_limbs(tmp_path, capsys):
+    y, x = np.mgrid[:200, :200]
+    Image.fromarray(picture_of(np.hypot(x - 100, y - 100) < 80)).save(tmp_path / "blob.png")
+    assert main([str(tmp_path / "blob.png"), "--preview", "none", "--out", str(tmp_path)]) == 0
+    assert "note: no limbs found: the figure gets a skeleton of one bone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["none.png"], ("no picture none.png",)),
+        (["{d}/person.png", "--mask", "{d}/black.png"], ("black.png is empty", "inverted")),
+        (["{d}/white.png"], ("nothing in the picture differs", "--mask")),
+        (
+            ["{d}/person.png", "--motion", "moonwalk"],
+            ("has the motions moonwalk", "knight: walk"),
+        ),
+        (["{d}/person.png", "--motion", "none.bvh"], ("no motion none.bvh",)),
+        (["{d}/person.png", "--motion", "walk", "a.bvh"], ("names 2 motions", "one file alone")),
+        (["{d}/person.png", "--label", "teapot"], ("label is 'teapot'", "--labels")),
+        (["{d}/person.png", "--labels", "none.yaml"], ("can't read none.yaml",)),
+        (["{d}/person.png", "--keep", "1.5"], ("--keep is 1.5", "0 (the motion's pose) to 1")),
+        (["{d}/person.png", "--size", "5"], ("--size is 5", "32 to 2048")),
+        (["{d}/person.png", "--bundle", "{d}"], ("is no bundle", "sdk_build.export")),
+        (["{d}/person.png", "--out", "{d}/mask.png"], ("mask.png is a file; give a folder",)),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(drawing, tmp_path, monkeypatch, capsys, arguments, parts):
+    monkeypatch.chdir(tmp_path)
+    assert main([a.format(d=drawing) for a in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("BadInput: ") and err.count("\n") == 1
+    for part in parts:
+        assert part in err
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_a_failure_while_writing_leaves_nothing(drawing, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reference.animation.character.save_character", full)
+    assert main([str(drawing / "person.png"), "--out", str(tmp_path / "o")]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_the_command_itself(drawing, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "reference.animate", str(drawing / "person.png"), "--motion", "jump",
+         "--preview", "none", "--out", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == "", "a pipe gets no progress bar"
+    assert "driven by 'knight' (jump)" in done.stdout
+
+
+def bundle(tmp_path, task):
+    (tmp_path / task).mkdir()
+    (tmp_path / task / "bundle.json").write_text(json.dumps({"task": task}))
+    return tmp_path / task
+
+
+def test_bundles_give_mask_and_label(drawing, tmp_path, monkeypatch, capsys):
+    """The command that runs bundles is replaced: its answers are what counts here."""
+    seen = Mask(animal(64).astype(np.float32) * 0.9, Region(0, 0, 256, 256), 0.5)
+    answers = {"image_classification": {"label": "cow"}, "salient_object_detection": seen.to_json()}
+    asked = []
+
+    def answer(command, **_):
+        asked.append(command[1:3])
+        name = Path(command[3]).name
+        document = {"predictions": [{"results": [answers[name]]}]}
+        return subprocess.CompletedProcess(command, 0, json.dumps(document), "")
+
+    monkeypatch.setattr(bundles.subprocess, "run", answer)
+    given = [str(arg) for task in answers for arg in ("--bundle", bundle(tmp_path, task))]
+    arguments = [str(drawing / "animal.png"), "--preview", "none", "--out", str(tmp_path / "o"), "--json", *given]
+    assert main(arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["mask_from"] == "saliency" and report["source"] == "cow"
+    assert asked == [["-m", "sdk_build.predict"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "part"),
+    [
+        (1, "", "Traceback\nArtifactCrashed: died", "ArtifactCrashed: died"),
+        (0, json.dumps({"predictions": [{"results": []}]}), "", "found nothing"),
+        (0, json.dumps({"predictions": [{"results": [{"size": 64}]}]}), "", "allowed: a result with a label"),
+    ],
+)
+def test_bundles_without_an_answer(tmp_path, monkeypatch, refused, code, out, err, part):
+    monkeypatch.setattr(
+        bundles.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, code, out, err)
+    )
+    with refused(BadInput, part):
+        bundles.label_from(bundle(tmp_path, "image_classification"), tmp_path / "x.png")

@@ -1,0 +1,283 @@
+"""Rows I10: BVH and GLB files, the library and its labels, and files that can't be used."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from reference.animation.bvh import read_bvh
+from reference.animation.gltf import clip_names, pack, read_glb, read_skeleton
+from reference.animation.library import (
+    MOTIONS_DIR,
+    figure_for,
+    load_file,
+    load_motion,
+    read_labels,
+    read_library,
+    with_motion,
+)
+from reference.animation.skeleton import forward, resample
+from reference.errors import BadInput
+
+LIBRARY = read_library()
+BVH = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 10 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT Chest
+  {
+    OFFSET 0 5 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    {
+      OFFSET 0 4 0
+    }
+  }
+  JOINT Leg
+  {
+    OFFSET 2 -5 0
+    CHANNELS 1 Xrotation
+    End Site
+    {
+      OFFSET 0 -5 0
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.05
+0 10 0 0 0 0 0 0 0 0
+1 12 3 90 0 0 0 90 0 45
+"""
+
+
+def written(tmp_path, text, name="a.bvh"):
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+def test_a_bvh_file_by_hand(tmp_path):
+    skeleton, clip = read_bvh(written(tmp_path, BVH))
+    assert skeleton.names == ("Hips", "Chest", "Chest_end", "Leg", "Leg_end")
+    assert skeleton.parents.tolist() == [-1, 0, 1, 0, 3]
+    assert clip.frame_rate == pytest.approx(20)
+    pose = forward(skeleton, clip)
+    assert np.allclose(pose.positions[0], skeleton.positions)
+    # A quarter turn about z takes the chest from above the hips to their left (x negative) ...
+    assert np.allclose(pose.positions[1, 1], (1 - 5, 12, 3))
+    # ... and the chest's own quarter turn about x then takes its end, in the turned frame, to +z.
+    assert np.allclose(pose.positions[1, 2], (1 - 5, 12, 3 + 4))
+
+
+def test_radians_and_the_order_of_channels(tmp_path):
+    _, clip = read_bvh(written(tmp_path, BVH))
+    rows = BVH.splitlines()
+    values = [float(v) for v in rows[-1].split()]
+    turned = [v if i < 3 else np.radians(v) for i, v in enumerate(values)]
+    text = "\n".join([*rows[:-1], " ".join(map(repr, map(float, turned)))])
+    _, radians = read_bvh(written(tmp_path, text, "r.bvh"), "radians")
+    assert np.allclose(radians.rotations, clip.rotations)
+    mixed = BVH.replace("CHANNELS 3 Zrotation Xrotation Yrotation", "CHANNELS 3 Xrotation Zrotation Yrotation")
+    _, other = read_bvh(written(tmp_path, mixed.replace("0 90 0 45", "90 90 0 45"), "m.bvh"))
+    wanted = Rotation.from_euler("XZ", [90, 90], degrees=True).as_matrix()
+    assert np.allclose(other.rotations[1, 1], wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (("HIERARCHY", "HIER"), ("no HIERARCHY and MOTION",)),
+        (("    CHANNELS 3 Zrotation Xrotation Yrotation\n", ""), ("joint 'Chest' has no CHANNELS",)),
+        (("CHANNELS 1 Xrotation", "CHANNELS 2 Xrotation"), ("CHANNELS 2 Xrotation", "allowed")),
+        (("CHANNELS 1 Xrotation", "CHANNELS 1 Wrotation"), ("Wrotation", "Xrotation")),
+        (("0 90 0 45", "0 90 0"), ("line 29", "9 numbers", "need 10")),
+        (("0 90 0 45", "0 90 0 x"), ("line 29", "allowed: numbers")),
+        (("0 90 0 45", "0 90 0 nan"), ("NaN",)),
+        (("Frames: 2", "Frames: 3"), ("2 lines of motion", "says 3", "cut short")),
+        (("Frames: 2", "Frames: 0"), ("0 frames",)),
+        (("Frame Time: 0.05", "Frame Time: 0"), ("of 0.0 s",)),
+        (("Frame Time: 0.05\n", ""), ("allowed: Frames: and Frame Time:",)),
+        (("}\nMOTION", "}\nROOT Other\n{\nOFFSET 0 0 0\nCHANNELS 1 Xrotation\n}\nMOTION"), ("second ROOT",)),
+        (("}\nMOTION", "MOTION"), ("1 braces", "cut short")),
+        (("OFFSET 2 -5 0\n", "\n"), ("joint 'Leg' has no OFFSET",)),
+        (("OFFSET 2 -5 0", "OFFSET 2 -5"), ("2 numbers",)),
+        (("JOINT Leg", "BONE Leg"), ("BONE Leg", "allowed: ROOT, JOINT")),
+        (("1 12 3 90 0 0 0 90 0 45", "1 12 3 1.5 0 0 0 1.5 0 0.7"), ("radians", "--angles")),
+    ],
+)
+def test_bvh_files_that_can_t_be_used(tmp_path, refused, change, parts):
+    assert change[0] in BVH
+    with refused(BadInput, *parts):
+        read_bvh(written(tmp_path, BVH.replace(*change)))
+
+
+def test_degrees_taken_for_radians_are_refused(tmp_path, refused):
+    with refused(BadInput, "can't be radians"):
+        read_bvh(written(tmp_path, BVH), "radians")
+    with refused(BadInput, "angles are 'turns'"):
+        read_bvh(written(tmp_path, BVH), "turns")
+    with refused(BadInput, "no motion"):
+        read_bvh(tmp_path / "none.bvh")
+
+
+@given(rate=st.sampled_from([12.0, 24.0, 25.0, 60.0, 120.0]))
+def test_other_frame_rates_give_the_same_motion(rate):
+    motion = load_motion(LIBRARY["knight"], "walk")
+    changed = resample(motion.clip, rate)
+    assert changed.duration_s == pytest.approx(motion.clip.duration_s, abs=1 / rate)
+    there_and_back = resample(changed, motion.clip.frame_rate)
+    if rate >= 60:
+        count = len(there_and_back)
+        a, b = (forward(motion.skeleton, c).positions[:count] for c in (motion.clip, there_and_back))
+        assert np.abs(a[:count] - b).max() < 0.02 * motion.skeleton.size
+
+
+def test_the_library_holds_three_of_each_topology_with_walk_idle_and_jump():
+    for topology in ("two_feet", "four_feet"):
+        figures = [f for f in LIBRARY.values() if f.topology == topology]
+        assert len(figures) >= 3
+        assert all("walk" in f.clips for f in figures)
+        assert {"idle", "jump"} <= {clip for f in figures for clip in f.clips}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_library_figures_stand_upright_face_front_and_have_no_helpers(name):
+    motion = load_motion(LIBRARY[name], "walk")
+    skeleton = motion.skeleton
+    assert not [n for n in skeleton.names if any(w in n for w in ("IK", "Pole", "PT.", "Thumb", "Ear"))]
+    assert len(motion.feet) == (2 if motion.topology == "two_feet" else 4)
+    feet, head = (
+        skeleton.positions[list(motion.feet)],
+        skeleton.positions[[n.startswith("Head") for n in skeleton.names]],
+    )
+    assert feet[:, 1].max() < skeleton.positions[:, 1].mean() < head[:, 1].min()
+    lefts = [n.endswith((".L", ".L_end")) or n.startswith("Left") for n in skeleton.names]
+    rights = [n.endswith((".R", ".R_end")) or n.startswith("Right") for n in skeleton.names]
+    assert skeleton.positions[lefts, 0].mean() > skeleton.positions[rights, 0].mean(), "their left is +x"
+    if motion.topology == "four_feet":
+        assert head[:, 2].mean() > skeleton.positions[:, 2].max() - 0.4 * np.ptp(skeleton.positions[:, 2])
+
+
+def test_walks_move_their_feet_and_come_back():
+    for name, figure in LIBRARY.items():
+        motion = load_motion(figure, "walk")
+        positions = forward(motion.skeleton, motion.clip).positions
+        relative = positions[:, list(motion.feet)] - positions[:, :1]
+        assert np.ptp(relative, axis=0).max() > 0.1 * motion.skeleton.size, name
+
+
+def test_labels_lead_to_figures_both_ways(tmp_path, refused):
+    labels = read_labels()
+    assert figure_for("two_feet", labels) in LIBRARY and figure_for("four_feet", labels) in LIBRARY
+    assert LIBRARY[figure_for("giraffe", labels)].topology == "four_feet"
+    assert LIBRARY[figure_for("person", labels)].topology == "two_feet"
+    with refused(BadInput, "label is 'teapot'", "allowed: two_feet", "--labels"):
+        figure_for("teapot", labels)
+    own = "topology: {two_feet: knight, four_feet: cow}\ndataset: {teapot: cow}\n"
+    assert figure_for("teapot", read_labels(written(tmp_path, own, "l.yaml"))) == "cow"
+    for text, part in (
+        ("topology: {two_feet: knight, four_feet: cow}", "the maps topology and dataset"),
+        ("topology: {two_feet: knight, four_feet: cow}\ndataset: {a: ghost}", "'a' to 'ghost'"),
+        ("topology: {two_feet: knight}\ndataset: {}", "maps the topologies"),
+        ("[1", "can't read"),
+        ("- 1", "holds no map"),
+    ):
+        with refused(BadInput, part):
+            read_labels(written(tmp_path, text, "bad.yaml"))
+
+
+def test_a_motion_is_looked_for_in_figures_of_the_same_topology(refused):
+    assert with_motion(LIBRARY, "adventurer", ("jump",)).name == "knight"
+    with refused(BadInput, "no figure on four_feet has the motions dab", "horse: walk"):
+        with_motion(LIBRARY, "horse", ("dab",))
+    with refused(BadInput, "'horse' has no motion 'dab'", "walk, run"):
+        load_motion(LIBRARY["horse"], "dab")
+
+
+def test_files_of_a_user_lose_their_helpers(refused):
+    motion = load_file(MOTIONS_DIR / "horse.glb")
+    assert not [n for n in motion.skeleton.names if "IK" in n or "Pole" in n]
+    assert len(motion.feet) == 4
+    human = load_file(MOTIONS_DIR / "human_wave.bvh", up="z")
+    assert human.skeleton.names[0] == "Hips" and human.clip.frame_rate == 30
+    assert human.skeleton.positions[human.skeleton.names.index("Head"), 1] > 10
+    with refused(BadInput, "no clip 'Fly'", "AnimalArmature|Walk"):
+        load_file(MOTIONS_DIR / "horse.glb", "Fly")
+    with refused(BadInput, "up is 'x'"):
+        load_file(MOTIONS_DIR / "horse.glb", up="x")
+    with refused(BadInput, "allowed: a name of the library, or a .bvh or .glb file"):
+        load_file(MOTIONS_DIR / "library.yaml")
+
+
+def changed(tmp_path, change):
+    glb = read_glb(MOTIONS_DIR / "knight.glb")
+    document = json.loads(json.dumps(glb.document))
+    change(document)
+    (tmp_path / "c.glb").write_bytes(pack(document, glb.binary))
+    return tmp_path / "c.glb"
+
+
+def test_draco_is_refused_with_a_way_out(tmp_path, refused):
+    path = changed(tmp_path, lambda d: d.update(extensionsRequired=["KHR_draco_mesh_compression"]))
+    with refused(BadInput, "compressed (KHR_draco_mesh_compression)", "without compression"):
+        load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda d: d.pop("animations"), "no animation"),
+        (lambda d: d["accessors"][0].update(sparse={}), "sparsely"),
+        (lambda d: d["accessors"][0].update(count=10**9), "lacks the data"),
+        (lambda d: d["skins"][0].update(joints=[10**6]), "joint 1000000 of 45 nodes"),
+        (lambda d: d["nodes"][1].update(children=[1]), "hangs at two parents"),
+        (lambda d: d["nodes"][1].update(translation=["x", 0, 0]), "damaged skeleton"),
+        (lambda d: d["nodes"][0].update(children=[1, 3]), "hangs at two parents"),
+        (lambda d: d["scenes"].append({}), None),
+    ],
+)
+def test_damaged_glb_files(tmp_path, refused, change, part):
+    path = changed(tmp_path, change)
+    if part is None:
+        load_file(path)
+        return
+    with refused(BadInput, part):
+        load_file(path)
+
+
+def test_two_roots_are_refused(tmp_path, refused):
+    """Two whole skeletons in one file: nobody could say which one is meant."""
+    glb = read_glb(MOTIONS_DIR / "knight.glb")
+    document = json.loads(json.dumps(glb.document))
+    shift = len(document["nodes"])
+    twin = json.loads(json.dumps(document["nodes"]))
+    for node in twin:
+        node["children"] = [c + shift for c in node.get("children", [])]
+    document["nodes"] += twin
+    document["skins"][0]["joints"] += [j + shift for j in document["skins"][0]["joints"]]
+    (tmp_path / "two.glb").write_bytes(pack(document, glb.binary))
+    with refused(BadInput, "2 roots", "save each on its own"):
+        load_file(tmp_path / "two.glb")
+
+
+def test_what_is_no_glb_is_refused(tmp_path, refused):
+    for content in (b"", b"glTF", b"PK\x03\x04" + bytes(100), struct.pack("<III", 0x46546C67, 1, 12) + bytes(8)):
+        (tmp_path / "x.glb").write_bytes(content)
+        with refused(BadInput, "allowed: binary glTF 2.0"):
+            read_glb(tmp_path / "x.glb")
+    with refused(BadInput, "no motion"):
+        read_glb(tmp_path / "none.glb")
+
+
+def test_stripped_files_hold_what_the_library_needs():
+    for figure in LIBRARY.values():
+        for path, clip in figure.clips.values():
+            if path.suffix == ".glb":
+                glb = read_glb(path)
+                assert clip in clip_names(glb) and "meshes" not in glb.document
+                read_skeleton(glb, [clip])
