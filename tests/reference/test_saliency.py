@@ -1,11 +1,14 @@
 """Row I6: the saliency network, its masks without labels, its training and its metrics."""
 
+import base64
+import io
 import json
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from reference import classifier, saliency
 from reference.checkpoint import load_features, save_weights
@@ -178,11 +181,15 @@ def test_masks_at_the_pictures_own_size():
     mask = Mask(cells, Region(0, 0, 4, 4), 0.5)
     assert mask.in_picture(4, 4)[0].tolist() == [0, 0.25, 0.75, 1]
     assert mask.filled(4, 4).sum() == 8
-    assert mask.to_json() == {"coverage": 0.5, "box_px": [2, 0, 4, 4]}
+    document = mask.to_json()
+    assert (document["coverage"], document["box_px"]) == (0.5, [2, 0, 4, 4])
+    with Image.open(io.BytesIO(base64.b64decode(document["mask_png"]))) as stored:
+        assert np.array(stored).tolist() == [[0, 255], [0, 255]]
     part = Mask(cells, Region(2, 0, 2, 4), 0.5).in_picture(4, 4)
     assert part[:, :2].max() == 0
     assert part[0, 2:].tolist() == [0, 1]
-    assert Mask(np.zeros((2, 2), np.float32), Region(0, 0, 4, 4), 0.5).to_json() == {"coverage": 0.0, "box_px": None}
+    document = Mask(np.zeros((2, 2), np.float32), Region(0, 0, 4, 4), 0.5).to_json()
+    assert (document["coverage"], document["box_px"]) == (0, None)
 
 
 def test_characters_are_a_validation_set_too(tmp_path, refused):
