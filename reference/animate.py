@@ -47,6 +47,7 @@ class Request:
     up: str = "y"
     angles: str = "degrees"
     facing: str = "auto"
+    clip: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     a = _parser().parse_args(arguments)
     request = Request(
         a.image, tuple(a.motion), a.out or Path(f"{a.image.stem}_animated"), a.mask, tuple(a.bundle), a.label,
-        a.topology, a.labels, a.mapping, a.keep, a.travel, a.preview, a.size, a.yaw, a.up, a.angles, a.facing,
+        a.topology, a.labels, a.mapping, a.keep, a.travel, a.preview, a.size, a.yaw, a.up, a.angles, a.facing, a.clip,
     )  # fmt: skip
     try:
         report = run(request, quiet=a.json or not sys.stderr.isatty())
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--preview", choices=PREVIEWS, default="gif")
     add("--size", type=int, default=320, help="sides of the preview in pixels")
     add("--yaw", type=float, help="degrees that the preview looks from the side; default by topology")
+    add("--clip", help="name of the clip in a .glb motion file; default: its first")
     add("--up", choices=("y", "z"), default="y", help="upwards axis of a motion file")
     add("--angles", choices=("degrees", "radians"), default="degrees", help="unit of a .bvh file's rotations")
     add("--out", type=Path, help="folder for the results; default IMAGE_animated")
@@ -188,7 +190,7 @@ def _motions(request: Request, rig: Rig) -> list[Motion]:
     if files:
         if len(request.motions) > 1:
             raise BadInput(f"--motion names {len(request.motions)} motions, one of them a file; give one file alone")
-        return [load_file(Path(files[0]), None, request.up, request.angles)]
+        return [load_file(Path(files[0]), request.clip, request.up, request.angles)]
     labels = read_labels(request.labels or MOTIONS_DIR / "labels.yaml")
     library = read_library()
     label = _label(request)

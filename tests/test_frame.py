@@ -31,6 +31,7 @@ VERBS = [
     "test-slow",
     "lint",
     "format",
+    "gltf",
     "bench",
     "lock",
     "clean",

@@ -22,6 +22,7 @@ from reference.preprocess import Region
 from .generated import animal, person, picture_of
 
 ROOT = Path(__file__).resolve().parents[2]
+HORSE = ROOT / "models" / "motions" / "horse.glb"
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,7 @@ def test_a_blob_is_said_to_have_no_limbs(tmp_path, capsys):
         ),
         (["{d}/person.png", "--motion", "none.bvh"], ("no motion none.bvh",)),
         (["{d}/person.png", "--motion", "walk", "a.bvh"], ("names 2 motions", "one file alone")),
+        (["{d}/person.png", "--motion", str(HORSE), "--clip", "Fly"], ("has no clip 'Fly'", "AnimalArmature|Walk")),
         (["{d}/person.png", "--label", "teapot"], ("label is 'teapot'", "--labels")),
         (["{d}/person.png", "--labels", "none.yaml"], ("can't read none.yaml",)),
         (["{d}/person.png", "--keep", "1.5"], ("--keep is 1.5", "0 (the motion's pose) to 1")),
