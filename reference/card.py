@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ class Card:
         training: command, duration and place of the log.
         accuracy: metric to value, measured on the stored weights.
         accuracy_data: what ``accuracy`` was measured on.
-        parity: limits by stage or precision: ``lowered``, ``fp32``, ``fp16``; each metric to limit.
+        parity: limits by stage or precision: ``golden``, ``lowered``, ``fp32``, ``fp16``, and the quantised precisions
+            that the model may have; each metric to limit.
         limitations: what a user should not expect.
+        budget: largest change of an accuracy metric that quantisation may cause, with its sign: ``top1_mean: -1``
+            may fall by 1, ``nme_percent: 0.2`` may rise by 0.2. Without a budget ``--precision default`` stays float.
     """
 
     summary: str
@@ -34,6 +37,7 @@ class Card:
     accuracy_data: str
     parity: Mapping[str, Mapping[str, float]]
     limitations: tuple[str, ...]
+    budget: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:
