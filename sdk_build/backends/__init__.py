@@ -3,7 +3,7 @@
     lower(network, spec, precision, path, quantization) -> Delegation   write the artifact of a lowered network
     observe(network, spec, samples) -> Ranges                           what static quantisation needs to know
     always_float(network) -> module paths                               what it can't compute in 8 bits
-    load(path, spec) -> Runner                                          run it on this machine
+    load(path, spec, threads) -> Runner                                 run it on this machine
 
 :data:`RUNTIMES` names them without importing a toolchain.
 """
@@ -53,7 +53,7 @@ class Backend(Protocol):
     def always_float(self, network: nn.Module) -> tuple[str, ...]:
         """Paths of modules that this backend can't compute in 8 bits."""
 
-    def load(self, path: Path, spec: ModelSpec) -> Runner:
+    def load(self, path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
         """Load an artifact that :meth:`lower` wrote."""
 
 

@@ -93,8 +93,9 @@ class CoreMLRunner:
         return dict(self.model.predict(dict(inputs)))
 
 
-def load(path: Path, spec: ModelSpec) -> Runner:
-    """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere."""
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
+    """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere; both choose their threads themselves."""
+    del threads
     if sys.platform == "darwin":
         return CoreMLRunner(path)
     from sdk_build.mil import EmulatedCoreML

@@ -95,13 +95,13 @@ def inspect(graph_module: Any, delegate: str) -> Delegation:
 
 
 class ExecuTorchRunner:
-    """A .pte file in the ExecuTorch runtime, one thread."""
+    """A .pte file in the ExecuTorch runtime."""
 
-    def __init__(self, path: Path, spec: ModelSpec) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, threads: int) -> None:
         from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
         from executorch.runtime import Runtime
 
-        _unsafe_reset_threadpool(1)
+        _unsafe_reset_threadpool(threads)
         self.spec = spec
         # The program must outlive the method, and Python would free it.
         self.program = Runtime.get().load_program(str(path))
@@ -118,13 +118,13 @@ class ExecuTorchRunner:
         return {t.name: np.array(o) for t, o in zip(self.spec.outputs, outputs, strict=True)}
 
 
-def load(path: Path, spec: ModelSpec) -> ExecuTorchRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> ExecuTorchRunner:
     """Load a .pte file.
 
     Raises:
         BadInput: the runtime refuses the file.
     """
     try:
-        return ExecuTorchRunner(path, spec)
+        return ExecuTorchRunner(path, spec, threads)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise BadInput(f"{path.name} is no .pte file that ExecuTorch can run ({error}); export it again") from error

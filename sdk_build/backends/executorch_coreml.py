@@ -66,7 +66,7 @@ class UnpackedRunner:
         return {t.name: outputs[inner] for inner, t in zip(self.outputs, self.spec.outputs, strict=True)}
 
 
-def load(path: Path, spec: ModelSpec) -> UnpackedRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> UnpackedRunner:
     """Unpack and load the Core ML model of a .pte file.
 
     Raises:
@@ -75,7 +75,7 @@ def load(path: Path, spec: ModelSpec) -> UnpackedRunner:
     with tempfile.TemporaryDirectory() as folder:
         root = unpack(path, Path(folder))
         metadata = json.loads((root / "metadata.json").read_text())
-        runner = coreml.load(root / "model.mlpackage", spec)
+        runner = coreml.load(root / "model.mlpackage", spec, threads)
         return UnpackedRunner(runner, (metadata["inputNames"], metadata["outputNames"]), spec)
 
 

@@ -79,13 +79,13 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
 
 
 class LiteRtRunner:
-    """A .tflite file in the LiteRT interpreter, one thread."""
+    """A .tflite file in the LiteRT interpreter."""
 
-    def __init__(self, path: Path, spec: ModelSpec) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.spec = spec
-        self.interpreter = Interpreter(str(path), num_threads=1)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
         self.runner = self.interpreter.get_signature_runner()
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
@@ -94,14 +94,14 @@ class LiteRtRunner:
         return {tensor.name: np.array(outputs[tensor.name]) for tensor in self.spec.outputs}
 
 
-def load(path: Path, spec: ModelSpec) -> LiteRtRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> LiteRtRunner:
     """Load a .tflite file.
 
     Raises:
         BadInput: the interpreter refuses the file.
     """
     try:
-        return LiteRtRunner(path, spec)
+        return LiteRtRunner(path, spec, threads)
     except (ValueError, RuntimeError) as error:
         raise BadInput(f"{path.name} is no .tflite file that LiteRT can run ({error}); export it again") from error
 

@@ -150,7 +150,7 @@ def _attempt(reference: Reference, runtime: str, held: str, folder: Path, tuning
     return replace(
         failed,
         bytes=size_of(path),
-        samples=len(evaluation.inputs),
+        samples=evaluation.samples,
         accuracy=_named(accuracy),
         reference=_named(evaluation.reference),
         sqnr_db=round(min(c.value for c in checks if c.metric == "sqnr_db"), 2),

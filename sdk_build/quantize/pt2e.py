@@ -5,7 +5,9 @@ Ranges are named after the nodes of ``torch.export``'s graph, so that one calibr
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +155,22 @@ def _can_be_dynamic(node: fx.Node) -> bool:
 def coreml_quantizer(recipe: Recipe, quantization: Quantization) -> Any:
     """Core ML's quantiser: ``w8`` compresses weights only, ``w8a8`` activations too."""
     from coremltools.optimize.torch.quantization import LinearQuantizerConfig
-    from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
+    from executorch.backends.apple.coreml.quantizer._coreml_quantizer import (
+        CoreMLQuantizer,
+        _AnnotationConfig,
+        _AnnotationPatternRegistry,
+    )
+
+    _cache_patterns()
 
     class Filtered(CoreMLQuantizer):  # type: ignore[misc]
         """Leaves parts of the network float; the quantiser's own option knows whole names only."""
 
         def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
-            self._annotate_all_patterns(model, self._config.global_config, filter_of(quantization.keep_float))
+            config = _AnnotationConfig.from_quantization_config(self._config.global_config)
+            for name, annotate in _AnnotationPatternRegistry.get_annotators().items():
+                if "bn" not in name:  # folded before, and each search costs seconds
+                    annotate(model, config, filter_of(quantization.keep_float))
             return model
 
     options = {
@@ -171,3 +182,21 @@ def coreml_quantizer(recipe: Recipe, quantization: Quantization) -> Any:
         "activation_dtype": "quint8" if recipe.needs_ranges else "float32",
     }
     return Filtered(LinearQuantizerConfig.from_dict({"global_config": options}))
+
+
+@functools.cache
+def _cache_patterns() -> None:
+    """Keep the patterns that Core ML's quantiser looks for.
+
+    ExecuTorch 1.4 traces all hundred of them anew for every network, which takes a minute; they don't depend on it.
+    Can go when it keeps them itself.
+    """
+    from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as patterns
+
+    for name in [n for n in vars(patterns) if n.startswith("get_") and n.endswith("_pattern")]:
+        setattr(patterns, name, _copies_of(functools.cache(getattr(patterns, name))))
+
+
+def _copies_of(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with a fresh copy of its result: the search takes a pattern apart."""
+    return lambda *arguments, **options: copy.deepcopy(make(*arguments, **options))
