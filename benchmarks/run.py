@@ -199,12 +199,12 @@ def print_records(records: Sequence[Record]) -> None:
             device = r.device
             note = "a host's times say nothing about a phone's; no phone measured yet" if device.kind == "host" else ""
             print(f"{device.name}, {device.os}{'; ' + note if note else ''}")
-            numbers = f"{'p50 ms':>8}{'p90':>8}{'p99':>8}{'load':>7}{'MB':>6}{'x eager':>9}{'x onnx':>8}"
-            print(f"{'bundle':<30}{'runtime':<11}{'prec.':<11}{'thr':>3}{numbers}")
+            numbers = f"{'p50 ms':>7}{'p90':>7}{'p99':>7}{'load':>6}{'MB':>5}{'x eager':>8}{'x onnx':>7}"
+            print(f"{'bundle':<28}{'runtime':<11}{'prec.':<11}{'thr':>3}{numbers}")
         print(
-            f"{r.bundle[:29]:<30}{r.runtime:<11}{r.precision:<11}{r.threads:>3}{r.percentile(50):>8.2f}"
-            f"{r.percentile(90):>8.2f}{r.percentile(99):>8.2f}{r.load_ms:>7.1f}{r.model_mb:>6.0f}"
-            f"{ratio_text(r, 'eager'):>9}{ratio_text(r, 'onnxruntime'):>8}"
+            f"{r.bundle[:27]:<28}{r.runtime:<11}{r.precision:<11}{r.threads:>3}{r.percentile(50):>7.2f}"
+            f"{r.percentile(90):>7.2f}{r.percentile(99):>7.2f}{r.load_ms:>6.1f}{r.model_mb:>5.0f}"
+            f"{ratio_text(r, 'eager'):>8}{ratio_text(r, 'onnxruntime'):>7}"
         )
         if r.sustained:
             s = r.sustained

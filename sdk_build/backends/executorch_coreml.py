@@ -45,7 +45,7 @@ def lower(
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         model_type=CoreMLBackend.MODEL_TYPE.MODEL,
-        op_linear_quantizer_config=mlpackage.LINEAR if recipe.weights == "int8" and not recipe.needs_ranges else None,
+        op_linear_quantizer_config=mlpackage.LINEAR if recipe.weights == "int8" else None,
         pass_names=mlpackage.passes().passes,
     )
     return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML")
