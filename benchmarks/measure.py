@@ -1,14 +1,15 @@
-"""The measuring process: one artifact and its peers, nothing else. Prints one JSON line.
+"""The measuring processes: one artifact, and in another process the artifact with its peers.
 
-``python -m benchmarks.measure BUNDLE RUNTIME ROUNDS`` is started by :mod:`benchmarks.run`; a crash of the artifact
-ends this process only.
+``python -m benchmarks.measure WHAT BUNDLE RUNTIME THREADS ...`` is started by :mod:`benchmarks.run`; a crash of the
+artifact ends this process only. ``WHAT`` is ``load`` (one cold load, memory) or ``latency`` (interleaved rounds).
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -16,69 +17,171 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.records import Record, device_name
+import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-WARM_UP = 5
-LOADS = 3
+    from sdk_build.backends import Runner
+    from sdk_build.bundle import Bundle
+
+WARM_UP = 10
+MEMORY_CALLS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print."""
-    bundle, runtime, rounds = Path(arguments[0]), arguments[1], int(arguments[2])
-    print(json.dumps(measure(bundle, runtime, rounds).to_json()))
+    """Measure and print one JSON line."""
+    what, path, runtime, threads, *rest = arguments
+    pin(int(threads))
+    from sdk_build.bundle import open_bundle
+
+    bundle = open_bundle(Path(path))
+    if what == "load":
+        result = measure_load(bundle, runtime, int(threads))
+    else:
+        rounds, sustained_s, peers = int(rest[0]), float(rest[1]), rest[2].split(",") if rest[2] else []
+        result = measure_latency(bundle, runtime, int(threads), rounds, sustained_s, peers)
+    print(json.dumps(result))
     return 0
 
 
-def measure(path: Path, runtime: str, rounds: int) -> Record:
-    """Time an artifact of a bundle on its first golden input, one thread."""
+def pin(threads: int) -> None:
+    """Keep this process on as many cores as it has threads, so that the scheduler moves nothing."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, set(cores[-threads:]))  # interrupts prefer the first core
+
+
+def measure_load(bundle: Bundle, runtime: str, threads: int) -> dict[str, float]:
+    """One load in a fresh process, and the memory that loading and a few calls take."""
+    from sdk_build.backends import get_backend
+    from sdk_build.quiet import quiet
+
+    spec = bundle.manifest.spec
+    path = artifact_of(bundle, runtime)
+    inputs = {spec.input.name: bundle.golden_tensor(0, spec.input.name)}
+    with quiet():
+        backend = get_backend(runtime)
+        _import_runtime(runtime)
+        drop_from_cache(path)
+        gc.collect()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        runner = backend.load(path, spec, threads)
+        load_ms = 1000 * (time.perf_counter() - began)
+        for _ in range(MEMORY_CALLS):
+            runner.predict(inputs)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"load_ms": load_ms, "peak_mb": peak / 1024, "model_mb": (peak - before) / 1024}
+
+
+def _import_runtime(runtime: str) -> None:
+    """Import the runtime's library before the clock runs: an app links it, and loads only the model."""
+    if runtime == "litert":
+        import ai_edge_litert.interpreter  # noqa: F401
+    elif runtime == "executorch":
+        import executorch.runtime
+        import torch  # noqa: F401
+
+        executorch.runtime.Runtime.get()
+
+
+def drop_from_cache(path: Path) -> None:
+    """Ask the system to forget a file's pages; a load then reads the disk."""
+    if hasattr(os, "posix_fadvise"):
+        for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+            with file.open("rb") as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def artifact_of(bundle: Bundle, runtime: str) -> Path:
+    """Path of a runtime's artifact."""
+    return bundle.path / next(e.file for e in bundle.manifest.model_files if e.runtime == runtime)
+
+
+def measure_latency(
+    bundle: Bundle, runtime: str, threads: int, rounds: int, sustained_s: float, peers: Sequence[str]
+) -> dict[str, Any]:
+    """Interleaved rounds of the artifact and its peers on the first golden input, then a sustained run."""
+    import torch
+
+    from sdk_build.backends import get_backend
+    from sdk_build.quiet import quiet
+
+    torch.set_num_threads(threads)
+    spec = bundle.manifest.spec
+    given = bundle.golden_tensor(0, spec.input.name)
+    with quiet():
+        runner = get_backend(runtime).load(artifact_of(bundle, runtime), spec, threads)
+        contenders: dict[str, Callable[[], object]] = {"artifact": call_of(runner, runtime, spec.input.name, given)}
+        contenders |= _peers(spec.name, given, threads, peers)
+        with torch.inference_mode():
+            samples = interleave(contenders, rounds)
+            sustained = _sustain(contenders["artifact"], sustained_s) if sustained_s else None
+    return {"samples_ms": samples.pop("artifact"), "peers": samples, "sustained": sustained}
+
+
+def call_of(runner: Runner, runtime: str, name: str, given: np.ndarray) -> Callable[[], object]:
+    """One call as an app makes it: fill the input, invoke, read every output.
+
+    LiteRT's signature runner spends as long in Python as a small network in the kernels; the interpreter's own calls
+    are what an app's C++ or Kotlin API does.
+    """
+    if runtime != "litert":
+        return lambda: runner.predict({name: given})
+    interpreter = runner.interpreter  # type: ignore[attr-defined]
+    interpreter.allocate_tensors()
+    (where,) = [d["index"] for d in interpreter.get_input_details()]
+    outputs = [d["index"] for d in interpreter.get_output_details()]
+
+    def call() -> object:
+        interpreter.set_tensor(where, given)
+        interpreter.invoke()
+        return [interpreter.get_tensor(i) for i in outputs]
+
+    return call
+
+
+def _peers(model: str, given: np.ndarray, threads: int, names: Sequence[str]) -> dict[str, Callable[[], object]]:
+    """The reference network with the same weights in other runtimes; one that can't run here is left out."""
     import torch
 
     from reference.card import MODELS_DIR
     from reference.checkpoint import load_weights
-    from reference.registry import build_network
-    from sdk_build.backends import get_backend
-    from sdk_build.bundle import open_bundle
-    from sdk_build.quiet import quiet
+    from reference.registry import build_network, get_spec
 
-    torch.set_num_threads(1)
-    bundle = open_bundle(path)
-    spec = bundle.manifest.spec
-    entry = next(e for e in bundle.manifest.model_files if e.runtime == runtime)
-    given = bundle.golden_tensor(0, spec.input.name)
-    inputs = {spec.input.name: given}
-    with quiet():
-        backend = get_backend(runtime)
-        loads = [_milliseconds(lambda: backend.load(path / entry.file, spec)) for _ in range(LOADS)]
-        runner = backend.load(path / entry.file, spec)
-        network = build_network(spec)
-        load_weights(network, MODELS_DIR / spec.name / "weights.safetensors", ignore=("type_head.",))
-        tensor = torch.from_numpy(given)
-        contenders: dict[str, Callable[[], object]] = {"artifact": lambda: runner.predict(inputs)}
-        contenders["eager"] = lambda: network(tensor)
-        session = _onnx_session(network, tensor)
-        if session is not None:
-            contenders["onnxruntime"] = lambda: session.run(None, {"input": given})
+    if not names:
+        return {}
+    network = build_network(get_spec(model))
+    load_weights(network, MODELS_DIR / model / "weights.safetensors", ignore=("type_head.",))
+    tensor = torch.from_numpy(given)
+    found: dict[str, Callable[[], object]] = {}
+    if "eager" in names:
+        found["eager"] = lambda: network(tensor)
+    session = onnx_session(network, tensor, threads) if "onnxruntime" in names else None
+    if session is not None:
+        found["onnxruntime"] = lambda: session.run(None, {"input": given})
+    compiled = _compiled(network, tensor) if "compile" in names else None
+    if compiled is not None:
+        found["compile"] = lambda: compiled(tensor)
+    return found
+
+
+def _compiled(network: nn.Module, tensor: Tensor) -> Any:
+    """torch.compile; None where there is no C++ compiler, or the network does not compile."""
+    import torch
+
+    compiled = torch.compile(network)
+    try:
         with torch.inference_mode():
-            samples = _interleave(contenders, rounds)
-    return Record(
-        bundle=bundle.manifest.id,
-        model=spec.name,
-        runtime=runtime,
-        precision=entry.precision,
-        threads=1,
-        device=device_name(),
-        samples_ms=samples.pop("artifact"),
-        peer_samples_ms=samples,
-        load_ms=statistics.median(loads),
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
+            compiled(tensor)
+    except Exception:  # noqa: BLE001 - its compilers raise anything
+        return None
+    return compiled
 
 
-def _onnx_session(network: nn.Module, tensor: Tensor) -> Any:
-    """The same weights in ONNX Runtime, one thread; None without the ``bench`` extra."""
+def onnx_session(network: nn.Module, tensor: Tensor, threads: int) -> Any:
+    """The same weights in ONNX Runtime; None without the ``bench`` extra."""
     import torch
 
     try:
@@ -87,7 +190,7 @@ def _onnx_session(network: nn.Module, tensor: Tensor) -> Any:
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/model.onnx"
         # The TorchScript exporter: the newer one needs a further package and gives the same graph here.
@@ -95,16 +198,40 @@ def _onnx_session(network: nn.Module, tensor: Tensor) -> Any:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def _interleave(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Time every contender once a round, so that whatever else the machine does hits all of them."""
+def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, ...]]:
+    """Time every contender once a round, so that whatever else the machine does hits all of them.
+
+    The order turns by one each round: who comes first finds the caches that the last one left.
+    """
+    names = list(contenders)
     for _ in range(WARM_UP):
         for work in contenders.values():
             work()
-    times = [[_milliseconds(work) for work in contenders.values()] for _ in range(rounds)]
-    return {name: tuple(column) for name, column in zip(contenders, zip(*times, strict=True), strict=True)}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            times[name].append(milliseconds(contenders[name]))
+    return {name: tuple(values) for name, values in times.items()}
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _sustain(work: Callable[[], object], seconds: float) -> dict[str, float]:
+    """Calls without a pause for a while."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        times.append(milliseconds(work))
+    tenth = max(1, len(times) // 10)
+    return {
+        "seconds": seconds,
+        "calls": len(times),
+        "first_p50_ms": float(np.median(times[:tenth])),
+        "last_p50_ms": float(np.median(times[-tenth:])),
+    }
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """Time of one call."""
     began = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - began)

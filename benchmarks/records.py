@@ -1,62 +1,229 @@
-"""One record per artifact and run: what was measured, where, and every raw sample."""
+"""One record per artifact, thread count and run: what was measured, where, and every raw sample.
+
+Phones write the same records (``docs/record.schema.json``), so that one table and one comparison serve all.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+from reference.errors import BadInput
+from reference.spec import from_json
+
+SCHEMA_VERSION = 2
+THERMAL_STATES = ("unknown", "nominal", "fair", "serious", "critical")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a record was taken.
+
+    Attributes:
+        name: model of a phone, or the processor of a computer.
+        kind: ``phone`` or ``host``; a host's milliseconds say nothing about a phone's.
+        os: name and version.
+        cores: those that the process could use.
+    """
+
+    name: str
+    kind: str
+    os: str
+    arch: str
+    cores: int
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The same weights in another runtime, timed in the same rounds.
+
+    Attributes:
+        name: ``eager``, ``compile`` (torch.compile) or ``onnxruntime``.
+    """
+
+    name: str
+    samples_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """A minute without a pause: what heat and the scheduler do to the burst's figures.
+
+    Attributes:
+        first_p50_ms, last_p50_ms: medians of the first and the last tenth of the calls.
+    """
+
+    seconds: float
+    calls: int
+    first_p50_ms: float
+    last_p50_ms: float
 
 
 @dataclass(frozen=True)
 class Record:
-    """Latency of one artifact and of its peers with the same weights, their calls interleaved in one process.
+    """Latency of one artifact.
 
     Attributes:
-        load_ms: median of three loads in one process; the first finds a cold cache only by chance.
+        bundle_sha256: of bundle.json: which very bundle was measured.
+        delegate: what computed it, e.g. ``XNNPACK``.
+        thermal: state at the end, one of ``THERMAL_STATES``.
+        warm_up: calls before the first timed one.
         samples_ms: every timed call, in order.
-        peer_samples_ms: likewise for each peer: ``eager`` PyTorch and, where it is installed, ``onnxruntime``.
-        peak_mb: largest resident memory of the measuring process, with Python and its libraries.
+        load_samples_ms: loads in fresh processes, the file dropped from the page cache where the system allows it.
+        peak_mb: largest resident memory of a process that only loads and runs the artifact, with its runtime.
+        model_mb: what loading and running added to it.
     """
 
     bundle: str
+    bundle_sha256: str
     model: str
     runtime: str
+    runtime_version: str
     precision: str
+    delegate: str
     threads: int
-    device: str
+    device: Device
+    thermal: str
+    warm_up: int
     samples_ms: tuple[float, ...]
-    peer_samples_ms: Mapping[str, tuple[float, ...]]
-    load_ms: float
+    load_samples_ms: tuple[float, ...]
     peak_mb: float
+    model_mb: float
+    peers: tuple[Peer, ...] = ()
+    sustained: Sustained | None = None
     schema_version: int = SCHEMA_VERSION
 
-    def ratio_to(self, peer: str) -> float:
-        """Median over the rounds of this artifact's time by the peer's in the same round; below 1 is faster."""
-        return float(np.median(np.array(self.samples_ms) / np.array(self.peer_samples_ms[peer])))
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What two runs are paired by."""
+        return self.model, self.runtime, self.precision, self.threads
+
+    @property
+    def load_ms(self) -> float:
+        """Median of the cold loads."""
+        return float(np.median(self.load_samples_ms))
+
+    def peer(self, name: str) -> Peer | None:
+        """A peer by name."""
+        return next((p for p in self.peers if p.name == name), None)
+
+    def ratios_to(self, name: str) -> tuple[float, ...]:
+        """This artifact's time by a peer's in the same round; below 1 is faster. Empty without that peer."""
+        peer = self.peer(name)
+        if peer is None:
+            return ()
+        return tuple(mine / theirs for mine, theirs in zip(self.samples_ms, peer.samples_ms, strict=True))
 
     def percentile(self, q: float) -> float:
         """Milliseconds that ``q`` percent of the calls stayed below."""
         return float(np.percentile(self.samples_ms, q))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict with the derived figures beside the raw samples."""
+        """A JSON-ready dict of the raw record; :func:`parse_record` is its inverse."""
+        return asdict(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Raw record with the derived figures beside it, as ``benchmarks.run --json`` prints it."""
         quantiles = {f"p{q}_ms": self.percentile(q) for q in (50, 90, 99)}
         peers = {
-            name: {"p50_ms": float(np.median(samples)), "ratio": self.ratio_to(name)}
-            for name, samples in self.peer_samples_ms.items()
+            p.name: {"p50_ms": float(np.median(p.samples_ms)), "ratio": float(np.median(self.ratios_to(p.name)))}
+            for p in self.peers
         }
-        return {**asdict(self), **quantiles, "peers": peers}
+        return {**self.to_json(), **quantiles, "load_ms": self.load_ms, "peers": peers, "raw_peers": self._raw_peers()}
+
+    def _raw_peers(self) -> dict[str, list[float]]:
+        return {p.name: list(p.samples_ms) for p in self.peers}
 
 
-def device_name() -> str:
-    """Processor and operating system, e.g. ``Intel(R) Xeon(R) Processor @ 2.50GHz, Linux``."""
+def parse_record(document: Any) -> Record:
+    """A record of :meth:`Record.to_json`, or of ``benchmarks.run --json``.
+
+    Raises:
+        BadInput: another schema version, a missing key, or values that can't be measurements.
+    """
+    if not isinstance(document, dict):
+        raise BadInput(f"a record is a {type(document).__name__}; a JSON object is needed")
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BadInput(f"record has schema_version {version!r}; allowed: {SCHEMA_VERSION}; measure again")
+    raw = {k: v for k, v in document.items() if k not in ("p50_ms", "p90_ms", "p99_ms", "load_ms", "raw_peers")}
+    if isinstance(document.get("peers"), Mapping):
+        raw["peers"] = [{"name": n, "samples_ms": s} for n, s in document.get("raw_peers", {}).items()]
+    record = from_json(Record, raw)
+    if not record.samples_ms or not record.load_samples_ms:
+        raise BadInput(f"record of {record.bundle} has no samples; measure again")
+    numbers = [*record.samples_ms, *record.load_samples_ms, *(v for p in record.peers for v in p.samples_ms)]
+    if not all(np.isfinite(v) and v > 0 for v in numbers):
+        raise BadInput(f"record of {record.bundle} holds a time that is not positive; measure again")
+    if record.thermal not in THERMAL_STATES:
+        raise BadInput(
+            f"record of {record.bundle}: thermal is {record.thermal!r}; allowed: {', '.join(THERMAL_STATES)}"
+        )
+    if any(len(p.samples_ms) != len(record.samples_ms) for p in record.peers):
+        raise BadInput(f"record of {record.bundle}: a peer has another number of rounds; measure again")
+    return record
+
+
+def read_records(path: Path) -> list[Record]:
+    """Records of a file: one, or a document ``{"records": [...]}``.
+
+    Raises:
+        BadInput: the file is missing, truncated or no record.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except OSError as error:
+        raise BadInput(
+            f"can't read {path}: {error.strerror or error}; give a file that benchmarks.run wrote"
+        ) from error
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON ({error}); it is truncated or another file: measure again") from error
+    entries = document.get("records") if isinstance(document, dict) and "records" in document else [document]
+    if not isinstance(entries, list) or not entries:
+        raise BadInput(f"{path} holds no records; give a file that benchmarks.run wrote")
+    try:
+        return [parse_record(entry) for entry in entries]
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """Write ``{"records": [...]}``, one record a line, replacing the file at once.
+
+    Raises:
+        BadInput: it can't be written.
+    """
+    lines = ",\n".join(json.dumps(_rounded(record.to_json())) for record in records)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(f'{{"records": [\n{lines}\n]}}\n')
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BadInput(f"can't write {path}: {error.strerror}; give a file in a writable folder") from error
+
+
+def _rounded(value: Any) -> Any:
+    """Times to a tenth of a microsecond: more digits are noise."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def this_device() -> Device:
+    """This machine."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {platform.system()}"
+    name = names[0] if names else platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Device(name, "host", f"{platform.system()} {platform.release()}", platform.machine(), cores)

@@ -1,62 +1,133 @@
-"""``python -m benchmarks.run [BUNDLE...]``: latency here, beside eager PyTorch and ONNX Runtime."""
+"""``python -m benchmarks.run [BUNDLE...]``: latency here, beside eager PyTorch and ONNX Runtime.
+
+Protocol: threads pinned to as many cores; warm-up; the artifact and its peers called in turn, so that noise hits all
+of them alike; median, p90 and p99; cold load as the median of three fresh processes; memory of a process of its own;
+on request a sustained run and torch.compile as a peer.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.records import Peer, Record, Sustained, this_device, write_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BundleNotFound
 
+if TYPE_CHECKING:
+    from sdk_build.manifest import Manifest, ModelFile
+
 NATIVE = ("litert", "executorch")  # an emulation's time says nothing about Core ML's
+PEERS = ("eager", "onnxruntime", "compile")
+LOADS = 3
+PACKAGES = {"litert": "ai-edge-litert", "executorch": "executorch"}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to measure.
+
+    Attributes:
+        rounds: timed calls of each contender.
+        sustained_s: seconds of calls without a pause afterwards; 0 for none.
+        peers: names out of ``PEERS``.
+    """
+
+    threads: int = 1
+    rounds: int = 50
+    sustained_s: float = 0.0
+    peers: tuple[str, ...] = ("eager", "onnxruntime")
+
+    def __post_init__(self) -> None:
+        if self.rounds < 5:
+            raise BadInput(f"--rounds is {self.rounds}; allowed: at least 5, or a percentile means nothing")
+        cores = this_device().cores
+        if not 1 <= self.threads <= cores:
+            raise BadInput(f"--threads is {self.threads}; allowed: 1 to {cores}, the cores of this machine")
+        if self.sustained_s < 0:
+            raise BadInput(f"--sustained is {self.sustained_s}; allowed: 0 or more seconds")
+        for name in self.peers:
+            if name not in PEERS:
+                raise BadInput(f"--peers has {name!r}; allowed: {', '.join(PEERS)}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and measure; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: every bundle in dist")
-    parser.add_argument("--rounds", type=int, default=50, help="timed pairs of calls (default 50)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts (default 1)")
+    parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    parser.add_argument("--sustained", type=float, default=0.0, metavar="S", help="then S seconds without a pause")
+    parser.add_argument("--peers", nargs="*", default=["eager", "onnxruntime"], metavar="NAME", help=", ".join(PEERS))
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the records")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.bundles, a.rounds, a.json))
+    return exit_with(lambda: run(a.bundles, a.threads, a.rounds, a.sustained, a.peers, a.output, a.json))
 
 
-def run(bundles: list[Path], rounds: int, as_json: bool) -> int:
-    """Measure every native artifact, each in a process of its own.
+def run(
+    bundles: list[Path],
+    threads: list[int],
+    rounds: int,
+    sustained_s: float,
+    peers: Sequence[str],
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Measure every native artifact, each in processes of its own.
 
     Raises:
-        BadInput: fewer than 5 rounds.
+        BadInput: the protocol makes no sense.
         BundleNotFound: there is no bundle.
         ArtifactCrashed: an artifact died.
     """
-    if rounds < 5:
-        raise BadInput(f"--rounds is {rounds}; allowed: at least 5, or a percentile means nothing")
+    protocols = [Protocol(n, rounds, sustained_s, tuple(peers)) for n in threads]
     paths = bundles or sorted(p.parent for p in Path("dist").glob("[!.]*/bundle.json"))
     if not paths:
         raise BundleNotFound("no bundle in dist; run python -m sdk_build.export --target android first")
-    records = [measure(path, runtime, rounds) for path in paths for runtime in native_runtimes(path)]
+    records = measure_all(paths, protocols, _progress(as_json))
+    if output is not None:
+        write_records(output, records)
     if as_json:
-        print(json.dumps({"records": records}))
-        return 0
-    print(f"{records[0]['device'] if records else ''}, one thread; no phone measured yet")
-    numbers = f"{'p50 ms':>8}{'p90 ms':>8}{'load ms':>9}{'peak MB':>9}{'x eager':>9}{'x onnx':>8}"
-    print(f"{'bundle':<34}{'runtime':<12}{'prec.':<7}{numbers}")
-    for r in records:
-        print(
-            f"{r['bundle']:<34}{r['runtime']:<12}{r['precision']:<7}{r['p50_ms']:>8.2f}{r['p90_ms']:>8.2f}"
-            f"{r['load_ms']:>9.1f}{r['peak_mb']:>9.0f}{_ratio(r, 'eager'):>9}{_ratio(r, 'onnxruntime'):>8}"
-        )
+        print(json.dumps({"records": [record.summary() for record in records]}))
+    else:
+        print_records(records)
     return 0
 
 
-def _ratio(record: dict[str, Any], peer: str) -> str:
-    """Time as a multiple of a peer's; below 1 is faster."""
-    return f"{record['peers'][peer]['ratio']:.2f}" if peer in record["peers"] else "-"
+def _progress(as_json: bool) -> Callable[[str], None]:
+    """What is running, on a terminal only."""
+    quiet = as_json or not sys.stderr.isatty()
+    return lambda line: None if quiet else print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def measure_all(
+    paths: Sequence[Path], protocols: Sequence[Protocol], progress: Callable[[str], None] = lambda line: None
+) -> list[Record]:
+    """Records of every native artifact of several bundles under every protocol."""
+    from sdk_build.bundle import open_bundle
+
+    work = [
+        (path, open_bundle(path).manifest, runtime, protocol)
+        for path in paths
+        for runtime in native_runtimes(path)
+        for protocol in protocols
+    ]
+    records = []
+    for number, (path, manifest, runtime, protocol) in enumerate(work, 1):
+        progress(f"{number}/{len(work)} {manifest.id} {runtime}, {protocol.threads} threads")
+        records.append(measure(path, manifest, runtime, protocol))
+    progress("")
+    return records
 
 
 def native_runtimes(path: Path) -> list[str]:
@@ -67,15 +138,83 @@ def native_runtimes(path: Path) -> list[str]:
     return [runtime for runtime in NATIVE if runtime in held]
 
 
-def measure(path: Path, runtime: str, rounds: int) -> dict[str, Any]:
-    """Start the measuring process and read its record."""
-    command = [sys.executable, "-m", "benchmarks.measure", str(path.resolve()), runtime, str(rounds)]
-    child = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+def measure(path: Path, manifest: Manifest, runtime: str, protocol: Protocol) -> Record:
+    """Start the measuring processes of one artifact and collect its record."""
+    loads = [_child("load", path, runtime, protocol, []) for _ in range(LOADS)]
+    rest = [str(protocol.rounds), str(protocol.sustained_s), ",".join(protocol.peers)]
+    latency = _child("latency", path, runtime, protocol, rest)
+    entry: ModelFile = next(e for e in manifest.model_files if e.runtime == runtime)
+    versions = {v.name: v.value for v in manifest.tool_versions}
+    from benchmarks.measure import WARM_UP
+
+    return Record(
+        bundle=manifest.id,
+        bundle_sha256=bundle_digest(path),
+        model=manifest.model,
+        runtime=runtime,
+        runtime_version=versions.get(PACKAGES[runtime], "unknown"),
+        precision=entry.precision,
+        delegate=entry.delegation.delegate,
+        threads=protocol.threads,
+        device=this_device(),
+        thermal="unknown",
+        warm_up=WARM_UP,
+        samples_ms=tuple(latency["samples_ms"]),
+        load_samples_ms=tuple(load["load_ms"] for load in loads),
+        peak_mb=min(load["peak_mb"] for load in loads),
+        model_mb=min(load["model_mb"] for load in loads),
+        peers=tuple(Peer(name, tuple(samples)) for name, samples in latency["peers"].items()),
+        sustained=Sustained(**latency["sustained"]) if latency["sustained"] else None,
+    )
+
+
+def bundle_digest(path: Path) -> str:
+    """sha256 of a bundle's bundle.json, which holds the digest of everything else."""
+    return hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest()
+
+
+def _child(what: str, path: Path, runtime: str, protocol: Protocol, rest: list[str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.measure", what, str(path.resolve()), runtime, str(protocol.threads)]
+    child = subprocess.run(
+        [*command, *rest],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+        # Read by OpenMP when it starts, before any Python runs.
+        env=os.environ | {"OMP_NUM_THREADS": str(protocol.threads)},
+    )
     if child.returncode:
         lines = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
         raise ArtifactCrashed(f"{path.name} {runtime} could not be measured ({lines[-1]}); verify the bundle")
-    record: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    return record
+    result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+    return result
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """A table of at most 100 columns, a header a device."""
+    device = None
+    for r in records:
+        if r.device != device:
+            device = r.device
+            note = "a host's times say nothing about a phone's; no phone measured yet" if device.kind == "host" else ""
+            print(f"{device.name}, {device.os}{'; ' + note if note else ''}")
+            numbers = f"{'p50 ms':>7}{'p90':>7}{'p99':>7}{'load':>6}{'MB':>5}{'x eager':>8}{'x onnx':>7}"
+            print(f"{'bundle':<28}{'runtime':<11}{'prec.':<11}{'thr':>3}{numbers}")
+        print(
+            f"{r.bundle[:27]:<28}{r.runtime:<11}{r.precision:<11}{r.threads:>3}{r.percentile(50):>7.2f}"
+            f"{r.percentile(90):>7.2f}{r.percentile(99):>7.2f}{r.load_ms:>6.1f}{r.model_mb:>5.0f}"
+            f"{ratio_text(r, 'eager'):>8}{ratio_text(r, 'onnxruntime'):>7}"
+        )
+        if r.sustained:
+            s = r.sustained
+            print(f"    {s.seconds:g} s without a pause: {s.first_p50_ms:.2f} ms at first, {s.last_p50_ms:.2f} at last")
+
+
+def ratio_text(record: Record, peer: str) -> str:
+    """Time as a multiple of a peer's; below 1 is faster."""
+    ratios = sorted(record.ratios_to(peer))
+    return f"{ratios[len(ratios) // 2]:.2f}" if ratios else "-"
 
 
 if __name__ == "__main__":

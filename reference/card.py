@@ -22,10 +22,13 @@ class Card:
         training: command, duration and place of the log.
         accuracy: metric to value, measured on the stored weights.
         accuracy_data: what ``accuracy`` was measured on.
-        parity: limits by stage or precision: ``lowered``, ``fp32``, ``fp16``; each metric to limit.
+        parity: limits by stage or precision: ``golden``, ``lowered``, ``fp32``, ``fp16``, and the quantised precisions
+            that the model may have; each metric to limit.
         limitations: what a user should not expect.
         comparison: how other ways of training did with the same budget; each row a name and metrics.
         sounds: class to sound file within the model's folder (row I8).
+        budget: largest change of an accuracy metric that quantisation may cause, with its sign: ``top1_mean: -1``
+            may fall by 1, ``nme_percent: 0.2`` may rise by 0.2. Without a budget ``--precision default`` stays float.
     """
 
     summary: str
@@ -38,6 +41,7 @@ class Card:
     limitations: tuple[str, ...]
     comparison: tuple[Mapping[str, str | float], ...] = ()
     sounds: Mapping[str, str] = field(default_factory=dict)
+    budget: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_card(name: str, models_dir: Path = MODELS_DIR) -> Card:

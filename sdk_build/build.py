@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,13 @@ from reference.card import MODELS_DIR, Card, load_card
 from reference.golden import Golden, load_golden, stride, thin
 from reference.spec import ModelSpec
 from sdk_build import parity
-from sdk_build.backends import PRECISIONS, RUNTIMES, TARGETS, Tensors, get_backend, missing_package
+from sdk_build.accuracy import load_evaluation
+from sdk_build.analysis import error_histogram, write_analysis
+from sdk_build.backends import RUNTIMES, TARGETS, Tensors, get_backend, missing_package, precisions_of
 from sdk_build.bundle import clean_up, hash_files, place, seal, sha256_of, size_of, workspace
 from sdk_build.card_page import card_page
 from sdk_build.delegation import Delegation
-from sdk_build.errors import BadInput, LoweringError, OnParError, ParityError
+from sdk_build.errors import AccuracyError, BadInput, LoweringError, OnParError, ParityError
 from sdk_build.manifest import (
     FORMAT_VERSION,
     GoldenCase,
@@ -32,10 +34,15 @@ from sdk_build.manifest import (
     ModelFile,
     NamedText,
     NamedValue,
+    QuantizationEntry,
     tensor_entry,
 )
 from sdk_build.metrics import METRICS
 from sdk_build.parity import Check
+from sdk_build.quantize.calibration import evaluation_digests, load_calibration
+from sdk_build.quantize.measured import exceeded, load_measured, smallest
+from sdk_build.quantize.recipes import FLOAT_PRECISIONS, get_recipe
+from sdk_build.quantize.tuning import PLAIN, Tuning
 from sdk_build.quiet import quiet
 from sdk_build.sandbox import run_artifact
 
@@ -53,6 +60,9 @@ class Artifact:
     Attributes:
         checks: stage 3, all passed.
         executed_by: what ran it here.
+        quantization: parts that stayed float, and what the ranges are from; None where nothing is quantised.
+        accuracy: the task's metrics on validation data; empty where none was given or stored.
+        errors: histogram of the golden outputs' errors (:func:`sdk_build.analysis.error_histogram`).
     """
 
     runtime: str
@@ -62,6 +72,9 @@ class Artifact:
     checks: tuple[Check, ...]
     executed_by: str
     seconds: float
+    quantization: QuantizationEntry | None = None
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,38 @@ class Built:
         }
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Data that an export is given.
+
+    Attributes:
+        calibration: folder with training inputs, for recipes that need ranges.
+        data: folder with validation data, to measure the task's metrics of every artifact.
+        max_fallbacks: operations that an artifact may leave outside its delegate; None: any number.
+    """
+
+    calibration: Path | None = None
+    data: Path | None = None
+    max_fallbacks: int | None = None
+
+    def open(self, reference: Reference, models_dir: Path, progress: Progress) -> Tuning:
+        """Read what is given and what is stored.
+
+        Raises:
+            BadInput: a folder is unusable, or both overlap.
+        """
+        spec = reference.spec
+        calibration = evaluation = None
+        if self.calibration is not None:
+            progress(f"{spec.name}: calibration data")
+            evaluated = evaluation_digests(self.data) if self.data else frozenset()
+            calibration = load_calibration(spec, self.calibration, evaluated=evaluated)
+        if self.data is not None:
+            progress(f"{spec.name}: validation data")
+            evaluation = load_evaluation(spec, reference.lowered, self.data)
+        return Tuning(calibration, load_measured(spec.name, models_dir), evaluation, self.max_fallbacks)
+
+
 def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     """Load weights, lower the network, and prove stages 1 and 2.
 
@@ -137,7 +182,7 @@ def check_limits(spec: ModelSpec, card: Card) -> None:
     Raises:
         BadInput: a stage or precision is missing, a metric is unknown, or a limit is no number.
     """
-    missing = sorted({"golden", "lowered", *PRECISIONS} - set(card.parity))
+    missing = sorted({"golden", "lowered", *FLOAT_PRECISIONS} - set(card.parity))
     if missing:
         raise BadInput(
             f"card of {spec.name}: parity lacks {missing[0]!r}; give limits for golden, lowered, fp32 and fp16"
@@ -152,21 +197,68 @@ def check_limits(spec: ModelSpec, card: Card) -> None:
                 )
 
 
-def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path) -> Artifact:
+def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path, tuning: Tuning = PLAIN) -> Artifact:
     """Write one artifact and prove it (stage 3), in a child process.
 
     Raises:
         LoweringError: the toolchain could not convert the network.
         ArtifactCrashed, ParityError: it does not run, or differs.
+        DelegationError, AccuracyError: it leaves too much to the CPU, or loses more accuracy than the budget.
     """
     began = time.monotonic()
     spec = reference.spec
     held = RUNTIMES[runtime].precisions[precision]
+    limits = limits_of(reference, held)
     path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
+    delegation = lower_artifact(reference, runtime, held, path, tuning)
+    tuning.require_delegation(f"{spec.name} {runtime} {held}", delegation)
+    inputs = [{spec.input.name: case.input} for case in reference.golden]
+    actual = run_artifact(runtime, path, spec, inputs)
+    executed_by = execution_name(runtime)
+    quantized = get_recipe(held).quantized
+    checks = parity.check_artifact(executed_by, spec, limits, actual, reference.expected, quantized)
+    parity.require(checks, f"{spec.name} {held}")
+    return Artifact(
+        runtime,
+        held,
+        path,
+        delegation,
+        tuple(checks),
+        executed_by,
+        time.monotonic() - began,
+        tuning.entry(reference.lowered, runtime, held),
+        measure_accuracy(reference, runtime, held, path, tuning),
+        error_histogram(actual, reference.expected),
+    )
+
+
+def limits_of(reference: Reference, held: str) -> Mapping[str, float]:
+    """The card's parity limits of a precision.
+
+    Raises:
+        BadInput: there are none, so nothing could be proved.
+    """
+    if held not in reference.card.parity:
+        raise BadInput(
+            f"card of {reference.spec.name}: parity lacks {held!r}; it has {', '.join(reference.card.parity)}: "
+            "add limits, or choose one of them"
+        )
+    return reference.card.parity[held]
+
+
+def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Delegation:
+    """Quantise and write, with the toolchain's failures as one line.
+
+    Raises:
+        LoweringError: the toolchain could not convert the network.
+        BadInput: calibration is needed.
+    """
+    spec = reference.spec
     backend = get_backend(runtime)
     try:
         with quiet():
-            delegation = backend.lower(reference.lowered, spec, held, path)
+            quantization = tuning.quantization(reference.lowered, spec, runtime, held)
+            return backend.lower(reference.lowered, spec, held, path, quantization)
     except (OnParError, OSError):
         raise
     except ImportError as error:
@@ -174,12 +266,21 @@ def make_artifact(reference: Reference, runtime: str, precision: str, folder: Pa
     except Exception as error:  # toolchains raise anything; the user gets one line with the cause
         line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
         raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); try another precision") from error
-    inputs = [{spec.input.name: case.input} for case in reference.golden]
-    actual = run_artifact(runtime, path, spec, inputs)
-    executed_by = execution_name(runtime)
-    checks = parity.check_artifact(executed_by, spec, reference.card.parity[held], actual, reference.expected)
-    parity.require(checks, f"{spec.name} {held}")
-    return Artifact(runtime, held, path, delegation, tuple(checks), executed_by, time.monotonic() - began)
+
+
+def measure_accuracy(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Mapping[str, float]:
+    """The task's metrics of an artifact: measured where there are data, else stored ones, else none.
+
+    Raises:
+        AccuracyError: a quantised artifact loses more than the card's budget.
+    """
+    if tuning.evaluation is None:
+        return tuning.stored_accuracy(reference.lowered, runtime, held)
+    accuracy = tuning.evaluation.of_artifact(runtime, path)
+    reason = exceeded(reference.card.budget, accuracy, tuning.evaluation.reference)
+    if reason:
+        raise AccuracyError(f"{reference.spec.name} {runtime} {held}: {reason}; try another precision")
+    return accuracy
 
 
 def execution_name(runtime: str) -> str:
@@ -198,11 +299,13 @@ def build(
     models_dir: Path = MODELS_DIR,
     progress: Progress = lambda line: None,
     artifact_done: Callable[[Artifact], None] = lambda artifact: None,
+    sources: Sources = Sources(),
 ) -> list[Built]:
     """Reference, lowering, artifacts, proof, bundles.
 
     Args:
-        precision: ``fp32`` or ``fp16``.
+        precision: one that every target can have (:func:`sdk_build.backends.precisions_of`).
+        sources: data for calibration and accuracy.
         progress: told what starts.
         artifact_done: told about each proved artifact.
 
@@ -212,19 +315,21 @@ def build(
     began = time.monotonic()
     clean_up(output_dir)
     targets = list(targets)
+    check_precision(targets, precision)
     runtimes = list(dict.fromkeys(runtime for target in targets for runtime in TARGETS[target]))
     built = []
     with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
         progress(f"{spec.name}: reference")
         reference = load_reference(spec, models_dir)
+        tuning = sources.open(reference, models_dir, progress)
         artifacts = {}
         for runtime in runtimes:
             progress(f"{spec.name}: {runtime}")
-            artifacts[runtime] = make_artifact(reference, runtime, precision, folder)
+            artifacts[runtime] = make_artifact(reference, runtime, precision, folder, tuning)
             artifact_done(artifacts[runtime])
         for target in targets:
             mine = [artifacts[runtime] for runtime in TARGETS[target]]
-            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began))
+            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began, models_dir))
             began = time.monotonic()  # a later target pays only for what it adds
     return built
 
@@ -237,6 +342,7 @@ def write_bundle(
     output_dir: Path,
     signing_key: Path | None,
     began: float,
+    models_dir: Path = MODELS_DIR,
 ) -> Built:
     """Copy proved artifacts, golden files and card into a bundle and put it in place."""
     spec, card = reference.spec, reference.card
@@ -247,6 +353,7 @@ def write_bundle(
             copy = shutil.copytree if artifact.path.is_dir() else shutil.copy2
             copy(artifact.path, folder / artifact.path.name)
         golden = write_golden_files(reference, folder)
+        write_analysis(folder, artifacts, load_measured(spec.name, models_dir))
         if spec.labels:
             (folder / "labels.txt").write_text("\n".join(spec.labels) + "\n")
         sounds = copy_sounds(reference, folder)
@@ -333,11 +440,13 @@ def model_file(spec: ModelSpec, artifact: Artifact) -> ModelFile:
         precision=artifact.precision,
         sha256=sha256_of(artifact.path),
         bytes=size_of(artifact.path),
-        minimum_runtime=RUNTIMES[artifact.runtime].minimum,
+        minimum_runtime=RUNTIMES[artifact.runtime].minimum_for(artifact.precision),
         executed_here_by=artifact.executed_by,
         inputs=tuple(tensor_entry(t) for t in spec.inputs),
         outputs=tuple(tensor_entry(t) for t in spec.outputs),
         delegation=artifact.delegation,
+        quantization=artifact.quantization,
+        accuracy=tuple(NamedValue(key, float(value)) for key, value in artifact.accuracy.items()),
     )
 
 
@@ -358,14 +467,47 @@ def git_commit() -> str:
     return commit + ("-modified" if status.strip() else "")
 
 
-def build_default(spec: ModelSpec, progress: Progress, notice: Progress, **arguments: Any) -> list[Built]:
-    """``--precision default``: fp16 if it is proved on every runtime of the targets, else fp32, and says so.
+def check_precision(targets: Iterable[str], precision: str) -> None:
+    """Refuse a precision that a target can't have.
+
+    Raises:
+        BadInput: names the target and what it can have.
+    """
+    for target in targets:
+        if precision not in precisions_of(target):
+            raise BadInput(
+                f"{precision} is not possible for target {target}; allowed: {', '.join(precisions_of(target))}"
+            )
+
+
+def build_default(
+    spec: ModelSpec, progress: Progress, notice: Progress, targets: Iterable[str], **arguments: Any
+) -> list[Built]:
+    """``--precision default``: per target the smallest precision that was measured to keep the card's budget.
+
+    Without a measurement for the present weights: fp16 if it is proved on every runtime, else fp32, and says so.
 
     Args:
-        notice: told that it is fp32, and why.
+        notice: told what was not measured, and when it is fp32, and why.
     """
-    try:
-        return build(spec, precision="fp16", progress=progress, **arguments)
-    except ParityError as error:
-        notice(f"{spec.name}: fp16 is not close enough ({' '.join(str(error).split())}); fp32 instead")
-        return build(spec, precision="fp32", progress=progress, **arguments)
+    measured = load_measured(spec.name, arguments.get("models_dir", MODELS_DIR))
+    chosen = {target: smallest(measured, target) if measured else None for target in targets}
+    unknown = [target for target, choice in chosen.items() if choice is None]
+    if unknown:
+        notice(
+            f"{spec.name}: no quantisation is measured within its budget for {', '.join(unknown)} with these weights; "
+            f"fp16 instead (python -m sdk_build.quantize {spec.name} --data DIR measures)"
+        )
+    by_precision: dict[str, list[str]] = {}
+    for target, choice in chosen.items():
+        by_precision.setdefault(choice[0] if choice else "fp16", []).append(target)
+    built = []
+    for precision, group in by_precision.items():
+        try:
+            built += build(spec, group, precision, progress=progress, **arguments)
+        except ParityError as error:
+            if precision != "fp16":
+                raise
+            notice(f"{spec.name}: fp16 is not close enough ({' '.join(str(error).split())}); fp32 instead")
+            built += build(spec, group, "fp32", progress=progress, **arguments)
+    return built

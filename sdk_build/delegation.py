@@ -27,6 +27,11 @@ class Delegation:
     fallbacks: tuple[str, ...] = ()
 
     @property
+    def outside(self) -> int:
+        """Operations that compute something outside the delegate; 0 where only the device knows."""
+        return 0 if self.delegate == PLACED_ON_DEVICE else self.total - self.delegated
+
+    @property
     def complete(self) -> bool:
         """True if one partition holds every operation."""
         return self.partitions == 1 and not self.fallbacks

@@ -14,6 +14,8 @@
     ├── LoweringError             exit 1  a backend could not convert the network
     │   └── UnsupportedOperation  exit 1  the Core ML emulation has no such operation
     ├── ArtifactCrashed           exit 1  a native runtime died while it ran an artifact
+    ├── DelegationError           exit 1  more operations than allowed stay outside the delegate
+    ├── AccuracyError             exit 1  an artifact loses more accuracy than the card's budget allows
     └── ParityError               exit 1  an artifact differs from the reference by more than its limit
         └── InsensitiveCheck      exit 1  a parity check that could not fail
 
@@ -23,12 +25,14 @@ Every message is one line: what was received, what is allowed, what to do.
 from reference.errors import BadInput, OnParError, WeightsError
 
 __all__ = [
+    "AccuracyError",
     "ArtifactCrashed",
     "BackendUnavailable",
     "BadInput",
     "BundleInvalid",
     "BundleNotFound",
     "ChecksumMismatch",
+    "DelegationError",
     "InsensitiveCheck",
     "LoweringError",
     "OnParError",
@@ -78,6 +82,14 @@ class UnsupportedOperation(LoweringError):
 
 class ArtifactCrashed(OnParError):
     """A native runtime died while it loaded or ran an artifact."""
+
+
+class DelegationError(OnParError):
+    """More operations than allowed stay outside the delegate."""
+
+
+class AccuracyError(OnParError):
+    """An artifact loses more of the task's accuracy than the card's budget allows."""
 
 
 class ParityError(OnParError):

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from sdk_build.build import Artifact, Built
 
 TARGETS = ("ios", "android", "web", "all")
-PRECISIONS = ("default", "fp32", "fp16")
+PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "p6")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and export; returns the exit code."""
     a = parse(arguments)
-    return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json))
+    given = {"calibration": a.calibration, "data": a.data, "max_fallbacks": a.max_fallbacks}
+    return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json, **given))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -40,7 +41,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--precision",
         default="default",
         metavar="{" + ",".join(PRECISIONS) + "}",
-        help="default is fp16 where it is proved, else fp32",
+        help="default is the smallest that was measured to keep the card's accuracy budget, else fp16",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR",
+        help="training inputs, for w8a8 without stored ranges",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="validation data: measure the task's metrics of every artifact"
+    )
+    parser.add_argument(
+        "--max-fallbacks", type=int, metavar="N", help="fail if more operations stay outside the delegate"
     )
     parser.add_argument("--output-dir", type=Path, default=Path("dist"), help="where bundles go (default dist)")
     parser.add_argument("--signing-key", type=Path, metavar="PEM", help="P-256 private key that signs the bundles")
@@ -49,9 +62,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def export(
-    target: str, models: list[str], precision: str, output_dir: Path, signing_key: Path | None, as_json: bool
+    target: str,
+    models: list[str],
+    precision: str,
+    output_dir: Path,
+    signing_key: Path | None,
+    as_json: bool,
+    calibration: Path | None = None,
+    data: Path | None = None,
+    max_fallbacks: int | None = None,
 ) -> int:
     """Export several models; one that fails does not stop the others.
+
+    Args:
+        calibration, data, max_fallbacks: see :class:`sdk_build.build.Sources`.
 
     Returns:
         0, or the exit code of the first failure.
@@ -59,11 +83,20 @@ def export(
     for what, value, allowed in (("target", target, TARGETS), ("precision", precision, PRECISIONS)):
         if value not in allowed:
             raise BadInput(f"{what} is {value!r}; allowed: {', '.join(allowed)}; see --help")
+    for option, folder in (("--calibration", calibration), ("--data", data)):
+        if folder is not None and not folder.is_dir():
+            raise BadInput(f"{option} is {folder}, which is no folder; give one")
+    if max_fallbacks is not None and max_fallbacks < 0:
+        raise BadInput(f"--max-fallbacks is {max_fallbacks}; allowed: 0 or more")
     if signing_key is not None:
         from sdk_build.signing import sign
 
         sign(b"", signing_key)  # an unusable key is refused before minutes of conversion
     targets = [t for t in TARGETS if t != "all"] if target == "all" else [target]
+    if precision != "default":
+        from sdk_build.build import check_precision
+
+        check_precision(targets, precision)
     specs = choose_models(models)
     reporter = Reporter(len(specs), targets, quiet=as_json)
     built: list[Built] = []
@@ -71,7 +104,14 @@ def export(
     with reporter:
         for spec in specs:
             try:
-                built += _build(spec, targets, precision, output_dir, signing_key, reporter)
+                shared = {
+                    "targets": targets,
+                    "output_dir": output_dir,
+                    "signing_key": signing_key,
+                    "progress": reporter.step,
+                    "artifact_done": reporter.artifact,
+                }
+                built += _build(spec, precision, reporter, (calibration, data, max_fallbacks), shared)
             except OnParError as error:
                 failed.append((spec.name, error))
                 reporter.failed(spec.name, error)
@@ -101,24 +141,17 @@ def choose_models(names: list[str]) -> list[ModelSpec]:
 
 def _build(
     spec: ModelSpec,
-    targets: list[str],
     precision: str,
-    output_dir: Path,
-    signing_key: Path | None,
     reporter: Reporter,
+    given: tuple[Path | None, Path | None, int | None],
+    shared: dict[str, Any],
 ) -> list[Built]:
-    from sdk_build.build import build, build_default
+    from sdk_build.build import Sources, build, build_default
 
-    shared: dict[str, Any] = {
-        "targets": targets,
-        "output_dir": output_dir,
-        "signing_key": signing_key,
-        "progress": reporter.step,
-        "artifact_done": reporter.artifact,
-    }
+    sources = Sources(*given)
     if precision == "default":
-        return build_default(spec, notice=reporter.notice, **shared)
-    return build(spec, precision=precision, **shared)
+        return build_default(spec, notice=reporter.notice, sources=sources, **shared)
+    return build(spec, precision=precision, sources=sources, **shared)
 
 
 class Reporter:

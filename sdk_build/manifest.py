@@ -13,7 +13,7 @@ from sdk_build.backends import PRECISIONS, RUNTIMES, TARGETS
 from sdk_build.delegation import Delegation
 from sdk_build.errors import BundleInvalid
 from sdk_build.metrics import METRICS, TASK_METRICS
-from sdk_build.parity import REPORTED, Check
+from sdk_build.parity import ARTIFACT_STAGES, REPORTED, Check
 
 FORMAT_VERSION = 1
 
@@ -45,12 +45,44 @@ class TensorEntry:
 
 
 @dataclass(frozen=True)
+class CalibrationEntry:
+    """What the ranges of activations were taken from.
+
+    Attributes:
+        source: name of the data folder.
+        sha256: over the digests of the samples' files, one a line.
+    """
+
+    source: str
+    samples: int
+    seed: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class QuantizationEntry:
+    """How an artifact was quantised, enough to repeat it.
+
+    Attributes:
+        keep_float: paths of modules that stay float; ``""`` is the arithmetic between the network's modules.
+        calibration: None where no ranges are needed.
+    """
+
+    weights: str
+    activations: str
+    keep_float: tuple[str, ...]
+    calibration: CalibrationEntry | None
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """One artifact.
 
     Attributes:
         sha256: of the file; of a folder, over its sorted ``<sha256>  <path>`` lines.
         executed_here_by: what ran it for the parity proof: the runtime itself, or an emulation, which says so.
+        quantization: None for ``fp32`` and ``fp16``.
+        accuracy: the task's own metrics of this artifact; empty where they were not measured.
     """
 
     file: str
@@ -63,6 +95,8 @@ class ModelFile:
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     delegation: Delegation
+    quantization: QuantizationEntry | None
+    accuracy: tuple[NamedValue, ...]
 
 
 @dataclass(frozen=True)
@@ -179,6 +213,7 @@ def _check_consistent(m: Manifest) -> None:
         ("target", m.target, tuple(TARGETS)),
         ("precision", m.precision, PRECISIONS),
         *(("runtime", entry.runtime, tuple(RUNTIMES)) for entry in m.model_files),
+        *(("precision", entry.precision, PRECISIONS) for entry in m.model_files),
         *(("metric", check.metric, tuple(METRICS)) for check in m.parity),
     ):
         if value not in allowed:
@@ -202,7 +237,7 @@ def _check_consistent(m: Manifest) -> None:
     if not m.model_files or not m.golden or any({t.tensor for t in case.tensors} != wanted for case in m.golden):
         raise BundleInvalid("bundle.json lacks artifacts or golden tensors, so nothing can be proved; export it again")
     for entry in m.model_files:
-        checks = [c for c in m.parity if (c.runtime, c.stage) == (entry.executed_here_by, "lowered_vs_artifact")]
+        checks = [c for c in m.parity if c.runtime == entry.executed_here_by and c.stage in ARTIFACT_STAGES]
         measured, limited = {c.metric for c in checks}, [c for c in checks if c.limit is not None]
         if not limited or not measured.issuperset({*REPORTED, TASK_METRICS[m.task]}):
             raise BundleInvalid(f"bundle.json has no parity limit or value for {entry.file}; export it again")

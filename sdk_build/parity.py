@@ -4,7 +4,8 @@ Stages, so that a failure names its place:
 
 1. ``golden_vs_reference``: today's reference reproduces the stored golden outputs;
 2. ``reference_vs_lowered``: both in float64, so that only a wrong rewrite can differ;
-3. ``lowered_vs_artifact``: the lowered network against each saved file, run by its own runtime in a child process.
+3. ``lowered_vs_artifact``: the lowered network against each saved file, run by its own runtime in a child process;
+   ``float_vs_quantized`` where the file is quantised, under limits of its own.
 
 Every check must be able to fail: :func:`check_sensitivity` first proves that the two golden inputs give outputs so
 different that swapping them would break the limits.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SENSITIVITY_FACTOR = 100
+ARTIFACT_STAGES = ("lowered_vs_artifact", "float_vs_quantized")
 REPORTED = ("max_abs_of_range", "sqnr_db", "psnr_db", "cosine")
 
 
@@ -149,10 +151,16 @@ def check_lowering(
 
 
 def check_artifact(
-    runtime: str, spec: ModelSpec, limits: Mapping[str, float], actual: Sequence[Tensors], expected: Sequence[Tensors]
+    runtime: str,
+    spec: ModelSpec,
+    limits: Mapping[str, float],
+    actual: Sequence[Tensors],
+    expected: Sequence[Tensors],
+    quantized: bool = False,
 ) -> list[Check]:
     """Stage 3: an artifact's outputs against the lowered network's."""
-    return compare(runtime, "lowered_vs_artifact", spec, limits, list(zip(actual, expected, strict=True)))
+    stage = ARTIFACT_STAGES[quantized]
+    return compare(runtime, stage, spec, limits, list(zip(actual, expected, strict=True)))
 
 
 def run_lowered(lowered: nn.Module, spec: ModelSpec, golden: Sequence[Golden]) -> list[Tensors]:

@@ -139,8 +139,9 @@ def rows_of(manifest: Manifest) -> list[Row]:
 def _row(manifest: Manifest, entry: ModelFile) -> Row:
     from sdk_build.delegation import PLACED_ON_DEVICE
     from sdk_build.metrics import TASK_METRICS
+    from sdk_build.parity import ARTIFACT_STAGES
 
-    mine = [c for c in manifest.parity if c.runtime == entry.executed_here_by and c.stage == "lowered_vs_artifact"]
+    mine = [c for c in manifest.parity if c.runtime == entry.executed_here_by and c.stage in ARTIFACT_STAGES]
     task = TASK_METRICS[manifest.task]
     d = entry.delegation
     return Row(

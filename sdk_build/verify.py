@@ -124,7 +124,7 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
     """The golden tensors through one artifact, under the limits that the bundle was proved with."""
     from reference.golden import thin_all
     from sdk_build.build import execution_name
-    from sdk_build.parity import compare
+    from sdk_build.parity import ARTIFACT_STAGES, compare
     from sdk_build.sandbox import run_artifact
 
     spec = bundle.manifest.spec
@@ -135,7 +135,7 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
     limits = {
         c.metric: c.limit
         for c in bundle.manifest.parity
-        if c.stage == "lowered_vs_artifact" and c.runtime == entry.executed_here_by and c.limit is not None
+        if c.stage in ARTIFACT_STAGES and c.runtime == entry.executed_here_by and c.limit is not None
     }
     return compare(
         execution_name(entry.runtime), "golden_replay", spec, limits, list(zip(actual, expected, strict=True))

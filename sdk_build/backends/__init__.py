@@ -1,7 +1,9 @@
-"""The phone runtimes. Every backend has the same two functions::
+"""The phone runtimes. Every backend has the same four functions::
 
-    lower(network, spec, precision, path) -> Delegation   write the artifact of a lowered network
-    load(path, spec) -> Runner                            run it on this machine
+    lower(network, spec, precision, path, quantization) -> Delegation   write the artifact of a lowered network
+    observe(network, spec, samples) -> Ranges                           what static quantisation needs to know
+    always_float(network) -> module paths                               what it can't compute in 8 bits
+    load(path, spec, threads) -> Runner                                 run it on this machine
 
 :data:`RUNTIMES` names them without importing a toolchain.
 """
@@ -9,7 +11,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +22,9 @@ from numpy.typing import NDArray
 from reference.spec import ModelSpec
 from sdk_build.delegation import Delegation
 from sdk_build.errors import BackendUnavailable
+from sdk_build.quantize.recipes import FLOAT, PRECISIONS, Quantization, Ranges
+
+__all__ = ["PRECISIONS", "RUNTIMES", "TARGETS", "Backend", "Runner", "Runtime", "Tensors", "get_backend"]
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,10 +42,18 @@ class Runner(Protocol):
 class Backend(Protocol):
     """What a backend module offers."""
 
-    def lower(self, network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
+    def lower(
+        self, network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
+    ) -> Delegation:
         """Write the artifact to ``path`` and say what its delegate got."""
 
-    def load(self, path: Path, spec: ModelSpec) -> Runner:
+    def observe(self, network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+        """Ranges of the activations over calibration samples, in the names of this backend's toolchain."""
+
+    def always_float(self, network: nn.Module) -> tuple[str, ...]:
+        """Paths of modules that this backend can't compute in 8 bits."""
+
+    def load(self, path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
         """Load an artifact that :meth:`lower` wrote."""
 
 
@@ -51,7 +64,9 @@ class Runtime:
     Attributes:
         module: the backend's module in this package.
         file: name of the artifact in a bundle.
-        precisions: what the artifact can hold, by the bundle's precision.
+        precisions: what the artifact holds, by the bundle's precision; a precision that is not a key can't be
+            had from this runtime.
+        ranges: whose names calibrated ranges go by; runtimes with the same name share one calibration.
         packages: what must be installed to make or run it here, and whose versions are recorded.
         minimum: the oldest runtime or system version that the artifact is made for.
     """
@@ -62,38 +77,60 @@ class Runtime:
     precisions: Mapping[str, str]
     packages: tuple[str, ...]
     minimum: str
+    ranges: str = "pytorch"
+
+    def minimum_for(self, precision: str) -> str:
+        """The oldest version that runs an artifact which holds ``precision``."""
+        return self.minimum.replace("iOS 16", "iOS 17") if precision == "w8a8" else self.minimum
 
 
+_FLOATS = {"fp32": "fp32", "fp16": "fp16"}
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
         Runtime(
-            "coreml", "coreml", "model.mlpackage", {"fp32": "fp32", "fp16": "fp16"}, ("coremltools", "torch"), "iOS 16"
+            "coreml",
+            "coreml",
+            "model.mlpackage",
+            # Core ML has no dynamic activations; weights alone come closest.
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "p6"},
+            ("coremltools", "torch"),
+            "iOS 16",
         ),
         Runtime(
             "executorch_coreml",
             "executorch_coreml",
             "model_coreml.pte",
-            {"fp32": "fp32", "fp16": "fp16"},
-            ("executorch", "coremltools", "torch"),
+            # The delegate's converter has no palettes.
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "w8"},
+            ("executorch", "coremltools", "torch", "torchao"),
             "iOS 16, ExecuTorch 1.4",
         ),
-        # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays.
+        # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays;
+        # it has no float convolution with int8 weights, so those come with dynamic activations.
         Runtime(
             "executorch",
             "executorch",
             "model.pte",
-            {"fp32": "fp32", "fp16": "fp32"},
-            ("executorch", "torch"),
+            {
+                "fp32": "fp32",
+                "fp16": "fp32",
+                "w8": "dynamic_w8",
+                "dynamic_w8": "dynamic_w8",
+                "w8a8": "w8a8",
+                "p6": "dynamic_w8",
+            },
+            ("executorch", "torch", "torchao"),
             "ExecuTorch 1.4",
         ),
         Runtime(
             "litert",
             "litert",
             "model.tflite",
-            {"fp32": "fp32", "fp16": "fp16"},
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "dynamic_w8", "w8a8": "w8a8"},
             ("ai-edge-litert", "litert-torch", "ai-edge-quantizer", "torch"),
             "LiteRT 1.0",
+            ranges="litert",
         ),
     )
 }
@@ -102,7 +139,16 @@ TARGETS = {
     "android": ("litert", "executorch"),
     "web": ("litert",),
 }
-PRECISIONS = ("fp32", "fp16")
+
+
+def precisions_of(target: str) -> tuple[str, ...]:
+    """The precisions that a target's bundle can have: every runtime holds something for it, one holds it exactly."""
+    runtimes = [RUNTIMES[name] for name in TARGETS[target]]
+    return tuple(
+        p
+        for p in PRECISIONS
+        if all(p in runtime.precisions for runtime in runtimes) and any(r.precisions[p] == p for r in runtimes)
+    )
 
 
 def get_backend(runtime: str) -> Backend:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +13,39 @@ from numpy.typing import NDArray
 from reference.spec import ModelSpec
 from sdk_build.backends import Runner, Tensors
 from sdk_build.delegation import PLACED_ON_DEVICE, Delegation
+from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
-    """Write an .mlpackage for iOS 16 with float32 inputs and outputs; ``fp16`` computes in half precision."""
+def lower(
+    network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
+) -> Delegation:
+    """Write an .mlpackage with float32 inputs and outputs; everything but ``fp32`` computes in half precision.
+
+    For iOS 16; quantised activations need iOS 17.
+    """
     import coremltools as ct
     import torch
 
+    from sdk_build.quantize import mlpackage, pt2e
+
+    recipe = get_recipe(precision)
+    if recipe.needs_ranges:
+        network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
     program = torch.export.export(network, (torch.zeros(spec.input.shape),)).run_decompositions({})
     model = ct.convert(
         program,
         inputs=[ct.TensorType(spec.input.name, spec.input.shape, dtype=np.float32)],
         outputs=[ct.TensorType(tensor.name, dtype=np.float32) for tensor in spec.outputs],
-        minimum_deployment_target=ct.target.iOS16,
-        compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
+        minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+        pass_pipeline=mlpackage.passes(),
         skip_model_load=True,
     )
+    if recipe.quantized:  # in w8a8, what the quantiser knows no pattern for: transposed convolutions
+        model = mlpackage.compress_weights(model, recipe)
     model.short_description = spec.description
     model.license = "Code: Apache-2.0. Weights: see card.md in the bundle."
     model.version = precision
@@ -44,6 +58,18 @@ def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> De
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(str(path))
     return inspect(path)
+
+
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+    """Ranges by the names of PyTorch's exported graph."""
+    from sdk_build.quantize import pt2e
+
+    return pt2e.observe(network, spec, samples)
+
+
+def always_float(network: nn.Module) -> tuple[str, ...]:
+    """Nothing: every operation has an 8-bit form."""
+    return ()
 
 
 def inspect(path: Path) -> Delegation:
@@ -67,8 +93,9 @@ class CoreMLRunner:
         return dict(self.model.predict(dict(inputs)))
 
 
-def load(path: Path, spec: ModelSpec) -> Runner:
-    """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere."""
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
+    """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere; both choose their threads themselves."""
+    del threads
     if sys.platform == "darwin":
         return CoreMLRunner(path)
     from sdk_build.mil import EmulatedCoreML

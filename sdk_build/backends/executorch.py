@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
 from sdk_build.delegation import Delegation, count
-from sdk_build.errors import BadInput
+from sdk_build.errors import BadInput, LoweringError
+from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,11 +23,47 @@ if TYPE_CHECKING:
 BOOKKEEPING = {"getitem", "executorch_call_delegate", "dim_order_ops__to_dim_order_copy_default"}
 
 
-def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
-    """Write a .pte file; the precision is always float32 (see ``RUNTIMES``)."""
+def lower(
+    network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
+) -> Delegation:
+    """Write a .pte file."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
+    from sdk_build.quantize import pt2e
+
+    recipe = get_recipe(precision)
+    if recipe.quantized:
+        network = pt2e.quantize(network, spec, pt2e.xnnpack_quantizer(recipe, quantization), quantization.ranges)
+        if not pt2e.holds_integers(network):
+            raise LoweringError(
+                f"executorch can't hold {spec.name} in {precision}: XNNPACK has no such form of any of its operations; "
+                "try w8a8 or fp32"
+            )
     return lower_with(network, spec, path, XnnpackPartitioner(), "XNNPACK")
+
+
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+    """Ranges by the names of PyTorch's exported graph."""
+    from sdk_build.quantize import pt2e
+
+    return pt2e.observe(network, spec, samples)
+
+
+def always_float(network: nn.Module) -> tuple[str, ...]:
+    """Transposed convolutions, with the arithmetic of the module around them.
+
+    ExecuTorch 1.4 lowers them in int8, splits the graph around the slices behind them, and fails at run time with
+    an output of no channels.
+    """
+    from torch import nn
+
+    modules = dict(network.named_modules())
+    found = []
+    for name, module in modules.items():
+        if isinstance(module, nn.ConvTranspose2d):
+            parent = name.rpartition(".")[0]
+            found.append(name if isinstance(modules[parent], nn.Sequential) or not parent else parent)
+    return tuple(dict.fromkeys(found))
 
 
 def lower_with(network: nn.Module, spec: ModelSpec, path: Path, partitioner: Any, delegate: str) -> Delegation:
@@ -58,13 +95,13 @@ def inspect(graph_module: Any, delegate: str) -> Delegation:
 
 
 class ExecuTorchRunner:
-    """A .pte file in the ExecuTorch runtime, one thread."""
+    """A .pte file in the ExecuTorch runtime."""
 
-    def __init__(self, path: Path, spec: ModelSpec) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, threads: int) -> None:
         from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
         from executorch.runtime import Runtime
 
-        _unsafe_reset_threadpool(1)
+        _unsafe_reset_threadpool(threads)
         self.spec = spec
         # The program must outlive the method, and Python would free it.
         self.program = Runtime.get().load_program(str(path))
@@ -81,13 +118,13 @@ class ExecuTorchRunner:
         return {t.name: np.array(o) for t, o in zip(self.spec.outputs, outputs, strict=True)}
 
 
-def load(path: Path, spec: ModelSpec) -> ExecuTorchRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> ExecuTorchRunner:
     """Load a .pte file.
 
     Raises:
         BadInput: the runtime refuses the file.
     """
     try:
-        return ExecuTorchRunner(path, spec)
+        return ExecuTorchRunner(path, spec, threads)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise BadInput(f"{path.name} is no .pte file that ExecuTorch can run ({error}); export it again") from error

@@ -16,24 +16,37 @@ from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Runner, Tensors, coreml
-from sdk_build.backends.executorch import lower_with
+from sdk_build.backends.coreml import always_float
+from sdk_build.backends.executorch import lower_with, observe
 from sdk_build.delegation import Delegation
 from sdk_build.errors import BadInput
+from sdk_build.quantize.recipes import FLOAT, Quantization, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
+__all__ = ["always_float", "load", "lower", "observe"]
 
-def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
-    """Write a .pte file whose operations are all in a Core ML model for iOS 16."""
+
+def lower(
+    network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
+) -> Delegation:
+    """Write a .pte file whose operations are all in a Core ML model, for iOS 16, or 17 with quantised activations."""
     import coremltools as ct
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
+    from sdk_build.quantize import mlpackage, pt2e
+
+    recipe = get_recipe(precision)
+    if recipe.needs_ranges:
+        network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
     specs = CoreMLBackend.generate_compile_specs(
-        compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
-        minimum_deployment_target=ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+        minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         model_type=CoreMLBackend.MODEL_TYPE.MODEL,
+        op_linear_quantizer_config=mlpackage.LINEAR if recipe.weights == "int8" else None,
+        pass_names=mlpackage.passes().passes,
     )
     return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML")
 
@@ -53,7 +66,7 @@ class UnpackedRunner:
         return {t.name: outputs[inner] for inner, t in zip(self.outputs, self.spec.outputs, strict=True)}
 
 
-def load(path: Path, spec: ModelSpec) -> UnpackedRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> UnpackedRunner:
     """Unpack and load the Core ML model of a .pte file.
 
     Raises:
@@ -62,7 +75,7 @@ def load(path: Path, spec: ModelSpec) -> UnpackedRunner:
     with tempfile.TemporaryDirectory() as folder:
         root = unpack(path, Path(folder))
         metadata = json.loads((root / "metadata.json").read_text())
-        runner = coreml.load(root / "model.mlpackage", spec)
+        runner = coreml.load(root / "model.mlpackage", spec, threads)
         return UnpackedRunner(runner, (metadata["inputNames"], metadata["outputNames"]), spec)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,49 @@ from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
 from sdk_build.delegation import Delegation, count
 from sdk_build.errors import BadInput
+from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> Delegation:
+_CONVERTED: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
+
+
+def lower(
+    network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
+) -> Delegation:
     """Write a .tflite file; ``fp16`` stores weights in half precision and computes as the delegate likes."""
+    from sdk_build.quantize import tflite
+
+    model = convert(network, spec)
+    if precision != "fp32":
+        model = tflite.quantize(model, get_recipe(precision), quantization)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tflite.shorten_names(model))
+    return inspect(path)
+
+
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+    """Ranges by the names of the float .tflite's tensors."""
+    from sdk_build.quantize import tflite
+
+    return tflite.observe(convert(network, spec), spec.input.name, samples)
+
+
+def always_float(network: nn.Module) -> tuple[str, ...]:
+    """Nothing: every operation has an 8-bit form."""
+    return ()
+
+
+def convert(network: nn.Module, spec: ModelSpec) -> bytes:
+    """The network as a float32 .tflite; kept as long as the network, because a conversion takes ten seconds."""
+    if network not in _CONVERTED:
+        _CONVERTED[network] = _convert(network, spec)
+    return _CONVERTED[network]
+
+
+def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     import litert_torch
     import torch
 
@@ -38,39 +75,17 @@ def lower(network: nn.Module, spec: ModelSpec, precision: str, path: Path) -> De
 
     example = {spec.input.name: torch.zeros(spec.input.shape)}
     # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
-    model = litert_torch.convert(Named().eval(), sample_kwargs=example).model_content()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_halve_weights(model) if precision == "fp16" else model)
-    return inspect(path)
-
-
-def _halve_weights(model: bytes) -> bytes:
-    """Store the weights of a float32 .tflite as float16 with explicit dequantisation."""
-    from ai_edge_quantizer import qtyping, quantizer
-
-    half = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
-    config = qtyping.OpQuantizationConfig(
-        weight_tensor_config=half, compute_precision=qtyping.ComputePrecision.FLOAT, explicit_dequantize=True
-    )
-    work = quantizer.Quantizer(bytearray(model))
-    for operation in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE"):
-        work.update_quantization_recipe(
-            regex=".*",
-            operation_name=qtyping.TFLOperationName[operation],
-            op_config=config,
-            algorithm_key="float_casting",
-        )
-    return bytes(work.quantize().quantized_model)
+    return bytes(litert_torch.convert(Named().eval(), sample_kwargs=example).model_content())
 
 
 class LiteRtRunner:
-    """A .tflite file in the LiteRT interpreter, one thread."""
+    """A .tflite file in the LiteRT interpreter."""
 
-    def __init__(self, path: Path, spec: ModelSpec) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.spec = spec
-        self.interpreter = Interpreter(str(path), num_threads=1)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
         self.runner = self.interpreter.get_signature_runner()
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
@@ -79,14 +94,14 @@ class LiteRtRunner:
         return {tensor.name: np.array(outputs[tensor.name]) for tensor in self.spec.outputs}
 
 
-def load(path: Path, spec: ModelSpec) -> LiteRtRunner:
+def load(path: Path, spec: ModelSpec, threads: int = 1) -> LiteRtRunner:
     """Load a .tflite file.
 
     Raises:
         BadInput: the interpreter refuses the file.
     """
     try:
-        return LiteRtRunner(path, spec)
+        return LiteRtRunner(path, spec, threads)
     except (ValueError, RuntimeError) as error:
         raise BadInput(f"{path.name} is no .tflite file that LiteRT can run ({error}); export it again") from error
 

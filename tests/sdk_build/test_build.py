@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import resource
 import shutil
 
@@ -180,7 +181,8 @@ def artifact(web_bundle, tmp_path):
     (tmp_path / "made").mkdir()
     path = shutil.copy2(web_bundle / entry.file, tmp_path / "made" / entry.file)
     checks = tuple(c for c in open_bundle(web_bundle).manifest.parity if c.runtime == "litert")
-    return Artifact("litert", "fp16", path, entry.delegation, checks, "litert", 1.0)
+    errors = json.loads((web_bundle / "analysis.json").read_text())["errors"]["model.tflite"]
+    return Artifact("litert", "fp16", path, entry.delegation, checks, "litert", 1.0, errors=errors)
 
 
 @contextlib.contextmanager
@@ -226,16 +228,18 @@ def test_an_output_folder_that_can_not_be_made_is_refused_first(place, tmp_path,
 def test_default_precision_falls_back_and_says_why(monkeypatch):
     asked, notices = [], []
 
-    def pretend(spec, precision, **_):
+    def pretend(spec, targets, precision, **_):
         asked.append(precision)
         if precision == "fp16":
             raise ParityError("sqnr_db 31 dB < 40 dB; try\nanother")
         return []
 
     monkeypatch.setattr(build_module, "build", pretend)
-    assert build_default(SPEC, print, notices.append) == []
+    monkeypatch.setattr(build_module, "load_measured", lambda *_: None)
+    assert build_default(SPEC, print, notices.append, ("web",)) == []
     assert asked == ["fp16", "fp32"]
-    assert notices == [
+    assert "no quantisation is measured" in notices[0] and "sdk_build.quantize template_keypoints" in notices[0]
+    assert notices[1:] == [
         "template_keypoints: fp16 is not close enough (sqnr_db 31 dB < 40 dB; try another); fp32 instead"
     ]
 
@@ -246,7 +250,7 @@ def test_default_precision_hides_no_other_error(monkeypatch, refused):
 
     monkeypatch.setattr(build_module, "build", broken)
     with refused(LoweringError, "no"):
-        build_default(SPEC, print, print)
+        build_default(SPEC, print, print, ("web",))
 
 
 def test_provenance():

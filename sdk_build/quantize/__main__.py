@@ -1,0 +1,88 @@
+"""``python -m sdk_build.quantize NAME... --data DIR``: every precision on every runtime, measured.
+
+Writes ``models/NAME/quantization.json``: calibrated ranges, the task's metrics of every artifact, the parts that stay
+float, and so what ``--precision default`` means. Calibration uses the training split of the same folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from reference.card import MODELS_DIR
+from reference.errors import BadInput, OnParError
+from sdk_build.command import error_line, exit_with
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and measure; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sdk_build.quantize",
+        description=__doc__.splitlines()[0],
+        epilog="Exit codes: 0 done, 1 a static artifact misses the budget even in mixed precision, 2 bad input.",
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="registered models")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that the models were trained with")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="other training data for the ranges")
+    parser.add_argument("--samples", type=int, default=None, help="calibration samples (default 128, 16 for volumes)")
+    parser.add_argument("--seed", type=int, default=0, help="choice of the calibration samples")
+    parser.add_argument("--runtime", nargs="+", metavar="NAME", help="measure these again, keep the rest")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    return exit_with(
+        lambda: measure_all(a.names, a.data, a.calibration or a.data, a.samples, a.seed, a.runtime, a.json)
+    )
+
+
+def measure_all(
+    names: list[str],
+    data: Path,
+    calibration: Path,
+    samples: int | None,
+    seed: int,
+    runtimes: list[str] | None,
+    as_json: bool,
+) -> int:
+    """Measure several models; one that fails does not stop the others."""
+    from reference.registry import get_spec
+    from sdk_build.backends import RUNTIMES
+    from sdk_build.quantize.measure import measure, print_measured
+
+    specs = [get_spec(name) for name in dict.fromkeys(names)]
+    for runtime in runtimes or []:
+        if runtime not in RUNTIMES:
+            raise BadInput(f"--runtime is {runtime!r}; allowed: {', '.join(RUNTIMES)}")
+    if samples is not None and samples < 1:
+        raise BadInput(f"--samples is {samples}; allowed: 1 or more")
+    code, documents = 0, []
+    for spec in specs:
+        try:
+            with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
+                measured = measure(
+                    spec, data, calibration, Path(folder), MODELS_DIR, samples, seed, runtimes, _say(as_json)
+                )
+        except OnParError as error:
+            code = code or error.exit_code
+            print(f"{spec.name}: {error_line(error)}", file=sys.stderr)
+            continue
+        documents.append({"model": spec.name, "artifacts": len(measured.artifacts)})
+        missed = [a for a in measured.artifacts if not a.passed and a.precision == "w8a8"]
+        code = code or (1 if missed else 0)
+        if not as_json:
+            print_measured(spec, measured)
+    if as_json:
+        print(json.dumps({"measured": documents}))
+    return code
+
+
+def _say(as_json: bool):  # type: ignore[no-untyped-def]
+    """Progress lines on a terminal; nothing in a pipe."""
+    quiet = as_json or not sys.stderr.isatty()
+    return lambda line: None if quiet else print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Calibration samples: training inputs by seed and hash, never what accuracy is measured on.
+
+A folder is read as the first of these that it is:
+
+1. a data set with head models (``*.npz``), for models that take depth: random heads of the training identities;
+2. a data set with tables (``index.csv`` or ``<set>/annotations.csv``, columns ``file`` or ``image``, and ``split``):
+   the pictures of split ``train``;
+3. a data set with folders ``train`` and ``val``: the pictures below ``train``;
+4. any other folder: every picture or depth map below it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.errors import BadInput
+from reference.golden import read_input
+from reference.preprocess import Box
+from reference.spec import ModelSpec
+
+COUNT = 128
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+CROP_SCALE = 1.6  # side of a face crop in sides of the landmarks' box, as in reference.data.faces
+_HEAD_SEED = 50_000  # between the seeds of the training (its epochs) and of the validation (1,000,000)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One raw file, with the box that the network is to see, in pixels."""
+
+    path: Path
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was calibrated with.
+
+    Attributes:
+        source: name of the folder, not its place.
+        sha256: digest over the samples' own digests, in order.
+        samples: network inputs, each with a batch of 1.
+    """
+
+    source: str
+    seed: int
+    sha256: str
+    samples: tuple[NDArray[np.float32], ...]
+
+
+def load_calibration(
+    spec: ModelSpec, folder: Path, count: int = COUNT, seed: int = 0, evaluated: frozenset[str] = frozenset()
+) -> Calibration:
+    """Draw calibration samples from a folder.
+
+    Args:
+        evaluated: digests of the files that accuracy is measured on (:func:`evaluation_digests`).
+
+    Raises:
+        BadInput: the folder is missing, holds nothing of the model's kind, or shares files with the evaluation.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"no folder {folder}; --calibration names a folder with training pictures or depth maps")
+    if _has_heads(spec, folder):
+        samples = _heads(spec, folder, count, seed)
+        return Calibration(folder.name, seed, _digest_all([_digest(s.tobytes()) for s in samples]), samples)
+    raws = find_raw(folder, "train")
+    if not raws:
+        raise BadInput(
+            f"no picture in {folder}; --calibration needs {', '.join(sorted(SUFFIXES))} files of the training data"
+        )
+    chosen = [raws[i] for i in sorted(np.random.default_rng(seed).permutation(len(raws))[:count])]
+    digests = [_digest(raw.path.read_bytes()) for raw in chosen]
+    _refuse_overlap(folder, raws, evaluated)
+    samples = tuple(read_input(raw.path, spec, raw.box)[0] for raw in chosen)
+    return Calibration(folder.name, seed, _digest_all(digests), samples)
+
+
+def evaluation_digests(folder: Path) -> frozenset[str]:
+    """Digests of the files that accuracy is measured on: split ``val`` of a data set; empty for generated data."""
+    return frozenset(_digest(raw.path.read_bytes()) for raw in find_raw(folder, "val"))
+
+
+def find_raw(folder: Path, split: str) -> list[Raw]:
+    """Raw files of one split of a data set; all files of a folder without splits, as ``train``."""
+    tables = sorted([*folder.glob("index.csv"), *folder.glob("*/annotations.csv")])
+    if tables:
+        return [raw for table in tables for raw in _listed(table, split)]
+    if (folder / "train").is_dir() and (folder / "val").is_dir():
+        folder, split = folder / split, "train"
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES) if split == "train" else []
+    return [Raw(path) for path in files]
+
+
+def _listed(table: Path, split: str) -> list[Raw]:
+    with table.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("split") == split]
+    found = []
+    for row in rows:
+        name = row.get("file") or row.get("image")
+        if not name:
+            raise BadInput(f"{table} has no column file or image; it must name the picture of each row")
+        box = _face_box(row) if row.get("box_x0") else None
+        found.append(Raw(table.parent / name, box))
+    return found
+
+
+def _face_box(row: dict[str, str]) -> Box:
+    """The square around a face that the keypoint networks see."""
+    try:
+        x0, y0, x1, y1 = (float(row[f"box_{side}"]) for side in ("x0", "y0", "x1", "y1"))
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"box of {row.get('file')!r} is no four numbers ({error}); mend the table") from error
+    half, x, y = CROP_SCALE * max(x1 - x0, y1 - y0) / 2, (x0 + x1) / 2, (y0 + y1) / 2
+    return x - half, y - half, x + half, y + half
+
+
+def _refuse_overlap(folder: Path, raws: Sequence[Raw], evaluated: frozenset[str]) -> None:
+    shared = [raw.path for raw in raws if evaluated and _digest(raw.path.read_bytes()) in evaluated]
+    if shared:
+        raise BadInput(
+            f"{len(shared)} of {len(raws)} files in {folder} are evaluation data, the first {shared[0].name}; "
+            "ranges fitted to them would flatter the accuracy: give training data only"
+        )
+
+
+def _has_heads(spec: ModelSpec, folder: Path) -> bool:
+    return spec.preprocess.color == "DEPTH" and any(folder.glob("*.npz"))
+
+
+def _heads(spec: ModelSpec, folder: Path, count: int, seed: int) -> tuple[NDArray[np.float32], ...]:
+    from reference.train.voxel import HeadVoxels, load_head_models
+
+    heads = HeadVoxels(load_head_models(folder), spec.preprocess.size[0], count, True, _HEAD_SEED + seed)
+    return tuple(heads[i][0].numpy()[None] for i in range(count))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_all(digests: Sequence[str]) -> str:
+    return _digest("\n".join(digests).encode())

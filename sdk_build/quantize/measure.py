@@ -1,0 +1,197 @@
+"""Make and measure every precision of one model on every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reference.spec import ModelSpec
+from sdk_build import parity
+from sdk_build.accuracy import Evaluation, load_evaluation
+from sdk_build.backends import RUNTIMES
+from sdk_build.build import Reference, execution_name, limits_of, load_reference, lower_artifact
+from sdk_build.bundle import size_of
+from sdk_build.errors import OnParError
+from sdk_build.manifest import NamedValue
+from sdk_build.quantize.calibration import COUNT, evaluation_digests, load_calibration
+from sdk_build.quantize.measured import (
+    Measured,
+    MeasuredArtifact,
+    exceeded,
+    load_measured,
+    range_set,
+    save_measured,
+    smallest,
+    weights_digest,
+)
+from sdk_build.quantize.pt2e import observe
+from sdk_build.quantize.recipes import get_recipe
+from sdk_build.quantize.search import Trial, search
+from sdk_build.quantize.sensitivity import measure_parts
+from sdk_build.quantize.tuning import Tuning, always_float
+from sdk_build.quiet import quiet
+from sdk_build.sandbox import run_artifact
+
+SENSITIVITY_SAMPLES = 8
+LARGE = 1 << 18  # outputs of more values count as volumes: fewer calibration samples, for time
+Say = Callable[[str], None]
+
+
+def measure(
+    spec: ModelSpec,
+    data: Path,
+    calibration: Path,
+    folder: Path,
+    models_dir: Path,
+    samples: int | None,
+    seed: int,
+    runtimes: Sequence[str] | None,
+    say: Say,
+) -> Measured:
+    """Measure a model and store the result.
+
+    Args:
+        folder: where artifacts are made.
+        runtimes: measure only these again; the rest keeps what is stored.
+
+    Raises:
+        OnParError: data or the model itself can't be used. An artifact that fails is part of the result.
+    """
+    say(f"{spec.name}: reference and data")
+    reference = load_reference(spec, models_dir)
+    count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)
+    drawn = load_calibration(spec, calibration, count, seed, evaluation_digests(data))
+    evaluation = load_evaluation(spec, reference.lowered, data)
+    tuning = Tuning(calibration=drawn, evaluation=evaluation)
+    say(f"{spec.name}: sensitivity of every part")
+    with quiet():
+        tuning.observed["pytorch"] = observe(reference.lowered, spec, drawn.samples)
+        parts = measure_parts(reference.lowered, spec, drawn.samples[:SENSITIVITY_SAMPLES], tuning.observed["pytorch"])
+    old = load_measured(spec.name, models_dir)
+    artifacts = [a for a in old.artifacts if a.runtime not in runtimes] if old and runtimes else []
+    work = [(name, held) for name in runtimes or RUNTIMES for held in held_by(name)]
+    for number, (runtime, held) in enumerate(work, 1):
+        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}")
+        artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
+    measured = Measured(
+        weights_digest(spec.name, models_dir),
+        tuning.calibration_entry(),
+        tuple(range_set(name, ranges) for name, ranges in tuning.observed.items()),
+        tuple(NamedValue(part, round(value, 2)) for part, value in parts),
+        tuple(artifacts),
+        data.name,
+    )
+    save_measured(spec.name, measured, models_dir)
+    say("")
+    return measured
+
+
+def held_by(runtime: str) -> list[str]:
+    """What a runtime's artifacts can hold, each once."""
+    return list(dict.fromkeys(RUNTIMES[runtime].precisions.values()))
+
+
+def measure_artifact(
+    reference: Reference,
+    runtime: str,
+    held: str,
+    folder: Path,
+    tuning: Tuning,
+    order: Sequence[str],
+    say: Say,
+) -> MeasuredArtifact:
+    """One precision on one runtime; a static one that misses its limits is searched for mixed precision."""
+    always = always_float(reference.lowered, runtime)
+
+    def attempt(keep_float: tuple[str, ...]) -> Trial[MeasuredArtifact]:
+        if len(keep_float) > len(always):
+            say(f"{reference.spec.name}: {runtime} {held} with {len(keep_float)} parts in float")
+        result = _attempt(reference, runtime, held, folder, replace(tuning, keep_float=keep_float))
+        return Trial(keep_float, result, result.reason)
+
+    if get_recipe(held).activations != "static":
+        return attempt(()).result
+    return search(order, always, attempt).result
+
+
+def _attempt(reference: Reference, runtime: str, held: str, folder: Path, tuning: Tuning) -> MeasuredArtifact:
+    spec, evaluation = reference.spec, tuning.evaluation
+    assert evaluation is not None
+    path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
+    failed = MeasuredArtifact(
+        runtime,
+        held,
+        0,
+        tuning.parts_kept_float(reference.lowered, runtime, held),
+        0,
+        (),
+        (),
+        0.0,
+        0,
+        0,
+        0,
+        (),
+        False,
+        "",
+    )
+    try:
+        limits = limits_of(reference, held)
+        delegation = lower_artifact(reference, runtime, held, path, tuning)
+        actual = run_artifact(runtime, path, spec, [{spec.input.name: case.input} for case in reference.golden])
+        checks = parity.check_artifact(
+            execution_name(runtime), spec, limits, actual, reference.expected, get_recipe(held).quantized
+        )
+        accuracy = evaluation.of_artifact(runtime, path)
+    except OnParError as error:
+        return replace(failed, reason=" ".join(str(error).split()))
+    broken = [check.describe() for check in checks if not check.passed]
+    reason = exceeded(reference.card.budget, accuracy, evaluation.reference)
+    return replace(
+        failed,
+        bytes=size_of(path),
+        samples=evaluation.samples,
+        accuracy=_named(accuracy),
+        reference=_named(evaluation.reference),
+        sqnr_db=round(min(c.value for c in checks if c.metric == "sqnr_db"), 2),
+        delegated=delegation.delegated,
+        total=delegation.total,
+        partitions=delegation.partitions,
+        fallbacks=delegation.fallbacks,
+        passed=not broken and not reason,
+        reason="; ".join([*broken[:1], *([reason] if reason else [])]),
+    )
+
+
+def _named(metrics: dict[str, float]) -> tuple[NamedValue, ...]:
+    return tuple(NamedValue(name, float(f"{value:.6g}")) for name, value in metrics.items())
+
+
+def print_measured(spec: ModelSpec, measured: Measured) -> None:
+    """A table of at most 100 columns, and what ``default`` means for each target."""
+    from sdk_build.backends import TARGETS
+
+    metric = measured.artifacts[0].reference[0].name if measured.artifacts[0].reference else "accuracy"
+    print(f"{spec.name}, {metric} on {max(a.samples for a in measured.artifacts)} inputs of {measured.data}")
+    print(
+        f"  {'runtime':<19}{'precision':<11}{'MB':>7}{'SQNR dB':>9}{metric[:12]:>13}{'change':>9}  delegated  verdict"
+    )
+    for a in measured.artifacts:
+        value = a.accuracy[0].value if a.accuracy else float("nan")
+        change = value - a.reference[0].value if a.accuracy else float("nan")
+        share = f"{a.delegated}/{a.total}" if a.partitions else "-"
+        verdict = "passed" if a.passed else "FAILED"
+        kept = f", {len(a.keep_float)} float" if len(a.keep_float) > 1 else ""
+        print(
+            f"  {a.runtime:<19}{a.precision:<11}{a.bytes / 1e6:>7.2f}{a.sqnr_db:>9.1f}{value:>13.4g}{change:>+9.3g}"
+            f"  {share:<9}  {verdict}{kept}"
+        )
+        if a.reason:
+            print(f"      {a.reason[:92]}")
+    for target in TARGETS:
+        choice = smallest(measured, target)
+        meaning = f"{choice[0]} ({choice[1] / 1e6:.2f} MB)" if choice else "nothing keeps the budget"
+        print(f"  default for {target}: {meaning}")
+
+
+__all__ = ["Evaluation", "measure", "print_measured"]

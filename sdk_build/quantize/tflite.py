@@ -1,0 +1,143 @@
+"""Quantising a float .tflite with AI Edge Quantizer (AEQ 0.10)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdk_build.quantize.recipes import Quantization, Ranges, Recipe
+
+WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
+# Left float in w8a8. XNNPACK takes no int8 softmax, no int8 rectifier that a convolution can't fuse, and an int8
+# hard-swish only as a table lookup that interrupts it (20 delegates instead of one). Quantised graph inputs and outputs
+# would change what an app has to pass.
+FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "RELU", "INPUT", "OUTPUT")
+SIGNATURE = "serving_default"
+
+
+def quantize(model: bytes, recipe: Recipe, quantization: Quantization) -> bytes:
+    """Rewrite a float32 .tflite after a recipe.
+
+    Args:
+        quantization: ``ranges`` as :func:`observe` gives them, for a recipe that needs them.
+    """
+    from ai_edge_quantizer import quantizer
+
+    work = quantizer.Quantizer(bytearray(model))
+    {"float16": _halve, "int8": _to_int8}[recipe.weights](work, recipe)
+    for unit in quantization.keep_float:
+        work.update_quantization_recipe(scope_pattern(unit), _operation("ALL_SUPPORTED"), algorithm_key="no_quantize")
+    ranges = None
+    if recipe.needs_ranges:
+        ranges = {
+            name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+            for name, (low, high) in quantization.ranges.items()
+        }
+    result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)
+
+
+def _to_int8(work: Any, recipe: Recipe) -> None:
+    from ai_edge_quantizer import qtyping
+
+    everything = _operation("ALL_SUPPORTED")
+    if recipe.activations == "static":
+        work.add_static_config(".*", everything, activation_num_bits=8, weight_num_bits=8)
+        for name in FLOAT_OPERATIONS:
+            work.update_quantization_recipe(".*", _operation(name), algorithm_key="no_quantize")
+    elif recipe.activations == "dynamic":
+        work.add_dynamic_config(".*", everything, num_bits=8)
+        # XNNPACK leaves a dynamic depthwise convolution to the reference kernels; with int8 weights alone it takes it.
+        work.add_weight_only_config(".*", _operation("DEPTHWISE_CONV_2D"), num_bits=8)
+        # tflite-runtime 2.14 loads a per-channel dynamic FULLY_CONNECTED and gives garbage; per tensor is right there.
+        work.add_dynamic_config(
+            ".*", _operation("FULLY_CONNECTED"), num_bits=8, granularity=qtyping.QuantGranularity.TENSORWISE
+        )
+    else:
+        work.add_weight_only_config(".*", everything, num_bits=8)
+
+
+def _halve(work: Any, recipe: Recipe) -> None:
+    """Weights as float16 with explicit dequantisation."""
+    from ai_edge_quantizer import qtyping
+
+    half = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+    config = qtyping.OpQuantizationConfig(
+        weight_tensor_config=half, compute_precision=qtyping.ComputePrecision.FLOAT, explicit_dequantize=True
+    )
+    for name in WEIGHTED:
+        work.update_quantization_recipe(".*", _operation(name), op_config=config, algorithm_key="float_casting")
+
+
+def _operation(name: str) -> Any:
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.TFLOperationName[name]
+
+
+def observe(model: bytes, name: str, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+    """Smallest and largest value of every activation over the calibration samples.
+
+    AEQ's stock calibration is a moving average, which cuts the rare large values that MobileNetV3 depends on and
+    costs 10 dB; the plain minimum and maximum are kept instead.
+
+    Args:
+        name: the graph's input.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
+
+    manager = recipe_manager.RecipeManager()
+    manager.add_static_config(".*", _operation("ALL_SUPPORTED"), activation_num_bits=8, weight_num_bits=8)
+    work = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+    work.calibrate({SIGNATURE: [{name: sample} for sample in samples]}, manager)
+    return {
+        tensor: (float(np.min(values["min"])), float(np.max(values["max"])))
+        for tensor, values in work.get_model_qsvs().items()
+        if values and np.size(values["min"]) == 1
+    }
+
+
+def shorten_names(model: bytes) -> bytes:
+    """Tensor names as paths of attributes, ``features.4.layers.0.0;1``, instead of paths of Python classes.
+
+    litert-torch's own names take 250 bytes each: a tenth of a small int8 model. Apps address tensors by the names in
+    the signature, which stay.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    for graph in parsed.subgraphs:
+        for tensor in graph.tensors:
+            tensor.name = shorten(tensor.name.decode()).encode()
+    for buffer in parsed.buffers:
+        if buffer.offset:  # AEQ puts data behind the flatbuffer, where another length would shift them
+            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(parsed.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def shorten(name: str) -> str:
+    """One tensor name, shortened; names of another form stay."""
+    path, semicolon, number = name.partition(";")
+    parts = [part.rpartition(".")[2].partition("_")[2] for part in path.split("/")[1:]]
+    if not path.count("/") or "" in parts:
+        return name
+    return f"{'.'.join(parts).removeprefix('network').removeprefix('.')}{semicolon}{number}"
+
+
+def scope_pattern(unit: str) -> str:
+    """A regular expression for the tensor names that litert-torch gives to what a module computes.
+
+    Names are paths of ``<package>.<Class>_<attribute>`` joined by slashes; the network itself is ``_network`` in the
+    module that the converter is given.
+    """
+    parts = "".join(f"/[^/;]*_{re.escape(part)}" for part in unit.split(".") if part)
+    return f"_network{parts}[/;]" if parts else r"_network;"

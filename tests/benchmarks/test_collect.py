@@ -1,0 +1,122 @@
+"""Collecting from phones: recorded files, adb's real listing, and every refusal. No phone takes part."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import collect
+from benchmarks.collect import accept, choose_phone, digests, from_ios
+from benchmarks.devices import UNMEASURED, judge, load_devices
+from benchmarks.records import read_records
+from reference.errors import BadInput
+from sdk_build.backends import RUNTIMES
+from sdk_build.errors import BackendUnavailable
+from tests.benchmarks.test_records import RECORD
+
+LISTING = "List of devices attached\n"
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A bundle folder, and a phone's record about it."""
+    folder = tmp_path / "tiny-android-w8a8"
+    folder.mkdir()
+    (folder / "bundle.json").write_text("{}")
+    return folder, replace(RECORD, bundle_sha256=digests([folder])[folder.name])
+
+
+def write(folder, record):
+    folder.mkdir(exist_ok=True)
+    (folder / "r.json").write_text(json.dumps(record.to_json()))
+    return folder
+
+
+def test_records_of_a_folder(named, tmp_path, capsys):
+    folder, record = named
+    records = write(tmp_path / "from phone", record)
+    assert collect.main(["--ios", str(records), str(folder), "--output", str(tmp_path / "out")]) == 0
+    assert read_records(tmp_path / "out" / "A_phone.json") == [record]
+    out = capsys.readouterr().out
+    assert "A phone" in out and "A phone: tiny litert w8a8 2.50 ms, no budget" in out
+    assert "no phone measured" not in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_another_export_is_refused(named, tmp_path, refused):
+    folder, record = named
+    files = [write(tmp_path / "r", replace(record, bundle_sha256="f" * 64)) / "r.json"]
+    with refused(BadInput, "another export", "ffffffffffff", "measure again"):
+        accept(files, digests([folder]))
+    with refused(BadInput, "tiny-android-w8a8", "name its bundle"):
+        accept(files, {"other": "0"})
+
+
+def test_a_hosts_record_is_no_phones(named, tmp_path, refused):
+    folder, record = named
+    host = replace(record, device=replace(record.device, kind="host"))
+    with refused(BadInput, "no phone", "benchmarks.run"):
+        accept([write(tmp_path / "r", host) / "r.json"], digests([folder]))
+
+
+def test_nothing_there(tmp_path, refused, monkeypatch):
+    with refused(BadInput, "no folder"):
+        from_ios(tmp_path / "none", tmp_path)
+    with refused(BadInput, "no record in", "LatencyBenchmark"):
+        from_ios(tmp_path, tmp_path)
+    with refused(BadInput, "no bundle"):
+        digests([tmp_path])
+    (tmp_path / "a.xcresult").mkdir()
+    monkeypatch.setattr(collect.shutil, "which", lambda _: None)
+    with refused(BadInput, "a.xcresult", "Mac"):
+        from_ios(tmp_path / "a.xcresult", tmp_path)
+    with refused(BackendUnavailable, "adb is not installed"):
+        collect.from_android([], None, tmp_path)
+
+
+def test_choosing_a_phone(refused):
+    one, two = "R58\tdevice\n", "emulator-5554\tdevice\n"
+    assert choose_phone(LISTING + one, None) == "R58"
+    assert choose_phone(LISTING + one + two, "emulator-5554") == "emulator-5554"
+    with refused(BadInput, "sees no phone", "USB debugging"):
+        choose_phone(LISTING, None)
+    with refused(BadInput, "R58 is unauthorized"):
+        choose_phone(LISTING + "R58\tunauthorized\n", None)
+    with refused(BadInput, "2 phones", "--serial"):
+        choose_phone(LISTING + one + two, None)
+    with refused(BadInput, "'X'", "R58"):
+        choose_phone(LISTING + one, "X")
+
+
+@pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed")
+def test_the_real_adb_without_a_phone(named, capsys):
+    listing = subprocess.run(["adb", "devices"], capture_output=True, text=True, check=True).stdout
+    if any(line.split()[1:] == ["device"] for line in listing.splitlines()):
+        pytest.skip("a phone is attached")
+    assert collect.main(["--adb", str(named[0])]) == 2
+    assert "adb sees no phone" in capsys.readouterr().err
+
+
+def test_devices():
+    phones = load_devices()
+    assert {"Pixel 8a", "iPhone 15"} <= {phone.name for phone in phones}
+    for phone in phones:
+        assert set(phone.runtimes) <= set(RUNTIMES)
+        assert all(0 < ms < 100 for ms in phone.budget_ms.values())
+
+
+def test_budgets_are_judged():
+    phone = replace(RECORD.device, name="Pixel 8a")
+    fast = replace(RECORD, device=phone, model="classifier")
+    slow = replace(fast, samples_ms=(50.0, 50.0, 50.0, 50.0))
+    lines = judge([fast, slow], load_devices())
+    assert "within 6 ms" in lines[0] and "OVER 6 ms" in lines[1]
+    assert judge([replace(RECORD, device=replace(phone, kind="host"))], load_devices()) == [UNMEASURED]
+
+
+def test_damaged_devices(tmp_path, refused):
+    (tmp_path / "d.yaml").write_text("devices: [{name: x, runtimes: []}]")
+    with refused(BadInput, "d.yaml", "benchmarks.devices.Phone"):
+        load_devices(tmp_path / "d.yaml")

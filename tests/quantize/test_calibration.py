@@ -1,0 +1,84 @@
+"""Calibration samples: which files, in which order, and never those of the evaluation."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+from reference.errors import BadInput
+from reference.registry import get_spec
+from sdk_build.quantize.calibration import evaluation_digests, find_raw, load_calibration
+
+
+def picture(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 255, (20, 20, 3), np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(6):
+        picture(tmp_path / "set" / "train" / f"{i}.png", i)
+    for i in range(2):
+        picture(tmp_path / "set" / "val" / f"{i}.png", 100 + i)
+    return tmp_path / "set"
+
+
+def test_same_seed_same_samples(spec, folder):
+    one, two, other = (load_calibration(spec, folder, 3, seed) for seed in (0, 0, 1))
+    assert one.sha256 == two.sha256 != other.sha256
+    assert all(np.array_equal(a, b) for a, b in zip(one.samples, two.samples, strict=True))
+    assert {s.shape for s in one.samples} == {(1, 3, 16, 16)}
+    assert one.source == "set"
+
+
+def test_only_the_training_split(spec, folder):
+    assert len(load_calibration(spec, folder, 100).samples) == 6
+
+
+def test_evaluation_data_are_refused(spec, folder, refused):
+    evaluated = evaluation_digests(folder)
+    assert len(evaluated) == 2
+    picture(folder / "train" / "copy.png", 100)  # the same content under another name
+    with refused(BadInput, "1 of 7 files", "copy.png", "training data only"):
+        load_calibration(spec, folder, 3, evaluated=evaluated)
+    with refused(BadInput, "2 of 2 files"):
+        load_calibration(spec, folder / "val", 3, evaluated=evaluated)
+
+
+def test_tables_name_split_and_face_box(tmp_path):
+    picture(tmp_path / "helen" / "images" / "a.jpg", 0)
+    with (tmp_path / "helen" / "annotations.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "split", "box_x0", "box_y0", "box_x1", "box_y1"])
+        writer.writerows([["images/a.jpg", "train", 4, 6, 14, 12], ["images/b.jpg", "val", 0, 0, 1, 1]])
+    (found,) = find_raw(tmp_path, "train")
+    assert found.path == tmp_path / "helen" / "images" / "a.jpg"
+    assert found.box == (1.0, 1.0, 17.0, 17.0)  # 1.6 times the longer side, about the centre (9, 9)
+    assert [raw.path.name for raw in find_raw(tmp_path, "val")] == ["b.jpg"]
+
+
+def test_damaged_table(tmp_path, refused):
+    (tmp_path / "index.csv").write_text("split,name\ntrain,a.jpg\n")
+    with refused(BadInput, "index.csv", "no column file or image"):
+        find_raw(tmp_path, "train")
+    (tmp_path / "index.csv").write_text("file,split,box_x0\na.jpg,train,x\n")
+    with refused(BadInput, "a.jpg", "no four numbers"):
+        find_raw(tmp_path, "train")
+
+
+def test_empty_or_missing(spec, tmp_path, refused):
+    with refused(BadInput, "no picture in", ".png"):
+        load_calibration(spec, tmp_path)
+    with refused(BadInput, "no folder", "--calibration"):
+        load_calibration(spec, tmp_path / "nowhere")
+
+
+def test_wrong_kind(spec, tmp_path, refused):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with refused(BadInput, "a.png"):
+        load_calibration(spec, tmp_path)
+    picture(tmp_path / "a.png", 0)
+    with refused(BadInput, "a.png", "16-bit grey"):
+        load_calibration(get_spec("voxel64"), tmp_path)
