@@ -26,7 +26,8 @@ TOOLCHAIN_PLACES = (
 # --help and everything that an app's developer runs on a bundle must not wait for torch.
 WITHOUT_TORCH = {
     "reference": "__init__ camera card errors geometry golden postprocess preprocess spec",
-    "sdk_build": "__init__ app_results app_signatures app_vectors build bundle card_page command delegation draw errors export manifest metrics parity "
+    "sdk_build": "__init__ app_results app_signatures app_vectors build bundle card_page command delegation draw "
+    "errors export manifest metrics parity "
     "predict quiet report sandbox signing verify",
     "benchmarks": "__init__ compare measure records run",
 }
