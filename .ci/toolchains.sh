@@ -12,6 +12,7 @@ cache=${2:?give a cache folder}
 sums="$(cd "$(dirname "$0")" && pwd)/toolchains.sha256"
 KOTLIN=2.4.20
 SWIFT_SUITE=trixie
+SWIFT_PACKAGES="swiftlang libc6-dev libstdc++-14-dev libncurses-dev zlib1g-dev libssl-dev pkgconf"
 
 say() { echo "toolchains: $*" >&2; }
 fail() { say "$*"; exit 2; }
@@ -48,7 +49,7 @@ web() {
 
 # npm's kotlin-compiler package is the whole command-line compiler.
 kotlin() {
-  debian openjdk-17-jdk-headless junit4 libhamcrest-java gcc libc6-dev
+  debian openjdk-17-jdk-headless junit4 libhamcrest-java libandroid-json-org-java gcc libc6-dev
   command -v npm >/dev/null || debian nodejs npm
   local home="$cache/kotlin-$KOTLIN" file="kotlin-compiler-$KOTLIN.tgz"
   [ -f "$home/.complete" ] && return
@@ -90,7 +91,7 @@ android() {
 # Debian's Swift lives in a newer release than this machine's, so it gets its own root folder.
 swift() {
   local root="$cache/swift-$SWIFT_SUITE"
-  [ -f "$root/.complete" ] && return
+  [ "$(cat "$root/.complete" 2>/dev/null)" = "$SWIFT_PACKAGES" ] && return
   [ "$(id -u)" -eq 0 ] || fail "not root, and the Swift root folder needs chroot; run make apps-ios as root"
   debian debootstrap
   [ -f "$root/.bootstrapped" ] || {
@@ -103,11 +104,11 @@ swift() {
   }
   say "installing Swift in it (3.3 GB, some minutes)"
   mountpoint -q "$root/proc" || mount -t proc proc "$root/proc" || fail "can't mount proc in $root; Swift's installation needs it"
-  chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    swiftlang libc6-dev libstdc++-14-dev libncurses-dev >>"$root.log" 2>&1 ||
+  # shellcheck disable=SC2086 # one word a package
+  chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $SWIFT_PACKAGES >>"$root.log" 2>&1 ||
     { umount "$root/proc"; fail "apt-get in $root failed; see $root.log"; }
   umount "$root/proc"
-  touch "$root/.complete"
+  echo "$SWIFT_PACKAGES" >"$root/.complete"
 }
 
 case $part in
