@@ -55,8 +55,8 @@ function describe({ bundle, takesDepth }: Session): void {
     Weights: manifest.weightsLicense,
   });
   at('drop-text').textContent = takesDepth
-    ? 'Drop a 16-bit depth PNG here, or choose a file'
-    : 'Drop a picture here, or choose a file';
+    ? 'Drop a 16-bit depth PNG here, or choose a file. It stays in this browser.'
+    : 'Drop a picture here, or choose a file. It stays in this browser.';
   at<HTMLInputElement>('file').accept = takesDepth ? 'image/png' : 'image/*';
   at<HTMLButtonElement>('camera').hidden = takesDepth;
   at('turn-label').hidden = true;
@@ -169,7 +169,8 @@ function showChecks({ checks }: SelfTestReport): void {
       const sign = check.largerIsBetter ? '≥' : '≤';
       const verdict = element('td', check.passed ? 'passed' : 'failed');
       verdict.className = check.passed ? 'good' : 'bad';
-      row.append(element('td', check.name), element('td', figure(check.value)), element('td', `${sign} ${figure(check.limit)}`), verdict);
+      // A long name may break behind an underscore.
+      row.append(element('td', check.name.replaceAll('_', '_\u200b')), element('td', figure(check.value)), element('td', `${sign} ${figure(check.limit)}`), verdict);
       return row;
     }),
   );

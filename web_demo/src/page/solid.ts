@@ -1,89 +1,127 @@
-/** A solid of voxels as a shaded picture that can be turned. */
+/** A solid of voxels as a shaded picture that can be turned: rays through the smoothed grid, seen from the front. */
 import type { VoxelGrid } from '../onpar';
 
+const SIDE = 440;
+const LARGEST_GRID = 96;
 const BACKGROUND = [24, 28, 44] as const;
-const COLOR = [222, 196, 168] as const;
+const COLOR = [226, 202, 176] as const;
+/** Towards the light: up, a little to the left, towards the viewer. */
+const LIGHT = [-0.42, -0.55, -0.72] as const;
 
-/** Voxels at the surface with the direction that they face. */
 export class Solid {
-  readonly #points: Float32Array;
-  /** Largest distance from the middle, so that the solid fills the picture however it is turned. */
+  readonly #field: Float32Array;
+  readonly #size: number;
+  readonly #level: number;
+  readonly #middle: readonly [number, number, number];
   readonly #radius: number;
 
-  constructor({ size, occupancy, threshold }: VoxelGrid) {
-    const smooth = blur(occupancy, size);
-    const found: number[] = [];
-    const filled = (z: number, y: number, x: number): boolean =>
-      z >= 0 && y >= 0 && x >= 0 && z < size && y < size && x < size && occupancy[(z * size + y) * size + x]! >= threshold;
-    const level = (z: number, y: number, x: number): number => smooth[(clamp(z, size) * size + clamp(y, size)) * size + clamp(x, size)]!;
-    for (let z = 0; z < size; z++) for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) {
-      if (!filled(z, y, x)) continue;
-      if (filled(z - 1, y, x) && filled(z + 1, y, x) && filled(z, y - 1, x) && filled(z, y + 1, x) && filled(z, y, x - 1) && filled(z, y, x + 1)) continue;
-      const nx = level(z, y, x - 2) - level(z, y, x + 2);
-      const ny = level(z, y - 2, x) - level(z, y + 2, x);
-      const nz = level(z - 2, y, x) - level(z + 2, y, x);
-      const length = Math.hypot(nx, ny, nz) || 1;
-      found.push(x, y, z, nx / length, ny / length, nz / length);
-    }
-    this.#points = centered(found);
-    this.#radius = this.#points.reduce((most, _, i, p) => (i % 6 ? most : Math.max(most, Math.hypot(p[i]!, p[i + 2]!), Math.abs(p[i + 1]!))), 1);
+  constructor(grid: VoxelGrid) {
+    const step = Math.ceil(grid.size / LARGEST_GRID);
+    this.#size = Math.floor(grid.size / step);
+    this.#field = blur(thin(grid, step, this.#size), this.#size);
+    this.#level = grid.threshold;
+    [this.#middle, this.#radius] = extent(this.#field, this.#size, this.#level);
   }
 
   /** Draw it turned by an angle around the vertical axis. */
   draw(canvas: HTMLCanvasElement, degrees: number): void {
-    const side = 520;
-    [canvas.width, canvas.height] = [side, side];
-    const pixels = new ImageData(side, side);
-    for (let i = 0; i < side * side; i++) pixels.data.set([...BACKGROUND, 255], 4 * i);
-    const depth = new Float32Array(side * side).fill(Infinity);
-    const scale = side / (this.#radius * 2.15);
+    [canvas.width, canvas.height] = [SIDE, SIDE];
+    const pixels = new ImageData(SIDE, SIDE);
     const [sin, cos] = [Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180)];
-    const p = this.#points;
-    const half = Math.ceil(scale * 0.75);
-    for (let i = 0; i < p.length; i += 6) {
-      const z = p[i + 2]! * cos - p[i]! * sin;
-      const facing = -(p[i + 5]! * cos - p[i + 3]! * sin);
-      if (facing < -0.2) continue;
-      const sideways = p[i + 3]! * cos + p[i + 5]! * sin;
-      const light = 0.28 + 0.72 * Math.max(0, 0.75 * facing - 0.35 * sideways - 0.5 * p[i + 4]!);
-      const cx = Math.round((p[i]! * cos + p[i + 2]! * sin) * scale + side / 2);
-      const cy = Math.round(p[i + 1]! * scale + side / 2);
-      for (let y = cy - half; y <= cy + half; y++) for (let x = cx - half; x <= cx + half; x++) {
-        const at = y * side + x;
-        if (x < 0 || y < 0 || x >= side || y >= side || z >= depth[at]!) continue;
-        depth[at] = z;
-        for (let c = 0; c < 3; c++) pixels.data[4 * at + c] = COLOR[c]! * Math.min(1, light);
+    const [mx, my, mz] = this.#middle;
+    const scale = (2.2 * this.#radius) / SIDE;
+    const reach = Math.ceil(this.#radius * 1.5);
+    for (let py = 0; py < SIDE; py++) {
+      const y = my + (py - SIDE / 2) * scale;
+      for (let px = 0; px < SIDE; px++) {
+        const across = (px - SIDE / 2) * scale;
+        const x = mx + across * cos - -reach * sin;
+        const z = mz + across * sin + -reach * cos;
+        const shade = this.#march(x, y, z, -sin, cos, 2 * reach, sin, cos);
+        pixels.data.set(shade < 0 ? BACKGROUND : COLOR.map((c) => c * shade), 4 * (py * SIDE + px));
+        pixels.data[4 * (py * SIDE + px) + 3] = 255;
       }
     }
     canvas.getContext('2d')!.putImageData(pixels, 0, 0);
   }
-}
 
-/** Positions with the middle of their extent at 0; every sixth value begins a point. */
-function centered(found: readonly number[]): Float32Array {
-  const points = Float32Array.from(found);
-  for (let axis = 0; axis < 3; axis++) {
-    let [low, high] = [Infinity, -Infinity];
-    for (let i = axis; i < points.length; i += 6) [low, high] = [Math.min(low, points[i]!), Math.max(high, points[i]!)];
-    for (let i = axis; i < points.length; i += 6) points[i]! -= (low + high) / 2;
+  /** Brightness where a ray meets the solid, -1 where it does not. */
+  #march(x: number, y: number, z: number, dx: number, dz: number, steps: number, sin: number, cos: number): number {
+    for (let t = 0; t < steps; t++) {
+      // The nearest voxel is quick to look up, and tells where the exact look is worth its time.
+      if (this.#near(x + t * dx, y, z + t * dz) < 0.3 * this.#level || this.#at(x + t * dx, y, z + t * dz) < this.#level) continue;
+      let [outside, inside] = [t - 1, t];
+      for (let i = 0; i < 7; i++) {
+        const middle = (outside + inside) / 2;
+        if (this.#at(x + middle * dx, y, z + middle * dz) >= this.#level) inside = middle;
+        else outside = middle;
+      }
+      return this.#shade(x + inside * dx, y, z + inside * dz, sin, cos);
+    }
+    return -1;
   }
-  return points;
+
+  #shade(x: number, y: number, z: number, sin: number, cos: number): number {
+    const gx = this.#at(x - 1, y, z) - this.#at(x + 1, y, z);
+    const gy = this.#at(x, y - 1, z) - this.#at(x, y + 1, z);
+    const gz = this.#at(x, y, z - 1) - this.#at(x, y, z + 1);
+    const length = Math.hypot(gx, gy, gz) || 1;
+    // Turned with the solid, so that the light stays with the viewer.
+    const [nx, ny, nz] = [(gx * cos + gz * sin) / length, gy / length, (gz * cos - gx * sin) / length];
+    return 0.26 + 0.74 * Math.max(0, nx * LIGHT[0] + ny * LIGHT[1] + nz * LIGHT[2]);
+  }
+
+  #near(x: number, y: number, z: number): number {
+    const size = this.#size;
+    const [i, j, k] = [Math.round(z), Math.round(y), Math.round(x)];
+    return i < 0 || j < 0 || k < 0 || i >= size || j >= size || k >= size ? 0 : this.#field[(i * size + j) * size + k]!;
+  }
+
+  /** Between the voxels, straight in all three directions. */
+  #at(x: number, y: number, z: number): number {
+    const [x0, y0, z0] = [Math.floor(x), Math.floor(y), Math.floor(z)];
+    const [fx, fy, fz] = [x - x0, y - y0, z - z0];
+    const along = (j: number, i: number): number => this.#near(x0, j, i) * (1 - fx) + this.#near(x0 + 1, j, i) * fx;
+    const plane = (i: number): number => along(y0, i) * (1 - fy) + along(y0 + 1, i) * fy;
+    return plane(z0) * (1 - fz) + plane(z0 + 1) * fz;
+  }
 }
 
-function clamp(value: number, size: number): number {
-  return Math.min(Math.max(value, 0), size - 1);
+/** Every step-th voxel of a large grid. */
+function thin({ occupancy, size }: VoxelGrid, step: number, thinned: number): Float32Array {
+  if (step === 1) return Float32Array.from(occupancy, (value) => Math.min(value, 1));
+  return Float32Array.from({ length: thinned ** 3 }, (_, i) => {
+    const [x, y, z] = [i % thinned, Math.floor(i / thinned) % thinned, Math.floor(i / thinned ** 2)];
+    return Math.min(occupancy[((z * size + y) * size + x) * step]!, 1);
+  });
 }
 
-/** Three-tap mean along each axis, so that the direction of a surface does not jump from voxel to voxel. */
+/** Three-tap mean along each axis, twice. */
 function blur(values: Float32Array, size: number): Float32Array {
   let current = values;
   for (const step of [1, size, size * size, 1, size, size * size]) {
     const next = new Float32Array(current.length);
     for (let i = 0; i < current.length; i++) {
       const at = Math.floor(i / step) % size;
-      next[i] = (current[i]! + current[at > 0 ? i - step : i]! + current[at < size - 1 ? i + step : i]!) / 3;
+      next[i] = (current[i]! + (at > 0 ? current[i - step]! : 0) + (at < size - 1 ? current[i + step]! : 0)) / 3;
     }
     current = next;
   }
   return current;
+}
+
+/** Middle (x, y, z) of what is filled, and the distance that it reaches however it is turned. */
+function extent(field: Float32Array, size: number, level: number): [readonly [number, number, number], number] {
+  const low = [size, size, size];
+  const high = [0, 0, 0];
+  field.forEach((value, i) => {
+    if (value < level) return;
+    [i % size, Math.floor(i / size) % size, Math.floor(i / size ** 2)].forEach((at, axis) => {
+      low[axis] = Math.min(low[axis]!, at);
+      high[axis] = Math.max(high[axis]!, at);
+    });
+  });
+  const half = low.map((value, axis) => Math.max(1, (high[axis]! - value) / 2));
+  const middle = low.map((value, axis) => (value + high[axis]!) / 2) as [number, number, number];
+  return [middle, Math.max(Math.hypot(half[0]!, half[2]!), half[1]!) + 1];
 }
