@@ -8,6 +8,7 @@ set -euo pipefail
 cache=${1:?give the cache folder} bundles=${2:?give the folder with bundles} litert=${3:?give the path of libLiteRt.so}
 cd "$(dirname "$0")"
 ../.ci/toolchains.sh kotlin "$cache"
+../.ci/toolchains.sh android "$cache"
 
 kotlin=$(echo "$cache"/kotlin-*/lib)
 java=/usr/share/java
@@ -26,7 +27,7 @@ compile_once() {
   local name=$1 stamp
   shift
   # What one part exports is an input of the next: the library's sources count for every part.
-  stamp=$(printf '%s\n' "$@" | sha256sum; find onpar/src app/src -name '*.kt' -exec sha256sum {} + | sort | sha256sum)
+  stamp=$(printf '%s\n' "$@" | sha256sum; find onpar*/src app/src -name '*.kt' -exec sha256sum {} + | sort | sha256sum)
   if [ "$(cat "$out/.$name" 2>/dev/null)" = "$stamp" ]; then return; fi
   echo "kotlin: compiling $name"
   rm -rf "${out:?}/$name" "$out/.$name"
@@ -44,6 +45,18 @@ alignments=$(readelf -lW "$out/libonpar.so" | awk '$1 == "LOAD" {print $NF}' | s
 core=(onpar/src/main/kotlin/org/onpar/*.kt)
 compile_once core -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
 compile_once tests -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
+
+# The framework's signatures; R, which Android's resource compiler would make from res/, comes from strings.xml.
+framework=$(echo "$cache"/android-*/android.jar)
+mkdir -p "$out/r"
+{
+  echo 'package org.onpar.demo; object R { object string {'
+  grep -oE 'name="\w+"' app/src/main/res/values/strings.xml | awk -F'"' '{printf "const val %s = %d\n", $2, NR}'
+  echo '} }'
+} >"$out/r/R.kt"
+compile_once android -jvm-target 17 -no-jdk -Xfriend-paths="$out/core" -cp "$framework:$out/core:$kotlin/kotlin-stdlib.jar" onpar/src/main/kotlin/org/onpar/android
+compile_once executorch -jvm-target 17 -cp "$out/core" onpar-executorch/src
+compile_once app -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin
 
 run() { java -Xmx1g -cp "$out/tests:$out/core:$libraries" "$@"; }
 classes=$(cd "$out/tests" && ls org/onpar/*Test.class | sed 's/\.class$//; s#/#.#g')

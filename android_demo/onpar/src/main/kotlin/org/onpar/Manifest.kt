@@ -60,6 +60,7 @@ class TensorEntry(val name: String, val shape: List<Int>) {
 class ModelFile(
     val file: String,
     val runtime: String,
+    val precision: String,
     val minimumRuntime: String,
     val executedHereBy: String,
     val inputs: List<TensorEntry>,
@@ -126,6 +127,7 @@ private fun toModelFile(item: Fields): ModelFile =
     ModelFile(
         file = safePath(item.text("file")),
         runtime = item.text("runtime"),
+        precision = item.text("precision"),
         minimumRuntime = item.text("minimum_runtime"),
         executedHereBy = item.text("executed_here_by"),
         inputs = item.each("inputs", TENSOR).map { TensorEntry(it.text("name"), it.integers("shape")) },

@@ -220,3 +220,34 @@ class LifeTest {
         @JvmStatic @BeforeClass fun libraries() = useLibraries()
     }
 }
+
+class BenchmarkRecordTest {
+    @Test
+    fun `has the fields of Python's record`() {
+        var told = 0
+        val record = BenchmarkRecord.measure(Bundle.open(bundleFolder("classifier")), 7, "this PC") { told = it }
+        val fields = JSONObject(record.toJson())
+        val python = File(ROOT, "benchmarks/records.py").readText().substringAfter("class Record:").substringBefore("def ")
+        val names = Regex("""^ {4}(\w+): \w""", RegexOption.MULTILINE).findAll(python.substringAfterLast("\"\"\"")).map { it.groupValues[1] }.toList()
+        assertTrue("samples_ms" in names && "load_ms" in names)
+        for (name in names) assertTrue(fields.has(name), "the record has no $name")
+        assertEquals(7, told)
+        assertEquals(7, fields.getJSONArray("samples_ms").length())
+        assertTrue(fields.getDouble("p50_ms") in 0.001..1000.0 && fields.getDouble("p90_ms") >= fields.getDouble("p50_ms"))
+    }
+
+    @Test
+    fun `quantiles are numpy's`() {
+        val record = BenchmarkRecord("", "", "", "", "", listOf(4.0, 1.0, 3.0, 2.0), emptyList(), 0.0, 0.0)
+        assertEquals(listOf(1.0, 2.5, 3.7, 4.0), listOf(0.0, 0.5, 0.9, 1.0).map { Math.round(record.quantile(it) * 1e9) / 1e9 })
+    }
+
+    @Test
+    fun `no rounds`() {
+        assertFailsWith<BadInput> { BenchmarkRecord.measure(Bundle.open(bundleFolder("classifier")), 0, "this PC") }
+    }
+
+    companion object {
+        @JvmStatic @BeforeClass fun libraries() = useLibraries()
+    }
+}

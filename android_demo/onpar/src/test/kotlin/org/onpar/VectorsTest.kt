@@ -121,7 +121,7 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
     private fun manifest(outputs: List<TensorEntry>): Manifest {
         val post = case.getJSONObject("postprocess")
         val threshold = if (post.isNull("threshold")) null else post.getDouble("threshold").toFloat()
-        val file = ModelFile("model.tflite", "litert", "", "litert", emptyList(), outputs)
+        val file = ModelFile("model.tflite", "litert", "fp32", "", "litert", emptyList(), outputs)
         val (height, width) = outputs[0].shape.takeLast(2)
         return Manifest(
             "vector", "", "", "", case.getJSONArray("labels").strings(), PreprocessSpec(height, width),
