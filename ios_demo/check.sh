@@ -14,10 +14,11 @@ inside=$root/onpar
 in_root() { chroot "$root" env HOME=/tmp PATH=/usr/bin:/bin LD_LIBRARY_PATH=/onpar/build/apps sh -c "cd /onpar/ios_demo && $1"; }
 
 # The build folder stays from run to run; sources are copied, and links between the demos become files.
-mkdir -p "$inside/ios_demo" "$inside/tests" "$inside/build/apps"
+mkdir -p "$inside/ios_demo" "$inside/tests" "$inside/benchmarks" "$inside/build/apps" ../build/apps
 rm -rf "$inside"/ios_demo/{Sources,Tests,App,ExecuTorch,Package.swift} "$inside/build/apps/bundles" "$inside/tests/vectors"
 cp -RLp Package.swift Sources Tests App ExecuTorch "$inside/ios_demo/"
 cp -Rp ../tests/vectors "$inside/tests/"
+cp -p ../benchmarks/records.py "$inside/benchmarks/"
 cp -Rp "$bundles" "$inside/build/apps/bundles"
 cp -p "$litert" "$inside/build/apps/libLiteRt.so"
 
@@ -31,7 +32,10 @@ if ! in_root "swift test --disable-sandbox --jobs 2" >"$log" 2>&1; then
   echo "swift: FAILED; see $log"
   exit 1
 fi
-grep -oE 'Test run with [0-9]+ tests[^.]*' "$log" | tail -1
+# Swift counts a test with arguments once; each argument is a case.
+tests=$(grep -oE 'Test run with [0-9]+' "$log" | grep -oE '[0-9]+')
+cases=$(grep -cE 'Passing [0-9]+ argument' "$log" || true)
+echo "swift: $tests passed, 0 failed ($cases cases with arguments)"
 
 echo "swift: parsing the files for Apple's frameworks"
 in_root "find App ExecuTorch Sources/OnPar/Apple -name '*.swift' -exec swiftc -frontend -parse {} +"

@@ -42,6 +42,7 @@ public struct TensorEntry: Sendable {
 public struct ModelFile: Sendable {
     public let file: String
     public let runtime: String
+    public let precision: String
     public let minimumRuntime: String
     public let executedHereBy: String
     public let inputs: [TensorEntry]
@@ -148,6 +149,7 @@ extension ModelFile {
     init(_ item: Fields) throws {
         file = try safePath(item.text("file"))
         runtime = try item.text("runtime")
+        precision = try item.text("precision")
         minimumRuntime = try item.text("minimum_runtime")
         executedHereBy = try item.text("executed_here_by")
         inputs = try item.each("inputs", Keys.tensor).map(TensorEntry.init)

@@ -137,6 +137,25 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
         #expect(try await classify(folder, png, runner: liteRTRunner).contains("%"))
     }
 
+    @Test func aRecordHasTheFieldsOfPythons() async throws {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        var told = 0
+        let record = try BenchmarkRecord.measure(bundle, rounds: 7, device: "this PC", runtime: "litert", runner: liteRTRunner) { told = $0 }
+        let fields = try JSONSerialization.jsonObject(with: record.toJson()) as! [String: Any]
+        let python = try String(contentsOf: root.appendingPathComponent("benchmarks/records.py"), encoding: .utf8)
+        let body = python.components(separatedBy: "class Record:")[1].components(separatedBy: "def ")[0]
+        let names = body.components(separatedBy: "\"\"\"").last!.split(separator: "\n").compactMap { line in
+            line.contains(": ") ? line.split(separator: ":")[0].trimmingCharacters(in: .whitespaces) : nil
+        }
+        #expect(names.contains("samples_ms") && names.contains("load_ms"))
+        for name in names { #expect(fields[name] != nil, "the record has no \(name)") }
+        #expect(told == 7 && record.samplesMs.count == 7 && record.quantile(0.9) >= record.quantile(0.5))
+        let none = await refusal {
+            _ = try BenchmarkRecord.measure(bundle, rounds: 0, device: "", runtime: "litert", runner: liteRTRunner)
+        }
+        #expect(none.name == "BadInput")
+    }
+
     private func golden() throws -> (ImageClassifier, Picture) {
         let bundle = try Bundle(bundleFolder("classifier"))
         let picture = try Png.picture(bundle.file(bundle.manifest.golden[0].raw))

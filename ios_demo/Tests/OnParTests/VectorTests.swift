@@ -114,7 +114,7 @@ private let limit = 5e-5
         let entries = tensors.map { TensorEntry(name: $0.text("name"), shape: $0.doubles("shape")!.map { Int($0) }) }
         let shape = entries[0].shape.suffix(2)
         let file = ModelFile(
-            file: "", runtime: "litert", minimumRuntime: "", executedHereBy: "litert", inputs: [], outputs: entries)
+            file: "", runtime: "litert", precision: "fp32", minimumRuntime: "", executedHereBy: "litert", inputs: [], outputs: entries)
         let threshold = (c.object("postprocess").json["threshold"] as? NSNumber)?.floatValue
         return Manifest(
             id: "vector", model: "", task: "", description: "", labels: c.json["labels"] as! [String],
