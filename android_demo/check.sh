@@ -46,12 +46,13 @@ core=(onpar/src/main/kotlin/org/onpar/*.kt)
 compile_once core -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
 compile_once tests -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
 
-# The framework's signatures; R, which Android's resource compiler would make from res/, comes from strings.xml.
+# The framework's signatures; R, which Android's resource compiler would make from res/, comes from strings.xml
+# and the one value that Gradle adds.
 framework=$(echo "$cache"/android-*/android.jar)
 mkdir -p "$out/r"
 {
   echo 'package org.onpar.demo; object R { object string {'
-  grep -oE 'name="\w+"' app/src/main/res/values/strings.xml | awk -F'"' '{printf "const val %s = %d\n", $2, NR}'
+  { grep -oE 'name="\w+"' app/src/main/res/values/strings.xml; echo 'name="litert_version"'; } | awk -F'"' '{printf "const val %s = %d\n", $2, NR}'
   echo '} }'
 } >"$out/r/R.kt"
 compile_once android -jvm-target 17 -no-jdk -Xfriend-paths="$out/core" -cp "$framework:$out/core:$kotlin/kotlin-stdlib.jar" onpar/src/main/kotlin/org/onpar/android

@@ -7,6 +7,7 @@ files through their own library and must get the same class, points, mask or sol
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from reference.errors import BadInput
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
+    from reference.postprocess import Result
     from sdk_build.bundle import Bundle
 
 
@@ -46,22 +48,33 @@ def write(dist: Path) -> int:
 
 
 def golden_results(bundle: Bundle) -> list[dict[str, Any]]:
-    """The typed result of each golden input as a JSON-ready dict; points are not rounded."""
+    """What the apps must give for each golden input: the result's JSON, but points unrounded and masks as bits."""
     from reference.golden import read_input
-    from reference.postprocess import Keypoints, postprocess
+    from reference.postprocess import postprocess
     from sdk_build.sandbox import run_artifact
 
     spec = bundle.manifest.spec
     entry = next(e for e in bundle.manifest.model_files if e.runtime == "litert")
     read = [read_input(bundle.path / case.raw, spec) for case in bundle.manifest.golden]
-    outputs = run_artifact(
-        "litert", bundle.path / entry.file, spec, [{spec.input.name: tensor} for tensor, _, _ in read]
-    )
-    results = [postprocess(out, spec, region) for out, (_, region, _) in zip(outputs, read, strict=True)]
+    inputs = [{spec.input.name: tensor} for tensor, _, _ in read]
+    outputs = run_artifact("litert", bundle.path / entry.file, spec, inputs)
     return [
-        {"points_px": result.points_px.tolist()} if isinstance(result, Keypoints) else result.to_json()
-        for result in results
+        _comparable(postprocess(out, spec, region), picture.shape[1], picture.shape[0])
+        for out, (_, region, picture) in zip(outputs, read, strict=True)
     ]
+
+
+def _comparable(result: Result, width: int, height: int) -> dict[str, Any]:
+    import numpy as np
+
+    from reference.postprocess import Keypoints, Mask
+
+    if isinstance(result, Keypoints):
+        return {"points_px": result.points_px.tolist()}
+    if isinstance(result, Mask):
+        bits = np.packbits(result.filled(width, height), bitorder="little")
+        return {"filled_bits": base64.b64encode(bits.tobytes()).decode()}
+    return result.to_json()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from reference.camera import Plane, YuvFrame, picture_from_yuv, upright
 from reference.errors import BadInput
-from reference.postprocess import Keypoints, postprocess
+from reference.postprocess import Keypoints, Mask, postprocess
 from reference.preprocess import Box, Region, preprocess_depth, preprocess_picture
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 from sdk_build.app_signatures import signatures
@@ -264,10 +264,12 @@ def results() -> list[Json]:
     points = {name: generator.random((1, 68, 2), np.float32) for name in ("keypoints", "template_keypoints")}
     occupancy = generator.random((1, 4, 4, 4), np.float32)
     occupancy[0, 0, 0, 0] = 0.5  # at the threshold a voxel is filled
+    mask = {"mask": generator.random((1, 1, 10, 12), np.float32)}
     cases = [
         (_spec("Classification", {"logits": logits}, ("a", "b", "c", "d", "e")), {"logits": logits}),
         (_spec("Keypoints", points), points),
         (_spec("VoxelGrid", {"occupancy": occupancy}, threshold=0.5), {"occupancy": occupancy}),
+        (_spec("Mask", mask, threshold=0.5), mask),
     ]
     return [_result_case(spec, outputs, region) for spec, outputs in cases]
 
@@ -275,11 +277,16 @@ def results() -> list[Json]:
 def _spec(
     result: str, outputs: dict[str, NDArray[np.float32]], labels: tuple[str, ...] = (), threshold: float | None = None
 ) -> ModelSpec:
-    layouts = {2: "NC", 3: "NPC", 4: "NDHW"}
-    tasks = {"Classification": "image_classification", "Keypoints": "face_keypoints", "VoxelGrid": "depth_to_voxels"}
+    layouts = {"Classification": "NC", "Keypoints": "NPC", "VoxelGrid": "NDHW", "Mask": "NCHW"}
+    tasks = {
+        "Classification": "image_classification",
+        "Keypoints": "face_keypoints",
+        "VoxelGrid": "depth_to_voxels",
+        "Mask": "salient_object_detection",
+    }
     return ModelSpec(
         "vector", tasks[result], "", "", (TensorSpec("image", (1, 3, 10, 12), "NCHW", "intensity"),),
-        tuple(TensorSpec(name, value.shape, layouts[value.ndim], "") for name, value in outputs.items()),
+        tuple(TensorSpec(name, value.shape, layouts[result], "") for name, value in outputs.items()),
         COVER, PostprocessSpec(result, threshold), "", labels,
     )  # fmt: skip
 
@@ -289,8 +296,13 @@ def _result_case(spec: ModelSpec, outputs: dict[str, NDArray[np.float32]], regio
     expected = result.to_json()
     if isinstance(result, Keypoints):
         expected = {"points_px": encode(result.points_px), "template_points_px": encode(result.template_points_px)}
+    width, height = 131, 97  # the region of the vectors lies partly beside this picture, and does not cover all of it
+    if isinstance(result, Mask):
+        expected = {"values": encode(result.in_picture(width, height))}
     return {
         "postprocess": dataclasses.asdict(spec.postprocess),
+        "width": width,
+        "height": height,
         "labels": spec.labels,
         "region": dataclasses.astuple(region),
         "outputs": [{"name": n, "shape": v.shape, "values": encode(v)} for n, v in outputs.items()],

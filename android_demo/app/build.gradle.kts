@@ -12,7 +12,10 @@ android {
         targetSdk = libs.versions.compile.sdk.get().toInt()
         versionCode = 1
         versionName = "0.1.0"
+        // Stands in every benchmark record.
+        resValue("string", "litert_version", libs.versions.litert.get())
     }
+    buildFeatures { resValues = true }
     buildTypes {
         release {
             isMinifyEnabled = true

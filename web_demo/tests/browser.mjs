@@ -36,6 +36,7 @@ export async function serve({ isolated = true, replaced = new Map() } = {}) {
     }
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  server.unref(); // a test that fails before it closes its server must not keep the run from ending
   return {
     address: `http://localhost:${server.address().port}/`,
     replaced,

@@ -11,7 +11,7 @@ const RESULTS = JSON.parse(await readFile(join(DIST, 'bundles/results.json'), 'u
 const CLASSIFIER = NAMES.find((name) => name.startsWith('classifier-'));
 const TASKS = {
   image_classification: 'ImageClassifier', face_keypoints: 'FaceKeypointDetector', depth_to_voxels: 'DepthVoxelizer',
-  salient_object: 'SaliencySegmenter',
+  salient_object_detection: 'SaliencySegmenter',
 };
 const manifestOf = async (name) => JSON.parse(await readFile(join(DIST, 'bundles', name, 'bundle.json'), 'utf8'));
 let browser, server, page;
@@ -93,7 +93,7 @@ describe("Python's results", () => {
           const input = depth ? await onpar.decodeDepthPng(content) : await onpar.Picture.fromBlob(new Blob([content]));
           const { value, timings, backend } = await detector.detect(input);
           if (!(timings.preMs >= 0 && timings.inferenceMs > 0 && timings.postMs >= 0) || !backend) throw new Error('no timings');
-          values.push({ label: value.label, scores: value.scores, points: value.pointsPx && [...value.pointsPx], filled: value.filledVoxels, share: value.share });
+          values.push({ label: value.label, scores: value.scores, points: value.pointsPx && [...value.pointsPx], filled: value.filledVoxels, mask: value.values && Array.from(value.values, (v) => v >= value.threshold) });
         }
         await detector.close();
         return values;
@@ -112,6 +112,13 @@ function checkSame(found, expected) {
   if (expected.points_px !== undefined) {
     const worst = Math.max(...expected.points_px.map(([x, y], i) => Math.hypot(x - found.points[2 * i], y - found.points[2 * i + 1])));
     assert.ok(worst <= 0.05, `points are off by ${worst} px`);
+  }
+  if (expected.filled_bits !== undefined) {
+    const bits = Buffer.from(expected.filled_bits, 'base64');
+    const wanted = found.mask.map((_, i) => ((bits[i >> 3] >> (i & 7)) & 1) === 1);
+    const both = found.mask.filter((inside, i) => inside && wanted[i]).length;
+    const either = found.mask.filter((inside, i) => inside || wanted[i]).length;
+    assert.ok(either > 0 && both / either >= 0.999, `IoU ${both / either}`);
   }
   if (expected.filled_voxels !== undefined) {
     assert.ok(Math.abs(found.filled - expected.filled_voxels) <= 0.001 * expected.filled_voxels);

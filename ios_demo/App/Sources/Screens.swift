@@ -140,7 +140,7 @@ struct BenchmarkScreen: View {
             if let record {
                 LabeledContent("Model, median", value: String(format: "%.2f ms", record.quantile(0.5)))
                 LabeledContent("Model, 90 % below", value: String(format: "%.2f ms", record.quantile(0.9)))
-                LabeledContent("Loading", value: String(format: "%.0f ms", record.loadMs))
+                LabeledContent("Loading, first", value: String(format: "%.0f ms", record.loadSamplesMs[0]))
             }
             if let file { ShareLink("Share the record", item: file) }
             if let problem = model.problem { ProblemText(problem) }
@@ -149,16 +149,19 @@ struct BenchmarkScreen: View {
 
     private func run() {
         guard let bundle = model.bundle else { return }
-        let device = "\(UIDevice.current.model), iOS \(UIDevice.current.systemVersion)"
+        let system = UIDevice.current.systemVersion
+        let device = Device(name: UIDevice.current.model, kind: "phone", os: "iOS \(system)")
         let count = rounds
         running = true
         Task {
             defer { running = false }
             do {
                 let made = try await Task.detached {
-                    try BenchmarkRecord.measure(bundle, rounds: count, device: device, runtime: "coreml") { try CoreMLRunner($0) }
+                    try BenchmarkRecord.measure(
+                        bundle, rounds: count, device: device, runtime: "coreml", runtimeVersion: "iOS \(system)",
+                        delegate: "Core ML", runner: { try CoreMLRunner($0) })
                 }.value
-                let url = URL.documentsDirectory.appendingPathComponent("\(made.bundle).json")
+                let url = URL.documentsDirectory.appendingPathComponent("\(made.bundle.manifest.id).json")
                 try made.toJson().write(to: url)
                 (record, file) = (made, url)
             } catch {

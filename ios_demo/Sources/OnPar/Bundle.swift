@@ -5,6 +5,8 @@ public final class Bundle: Sendable {
     public let folder: URL
     public let manifest: Manifest
     public let signature: SignatureState
+    /// SHA-256 of bundle.json: which very bundle this is.
+    public let sha256: String
     private let listed: Set<String>
 
     public var name: String { folder.lastPathComponent }
@@ -23,6 +25,7 @@ public final class Bundle: Sendable {
         }
         self.signature = try verifySignature(manifest: content, signature: signature, trustedKey: trustedKey)
         self.folder = folder
+        sha256 = OnPar.sha256(content)
         listed = Set(manifest.files.map(\.path))
         for entry in manifest.files { try Bundle.check(entry, in: folder) }
         if let extra = Bundle.paths(in: folder).first(where: { !listed.contains($0) }) {
@@ -58,7 +61,7 @@ public final class Bundle: Sendable {
         guard let content = try? Data(contentsOf: folder.appendingPathComponent(entry.path)) else {
             throw OnParError.checksumMismatch("\(folder.lastPathComponent) lacks \(entry.path); get the bundle again")
         }
-        if sha256(content) != entry.sha256 {
+        if OnPar.sha256(content) != entry.sha256 {
             throw OnParError.checksumMismatch(
                 "\(folder.lastPathComponent): \(entry.path) differs from its sha256; get the bundle again")
         }

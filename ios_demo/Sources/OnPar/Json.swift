@@ -50,11 +50,12 @@ struct Fields {
         guard case .object(let values)? = value else {
             throw OnParError.bundleInvalid("\(what) is no JSON object; export the bundle again")
         }
-        let allowed = Set(keys.split(separator: " ").map(String.init))
+        let needed = Set(keys.split(separator: " ").filter { !$0.hasSuffix("?") }.map(String.init))
+        let allowed = Set(keys.replacingOccurrences(of: "?", with: "").split(separator: " ").map(String.init))
         let present = Set(values.keys)
         let faults =
             present.subtracting(allowed).sorted().map { "unknown '\($0)'" }
-            + allowed.subtracting(present).sorted().map { "no '\($0)'" }
+            + needed.subtracting(present).sorted().map { "no '\($0)'" }
         if !faults.isEmpty {
             let found = faults.joined(separator: ", ")
             throw OnParError.bundleInvalid("\(what) has \(found); update onpar or export the bundle again")

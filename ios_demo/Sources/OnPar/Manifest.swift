@@ -73,13 +73,15 @@ public struct FileEntry: Sendable {
     public let sha256: String
 }
 
+/// A question mark: older bundles of this format lack the key.
 private enum Keys {
     static let top =
         "format_version id model task target precision document description labels preprocess postprocess model_files "
         + "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files"
     static let preprocess = "size color resize crop interpolation mean std box_grow layout orientation normalization"
     static let modelFile =
-        "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation"
+        "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation "
+        + "quantization? accuracy?"
     static let tensor = "name shape dtype layout unit value_range quantization_parameters"
     static let check = "runtime stage output metric value limit passed"
 }
@@ -170,13 +172,16 @@ extension GoldenCase {
 extension Limit {
     /// nil for a figure that is reported and not judged, or of another stage.
     init?(_ item: Fields) throws {
-        if try item.text("stage") != "lowered_vs_artifact" || item.isNull("limit") { return nil }
+        if try !artifactStages.contains(item.text("stage")) || item.isNull("limit") { return nil }
         runtime = try item.text("runtime")
         output = try item.text("output")
         metric = try item.text("metric")
         limit = try item.number("limit")
     }
 }
+
+/// The stages that judge a saved artifact.
+private let artifactStages = ["lowered_vs_artifact", "float_vs_quantized"]
 
 private func safePath(_ path: String) throws -> String {
     if path.hasPrefix("/") || path.split(separator: "/").contains("..") {

@@ -3,8 +3,6 @@ import { BundleInvalid } from './errors';
 
 export const FORMAT_VERSION = 1;
 
-export type ResultKind = 'Classification' | 'Keypoints' | 'VoxelGrid' | 'Mask';
-
 /** How a picture or depth map becomes the input tensor. */
 export interface PreprocessSpec {
   /** Height and width. */
@@ -72,10 +70,13 @@ export interface Manifest {
   readonly weightsLicense: string;
 }
 
+// A question mark: older bundles of this format lack the key.
 const TOP = 'format_version id model task target precision document description labels preprocess postprocess model_files golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files';
 const PREPROCESS = 'size color resize crop interpolation mean std box_grow layout orientation normalization';
-const MODEL_FILE = 'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation';
+const MODEL_FILE = 'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation quantization? accuracy?';
 const TENSOR = 'name shape dtype layout unit value_range quantization_parameters';
+/** The stages that judge a saved artifact. */
+const ARTIFACT_STAGES = ['lowered_vs_artifact', 'float_vs_quantized'];
 const CHECK = 'runtime stage output metric value limit passed';
 
 /** Read the bytes of bundle.json. */
@@ -167,7 +168,7 @@ function toGoldenTensor(item: Fields): GoldenTensor {
 }
 
 function toLimit(item: Fields): Limit[] {
-  if (item.text('stage') !== 'lowered_vs_artifact' || item.value('limit') === null) return [];
+  if (!ARTIFACT_STAGES.includes(item.text('stage')) || item.value('limit') === null) return [];
   return [
     { runtime: item.text('runtime'), output: item.text('output'), metric: item.text('metric'), limit: item.number('limit') },
   ];
@@ -194,9 +195,9 @@ class Fields {
     keys: string,
   ) {
     if (!isRecord(value)) throw new BundleInvalid(`${what} is no JSON object; export the bundle again`);
-    const allowed = keys.split(' ');
+    const allowed = keys.split(' ').map((key) => key.replace('?', ''));
     const unknown = Object.keys(value).filter((key) => !allowed.includes(key));
-    const missing = allowed.filter((key) => !(key in value));
+    const missing = keys.split(' ').filter((key) => !key.endsWith('?') && !(key in value));
     if (unknown.length + missing.length > 0) {
       const found = [...unknown.map((k) => `unknown '${k}'`), ...missing.map((k) => `no '${k}'`)].join(', ');
       throw new BundleInvalid(`${what} has ${found}; update onpar or export the bundle again`);

@@ -29,6 +29,8 @@ class Bundle private constructor(
     val name: String,
     val manifest: Manifest,
     val signature: SignatureState,
+    /** SHA-256 of bundle.json: which very bundle this is. */
+    val sha256: String,
     private val files: Map<String, ByteArray>,
 ) {
     /** A file that bundle.json lists. */
@@ -68,7 +70,7 @@ class Bundle private constructor(
             val files = manifest.files.associate { it.path to readChecked(source, it) }
             val unlisted = source.paths()?.firstOrNull { it !in files && it !in UNLISTED }
             if (unlisted != null) throw BundleInvalid("$name holds $unlisted, which bundle.json does not list; remove it")
-            return Bundle(name, manifest, state, files)
+            return Bundle(name, manifest, state, sha256(content), files)
         }
 
         fun open(folder: File, trustedKey: String? = null): Bundle = open(FolderSource(folder), trustedKey)

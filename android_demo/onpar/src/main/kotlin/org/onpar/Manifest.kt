@@ -76,14 +76,18 @@ class Limit(val runtime: String, val output: String, val metric: String, val lim
 
 class FileEntry(val path: String, val sha256: String)
 
+// A question mark: older bundles of this format lack the key.
 private const val TOP =
     "format_version id model task target precision document description labels preprocess postprocess model_files " +
         "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files"
 private const val PREPROCESS =
     "size color resize crop interpolation mean std box_grow layout orientation normalization"
 private const val MODEL_FILE =
-    "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation"
+    "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation " +
+        "quantization? accuracy?"
 private const val TENSOR = "name shape dtype layout unit value_range quantization_parameters"
+/** The stages that judge a saved artifact. */
+private val ARTIFACT_STAGES = setOf("lowered_vs_artifact", "float_vs_quantized")
 private const val CHECK = "runtime stage output metric value limit passed"
 
 private fun toManifest(top: Fields): Manifest {
@@ -143,7 +147,7 @@ private fun toGoldenCase(item: Fields): GoldenCase =
     )
 
 private fun toLimit(item: Fields): Limit? =
-    if (item.text("stage") != "lowered_vs_artifact" || item.isNull("limit")) {
+    if (item.text("stage") !in ARTIFACT_STAGES || item.isNull("limit")) {
         null
     } else {
         Limit(item.text("runtime"), item.text("output"), item.text("metric"), item.number("limit"))
@@ -159,9 +163,10 @@ private fun safePath(path: String): String {
 /** A JSON object whose keys are exactly the expected ones. */
 private class Fields(val what: String, private val values: JSONObject, keys: String) {
     init {
-        val allowed = keys.split(" ").toSet()
+        val allowed = keys.split(" ").map { it.removeSuffix("?") }.toSet()
+        val needed = keys.split(" ").filterNot { it.endsWith("?") }.toSet()
         val present = values.keys().asSequence().map { it.toString() }.toSet()
-        val faults = (present - allowed).map { "unknown '$it'" } + (allowed - present).map { "no '$it'" }
+        val faults = (present - allowed).map { "unknown '$it'" } + (needed - present).map { "no '$it'" }
         if (faults.isNotEmpty()) {
             throw BundleInvalid("$what has ${faults.joinToString()}; update onpar or export the bundle again")
         }

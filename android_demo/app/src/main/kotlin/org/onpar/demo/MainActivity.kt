@@ -4,6 +4,7 @@ import android.Manifest
 import android.app.Activity
 import android.content.Intent
 import android.content.pm.PackageManager
+import android.os.Build
 import android.os.Bundle as State
 import android.view.View
 import android.widget.ArrayAdapter
@@ -19,6 +20,7 @@ import java.io.File
 import java.util.concurrent.Executors
 import org.onpar.BenchmarkRecord
 import org.onpar.Bundle
+import org.onpar.Device
 import org.onpar.GoldenSelfTest
 import org.onpar.OnParException
 import org.onpar.Task
@@ -136,12 +138,14 @@ class MainActivity : Activity() {
     private fun benchmark() {
         val bundle = detector?.bundle ?: return
         background(getString(R.string.running)) {
-            val device = "${android.os.Build.MANUFACTURER} ${android.os.Build.MODEL}, Android ${android.os.Build.VERSION.RELEASE}"
+            val device = Device("${Build.MANUFACTURER} ${Build.MODEL}", "phone", "Android ${Build.VERSION.RELEASE}")
             val record =
-                BenchmarkRecord.measure(bundle, ROUNDS, device) { if (it % 20 == 0) runOnUiThread { say("$it of $ROUNDS runs") } }
-            val file = File(getExternalFilesDir(null), "${record.bundle}.json")
+                BenchmarkRecord.measure(bundle, ROUNDS, device, getString(R.string.litert_version)) {
+                    if (it % 20 == 0) runOnUiThread { say("$it of $ROUNDS runs") }
+                }
+            val file = File(getExternalFilesDir(null), "${bundle.manifest.id}.json")
             file.writeText(record.toJson())
-            "%s\nmodel p50 %.2f ms, p90 %.2f ms, load %.0f ms\n\nadb pull %s".format(record.bundle, record.quantile(0.5), record.quantile(0.9), record.loadMs, file)
+            "%s\nmodel p50 %.2f ms, p90 %.2f ms\n\nadb pull %s".format(bundle.manifest.id, record.quantile(0.5), record.quantile(0.9), file)
         }
     }
 
