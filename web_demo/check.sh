@@ -14,7 +14,8 @@ if ! cmp -s package-lock.json node_modules/.installed-lock; then
   npm ci --silent --cache "$cache/npm"
   cp package-lock.json node_modules/.installed-lock
 fi
-echo "web: type-checking and building"
+echo "web: formatting, types, build"
+npm run --silent lint
 npm run --silent build
 npm run --silent bundles "$bundles"
 echo "web: testing in Chromium"

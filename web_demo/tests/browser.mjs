@@ -9,8 +9,14 @@ export const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 export const VECTORS = JSON.parse(await readFile(new URL('../../tests/vectors/vectors.json', import.meta.url), 'utf8'));
 
 const TYPES = {
-  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json',
-  '.wasm': 'application/wasm', '.png': 'image/png', '.svg': 'image/svg+xml', '.webmanifest': 'application/manifest+json',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.webmanifest': 'application/manifest+json',
 };
 
 /**
@@ -20,7 +26,10 @@ const TYPES = {
  */
 export async function serve({ isolated = true, replaced = new Map() } = {}) {
   const server = createServer(async (request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url, 'http://localhost').pathname)).replace(/\/$/, '/index.html');
+    const path = normalize(decodeURIComponent(new URL(request.url, 'http://localhost').pathname)).replace(
+      /\/$/,
+      '/index.html',
+    );
     if (isolated) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
@@ -71,8 +80,12 @@ export async function openLibrary(browser, server) {
       spec: (p) => ({ size: p.size, color: p.color, resize: p.resize, boxGrow: p.box_grow }),
       region: (r) => ({ left: r[0], top: r[1], width: r[2], height: r[3] }),
       /** Largest difference of two arrays; NaN and another length count as infinite. */
-      difference: (a, b) => a.length !== b.length ? Infinity : a.reduce((m, v, i) => (Number.isNaN(v) ? Infinity : Math.max(m, Math.abs(v - b[i]))), 0),
-      regionDifference: (r, e) => Math.max(Math.abs(r.left - e[0]), Math.abs(r.top - e[1]), Math.abs(r.width - e[2]), Math.abs(r.height - e[3])),
+      difference: (a, b) =>
+        a.length !== b.length
+          ? Infinity
+          : a.reduce((m, v, i) => (Number.isNaN(v) ? Infinity : Math.max(m, Math.abs(v - b[i]))), 0),
+      regionDifference: (r, e) =>
+        Math.max(Math.abs(r.left - e[0]), Math.abs(r.top - e[1]), Math.abs(r.width - e[2]), Math.abs(r.height - e[3])),
       plane: (p) => ({ data: bytes(p.data), rowStride: p.row_stride, pixelStride: p.pixel_stride }),
       /** Name of the error that a call ends with, or what it gave. */
       outcome: async (call) => {

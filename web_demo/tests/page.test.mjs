@@ -25,7 +25,9 @@ async function open(model, { address = server.address, ...options } = {}) {
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(error.message));
   await page.goto(`${address}?bundle=${byModel(model)}`);
-  await page.waitForFunction(() => document.querySelector('#summary').textContent !== '' || !document.querySelector('#alert').hidden);
+  await page.waitForFunction(
+    () => document.querySelector('#summary').textContent !== '' || !document.querySelector('#alert').hidden,
+  );
   return page;
 }
 
@@ -87,7 +89,9 @@ describe('results', () => {
   test('timed runs', async () => {
     const page = await open('classifier');
     await page.click('#time');
-    await page.waitForFunction(() => document.querySelector('#timed').textContent.includes('median'), undefined, { timeout: 60_000 });
+    await page.waitForFunction(() => document.querySelector('#timed').textContent.includes('median'), undefined, {
+      timeout: 60_000,
+    });
     await close(page);
   });
 });
@@ -105,7 +109,9 @@ describe('the proof', () => {
 
 describe('what goes wrong', () => {
   test('a damaged bundle is named', async () => {
-    const damaged = await serve({ replaced: new Map([[`/bundles/${byModel('classifier')}/model.tflite`, Buffer.from('x')]]) });
+    const damaged = await serve({
+      replaced: new Map([[`/bundles/${byModel('classifier')}/model.tflite`, Buffer.from('x')]]),
+    });
     const page = await open('classifier', { address: damaged.address });
     assert.match(await page.textContent('#alert'), /^ChecksumMismatch: .*model.tflite/);
     await close(page);
@@ -163,7 +169,9 @@ describe('everywhere', () => {
       await page.waitForSelector('#checks:not([hidden])');
       const [wide, small] = await page.evaluate(() => [
         document.documentElement.scrollWidth,
-        [...document.querySelectorAll('button, select, .button')].filter((e) => e.offsetParent && e.getBoundingClientRect().height < 44).map((e) => e.id),
+        [...document.querySelectorAll('button, select, .button')]
+          .filter((e) => e.offsetParent && e.getBoundingClientRect().height < 44)
+          .map((e) => e.id),
       ]);
       assert.ok(wide <= 360, `the page is ${wide} pixels wide`);
       assert.deepEqual(small, []);
@@ -173,17 +181,25 @@ describe('everywhere', () => {
   test('every control has a name and is reached by the keyboard', async () => {
     const page = await open('voxel64');
     const unnamed = await page.evaluate(() =>
-      [...document.querySelectorAll('button, input, select, canvas[role]')].filter(
-        (e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.[0]?.textContent.trim()),
-      ).map((e) => e.outerHTML),
+      [...document.querySelectorAll('button, input, select, canvas[role]')]
+        .filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.[0]?.textContent.trim()))
+        .map((e) => e.outerHTML),
     );
     assert.deepEqual(unnamed, []);
     const seen = new Set();
     for (let i = 0; i < 16; i++) {
       await page.keyboard.press('Tab');
-      seen.add(await page.evaluate(() => document.activeElement.id || document.activeElement.className || document.activeElement.getAttribute('aria-label')));
+      seen.add(
+        await page.evaluate(
+          () =>
+            document.activeElement.id ||
+            document.activeElement.className ||
+            document.activeElement.getAttribute('aria-label'),
+        ),
+      );
     }
-    for (const id of ['skip', 'bundle', 'folder', 'Golden input 1', 'file', 'time', 'turn', 'self-test']) assert.ok(seen.has(id), `${id} in ${[...seen]}`);
+    for (const id of ['skip', 'bundle', 'folder', 'Golden input 1', 'file', 'time', 'turn', 'self-test'])
+      assert.ok(seen.has(id), `${id} in ${[...seen]}`);
     await close(page);
   });
   test('text stands out from its ground, light and dark', async () => {
@@ -192,12 +208,31 @@ describe('everywhere', () => {
       await page.click('#self-test');
       await page.waitForSelector('#checks:not([hidden])');
       const weak = await page.evaluate(() => {
-        const channels = (color) => color.match(/[\d.]+/g).slice(0, 3).map((v) => { const s = v / 255; return s <= 0.03928 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; });
-        const light = (color) => { const [r, g, b] = channels(color); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-        const ground = (e) => { for (let n = e; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor; if (!c.endsWith(', 0)')) return c; } return 'rgb(255, 255, 255)'; };
+        const channels = (color) =>
+          color
+            .match(/[\d.]+/g)
+            .slice(0, 3)
+            .map((v) => {
+              const s = v / 255;
+              return s <= 0.03928 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+            });
+        const light = (color) => {
+          const [r, g, b] = channels(color);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const ground = (e) => {
+          for (let n = e; n; n = n.parentElement) {
+            const c = getComputedStyle(n).backgroundColor;
+            if (!c.endsWith(', 0)')) return c;
+          }
+          return 'rgb(255, 255, 255)';
+        };
         return [...document.querySelectorAll('p, h1, h2, h3, td, th, dt, dd, span, button, output, .button')]
           .filter((e) => e.offsetParent && e.textContent.trim())
-          .map((e) => { const [a, b] = [light(getComputedStyle(e).color), light(ground(e))]; return [e.tagName + '#' + e.id, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]; })
+          .map((e) => {
+            const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+            return [e.tagName + '#' + e.id, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+          })
           .filter(([, contrast]) => contrast < 4.5);
       });
       assert.deepEqual(weak, [], colorScheme);

@@ -13,7 +13,10 @@ if (folder === undefined) {
 const names = [];
 for (const name of (await readdir(folder)).sort()) {
   const manifest = join(folder, name, 'bundle.json');
-  const exists = await access(manifest).then(() => true, () => false);
+  const exists = await access(manifest).then(
+    () => true,
+    () => false,
+  );
   if (!exists || JSON.parse(await readFile(manifest, 'utf8')).target !== 'web') continue;
   await cp(join(folder, name), join(target, name), { recursive: true });
   names.push(name);

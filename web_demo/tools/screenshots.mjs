@@ -15,7 +15,11 @@ const SIZES = {
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
 };
 const SHOTS = [
-  ['classifier', 'desktop'], ['template_keypoints', 'desktop'], ['voxel64', 'desktop'], ['template_keypoints', 'phone'], ['voxel64', 'phone'],
+  ['classifier', 'desktop'],
+  ['template_keypoints', 'desktop'],
+  ['voxel64', 'desktop'],
+  ['template_keypoints', 'phone'],
+  ['voxel64', 'phone'],
 ];
 const server = await serve();
 const browser = await launch();

@@ -41,7 +41,9 @@ final class Camera: NSObject {
             return
         }
         let output = AVCaptureVideoDataOutput()
-        output.videoSettings = [kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_420YpCbCr8BiPlanarFullRange]
+        output.videoSettings = [
+            kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_420YpCbCr8BiPlanarFullRange
+        ]
         output.alwaysDiscardsLateVideoFrames = true
         output.setSampleBufferDelegate(self, queue: queue)
         session.sessionPreset = .vga640x480
@@ -71,9 +73,12 @@ final class Camera: NSObject {
 }
 
 extension Camera: AVCaptureVideoDataOutputSampleBufferDelegate {
-    nonisolated func captureOutput(_ output: AVCaptureOutput, didOutput buffer: CMSampleBuffer, from connection: AVCaptureConnection) {
+    nonisolated func captureOutput(
+        _ output: AVCaptureOutput, didOutput buffer: CMSampleBuffer, from connection: AVCaptureConnection
+    ) {
         // 6: the sensor of a phone held upright lies on its side.
-        guard let pixels = CMSampleBufferGetImageBuffer(buffer), let frame = try? YuvFrame(pixels, orientation: 6) else { return }
+        guard let pixels = CMSampleBufferGetImageBuffer(buffer), let frame = try? YuvFrame(pixels, orientation: 6)
+        else { return }
         let timestampMs = Int(CMSampleBufferGetPresentationTimeStamp(buffer).seconds * 1000)
         Task { @MainActor in await work(frame, timestampMs) }
     }

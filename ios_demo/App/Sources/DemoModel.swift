@@ -1,6 +1,6 @@
 import Foundation
-import OnPar
 import Observation
+import OnPar
 
 /// The chosen bundle and its detector.
 @MainActor @Observable

@@ -11,17 +11,21 @@ struct ResultOverlay: View {
         ZStack(alignment: .bottom) {
             Canvas { context, area in
                 let scale = min(area.width / size.width, area.height / size.height)
-                let corner = CGPoint(x: (area.width - size.width * scale) / 2, y: (area.height - size.height * scale) / 2)
+                let corner = CGPoint(
+                    x: (area.width - size.width * scale) / 2, y: (area.height - size.height * scale) / 2)
                 for i in stride(from: 0, to: shown.pointsPx.count, by: 2) {
                     let x = corner.x + (CGFloat(shown.pointsPx[i]) + 0.5) * scale
                     let y = corner.y + (CGFloat(shown.pointsPx[i + 1]) + 0.5) * scale
-                    context.fill(Path(ellipseIn: CGRect(x: x - 2, y: y - 2, width: 4, height: 4)), with: .color(.yellow))
+                    context.fill(
+                        Path(ellipseIn: CGRect(x: x - 2, y: y - 2, width: 4, height: 4)), with: .color(.yellow))
                 }
             }
             VStack(alignment: .leading) {
                 Text(shown.text).font(.headline)
-                Text("\(milliseconds(shown.timings.preMs)) + \(milliseconds(shown.timings.inferenceMs)) + \(milliseconds(shown.timings.postMs)) ms, \(shown.backend)")
-                    .font(.footnote)
+                Text(
+                    "\(milliseconds(shown.timings.preMs)) + \(milliseconds(shown.timings.inferenceMs)) + \(milliseconds(shown.timings.postMs)) ms, \(shown.backend)"
+                )
+                .font(.footnote)
             }
             .frame(maxWidth: .infinity, alignment: .leading)
             .padding()

@@ -46,7 +46,8 @@ import Foundation
             defer { BIO_free(source) }
             guard let key = PEM_read_bio_PUBKEY(source, nil, nil, nil) else { return nil }
             var name = [CChar](repeating: 0, count: 32)
-            guard EVP_PKEY_get_group_name(key, &name, name.count, nil) == 1, String(cString: name) == "prime256v1" else {
+            guard EVP_PKEY_get_group_name(key, &name, name.count, nil) == 1, String(cString: name) == "prime256v1"
+            else {
                 EVP_PKEY_free(key)
                 return nil
             }

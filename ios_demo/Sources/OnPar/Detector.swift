@@ -53,7 +53,9 @@ public actor Detector<Input: Sendable, Value: Sendable> {
     }
 
     /// Video mode: nil for a frame that is not newer than the last, or that comes while another is worked on.
-    public nonisolated func detectForVideo(_ frame: Input, timestampMs: Int, box: Box? = nil) async throws -> Detection<Value>? {
+    public nonisolated func detectForVideo(_ frame: Input, timestampMs: Int, box: Box? = nil) async throws -> Detection<
+        Value
+    >? {
         guard gate.tryEnter(timestampMs) else { return nil }
         defer { gate.leave() }
         return try await run(frame, box)

@@ -42,7 +42,9 @@ public enum GoldenSelfTest {
         for limit in bundle.manifest.limits where limit.runtime == artifact.executedHereBy {
             let stored = try entry(golden, limit.output)
             let values = outputs[limit.output] ?? []
-            let actual = stored.stride == 1 ? values : Swift.stride(from: 0, to: values.count, by: stored.stride).map { values[$0] }
+            let actual =
+                stored.stride == 1
+                ? values : Swift.stride(from: 0, to: values.count, by: stored.stride).map { values[$0] }
             let metric = try Metric.named(limit.metric)
             checks.append(
                 SelfTestCheck(

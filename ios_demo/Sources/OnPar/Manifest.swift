@@ -95,7 +95,8 @@ extension Manifest {
         guard document["format_version"] == .number(Double(Manifest.formatVersion)) else {
             let version = document["format_version"]?.number.map { String(Int($0)) } ?? "none"
             throw OnParError.bundleInvalid(
-                "bundle.json has format_version \(version); allowed: \(Manifest.formatVersion); update onpar or export again")
+                "bundle.json has format_version \(version); allowed: \(Manifest.formatVersion); update onpar or export again"
+            )
         }
         let top = try Fields("bundle.json", document, Keys.top)
         id = try top.text("id")
@@ -185,7 +186,8 @@ private let artifactStages = ["lowered_vs_artifact", "float_vs_quantized"]
 
 private func safePath(_ path: String) throws -> String {
     if path.hasPrefix("/") || path.split(separator: "/").contains("..") {
-        throw OnParError.bundleInvalid("bundle.json lists '\(path)', which lies outside the bundle; don't use this bundle")
+        throw OnParError.bundleInvalid(
+            "bundle.json lists '\(path)', which lies outside the bundle; don't use this bundle")
     }
     return path
 }

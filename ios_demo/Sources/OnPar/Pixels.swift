@@ -158,7 +158,8 @@ private func checkPlane(_ name: String, _ plane: Plane, _ width: Int, _ height: 
     if plane.pixelStride < 1 || plane.rowStride < row || plane.data.count < needed {
         throw OnParError.badInput(
             "plane \(name) has \(plane.data.count) bytes, row stride \(plane.rowStride), pixel stride "
-                + "\(plane.pixelStride); \(width)x\(height) samples need \(needed) bytes and a row stride of at least \(row)")
+                + "\(plane.pixelStride); \(width)x\(height) samples need \(needed) bytes and a row stride of at least \(row)"
+        )
     }
 }
 

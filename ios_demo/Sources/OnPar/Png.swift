@@ -18,9 +18,12 @@ public enum Png {
         let image = try decode([UInt8](content))
         guard image.bits == 16, image.color == 0 else {
             throw OnParError.badInput(
-                "the PNG has \(image.bits) bits, colour type \(image.color); a depth map is 16-bit grey, in millimetres")
+                "the PNG has \(image.bits) bits, colour type \(image.color); a depth map is 16-bit grey, in millimetres"
+            )
         }
-        let values = (0..<image.width * image.height).map { UInt16(image.rows[2 * $0]) << 8 | UInt16(image.rows[2 * $0 + 1]) }
+        let values = (0..<image.width * image.height).map {
+            UInt16(image.rows[2 * $0]) << 8 | UInt16(image.rows[2 * $0 + 1])
+        }
         return try DepthMap(width: image.width, height: image.height, millimetres: values)
     }
 
@@ -30,14 +33,16 @@ public enum Png {
     }
 
     private static func decode(_ bytes: [UInt8]) throws -> Image {
-        guard bytes.count >= 33, bytes[0..<8] == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A], name(bytes, 12) == "IHDR"
+        guard bytes.count >= 33, bytes[0..<8] == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A],
+            name(bytes, 12) == "IHDR"
         else { throw OnParError.badInput("the file is no PNG; give a PNG file") }
         let (width, height) = (integer(bytes, 16), integer(bytes, 20))
         try checkSize(width, height)
         let (bits, color) = (Int(bytes[24]), Int(bytes[25]))
         guard let samples = [0: 1, 2: 3, 6: 4][color], bits == 8 || bits == 16, bytes[28] == 0 else {
             throw OnParError.badInput(
-                "the PNG has \(bits) bits, colour type \(color); allowed: 8-bit RGB or RGBA, 16-bit grey, not interlaced")
+                "the PNG has \(bits) bits, colour type \(color); allowed: 8-bit RGB or RGBA, 16-bit grey, not interlaced"
+            )
         }
         let pixel = samples * bits / 8
         let packed = try inflate(pixelChunks(bytes), height * (width * pixel + 1))
@@ -46,9 +51,13 @@ public enum Png {
             rows: unfilter(packed, stride: width * pixel, height: height, pixel: pixel))
     }
 
-    private static func integer(_ bytes: [UInt8], _ at: Int) -> Int { bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
+    private static func integer(_ bytes: [UInt8], _ at: Int) -> Int {
+        bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) }
+    }
 
-    private static func name(_ bytes: [UInt8], _ at: Int) -> String { String(decoding: bytes[at..<at + 4], as: UTF8.self) }
+    private static func name(_ bytes: [UInt8], _ at: Int) -> String {
+        String(decoding: bytes[at..<at + 4], as: UTF8.self)
+    }
 
     private static func pixelChunks(_ bytes: [UInt8]) -> [UInt8] {
         var (at, found) = (8, [UInt8]())

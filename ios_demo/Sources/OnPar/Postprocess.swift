@@ -113,7 +113,9 @@ private func resizeMask(_ mask: [Float], _ context: Context) -> [Float] {
 }
 
 /// Position in the mask of each pixel, nil outside the region.
-private func maskPositions(_ start: Double, _ length: Double, _ size: Int, _ pixels: Int) -> [(low: Int, high: Int, part: Double)?] {
+private func maskPositions(_ start: Double, _ length: Double, _ size: Int, _ pixels: Int) -> [(
+    low: Int, high: Int, part: Double
+)?] {
     (0..<pixels).map { pixel in
         let fraction = (Double(pixel) + 0.5 - start) / length
         if fraction < 0 || fraction > 1 { return nil }

@@ -17,7 +17,9 @@ private let objectMargin = 0.03
 private let farthestValue = 1.0 / 16
 
 /// The region with the network's aspect ratio: rule 2 of reference/preprocess.py.
-func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box? = nil, boxGrow: Double? = nil) throws -> Region {
+func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box? = nil, boxGrow: Double? = nil) throws
+    -> Region
+{
     let (fullWidth, fullHeight) = (Double(width), Double(height))
     var (left, top, right, bottom) = (0.0, 0.0, fullWidth, fullHeight)
     if let box {

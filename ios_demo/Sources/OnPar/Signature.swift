@@ -19,7 +19,8 @@ func verifySignature(manifest: Data, signature: Data, trustedKey: String? = nil)
     switch algorithm {
     case "none":
         guard trustedKey == nil else {
-            throw OnParError.signatureInvalid("the bundle is not signed; export it with --signing-key for the trusted key")
+            throw OnParError.signatureInvalid(
+                "the bundle is not signed; export it with --signing-key for the trusted key")
         }
         return .notSigned
     case "ecdsa-p256-sha256":

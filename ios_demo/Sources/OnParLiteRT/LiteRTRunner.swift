@@ -38,7 +38,8 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
         defer { memory.forEach { $0.deallocate() } }
         let status = onpar_run(model, input, memory.map { Optional($0) })
         if status != 0 {
-            throw OnParError.backendUnavailable("LiteRT could not run \(entry.file) (status \(status)); restart the app")
+            throw OnParError.backendUnavailable(
+                "LiteRT could not run \(entry.file) (status \(status)); restart the app")
         }
         return Dictionary(
             uniqueKeysWithValues: zip(entry.outputs, memory).map {
@@ -56,7 +57,8 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
         case ONPAR_NO_LIBRARY: .backendUnavailable("LiteRT can't be loaded (\(text)); pack its library into the app")
         case ONPAR_BAD_MODEL:
             .runtimeTooOld(
-                "LiteRT can't load \(entry.file) (\(text)); it needs \(entry.minimumRuntime), or the file is damaged: export again")
+                "LiteRT can't load \(entry.file) (\(text)); it needs \(entry.minimumRuntime), or the file is damaged: export again"
+            )
         default: .bundleInvalid("\(entry.file): \(text); export the bundle again")
         }
     }

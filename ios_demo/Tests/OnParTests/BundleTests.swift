@@ -23,17 +23,31 @@ struct Damage: Sendable, CustomStringConvertible {
     }
 
     static let all: [Damage] = [
-        Damage("no bundle.json", "BundleNotFound", "no bundle.json") { try FileManager.default.removeItem(at: $0.appendingPathComponent("bundle.json")) },
-        Damage("a newer format", "BundleInvalid", "format_version 2") { try edit($0, "\"format_version\": 1", "\"format_version\": 2") },
-        Damage("an unknown key", "BundleInvalid", "unknown 'lables'") { try edit($0, "\"labels\": [", "\"lables\": [],\n\"labels\": [") },
+        Damage("no bundle.json", "BundleNotFound", "no bundle.json") {
+            try FileManager.default.removeItem(at: $0.appendingPathComponent("bundle.json"))
+        },
+        Damage("a newer format", "BundleInvalid", "format_version 2") {
+            try edit($0, "\"format_version\": 1", "\"format_version\": 2")
+        },
+        Damage("an unknown key", "BundleInvalid", "unknown 'lables'") {
+            try edit($0, "\"labels\": [", "\"lables\": [],\n\"labels\": [")
+        },
         Damage("a cut manifest", "BundleInvalid", "no JSON") { folder in
             let url = folder.appendingPathComponent("bundle.json")
             try Data(contentsOf: url).prefix(200).write(to: url)
         },
-        Damage("a changed manifest", "SignatureInvalid", "differs from its SIGNATURE") { try edit($0, "\"task\"", " \"task\"") },
-        Damage("a path that leads outside", "BundleInvalid", "outside the bundle") { try edit($0, "\"path\": \"card.md\"", "\"path\": \"../card.md\"") },
-        Damage("a missing file", "ChecksumMismatch", "lacks card.md") { try FileManager.default.removeItem(at: $0.appendingPathComponent("card.md")) },
-        Damage("no SIGNATURE", "ChecksumMismatch", "lacks SIGNATURE") { try FileManager.default.removeItem(at: $0.appendingPathComponent("SIGNATURE")) },
+        Damage("a changed manifest", "SignatureInvalid", "differs from its SIGNATURE") {
+            try edit($0, "\"task\"", " \"task\"")
+        },
+        Damage("a path that leads outside", "BundleInvalid", "outside the bundle") {
+            try edit($0, "\"path\": \"card.md\"", "\"path\": \"../card.md\"")
+        },
+        Damage("a missing file", "ChecksumMismatch", "lacks card.md") {
+            try FileManager.default.removeItem(at: $0.appendingPathComponent("card.md"))
+        },
+        Damage("no SIGNATURE", "ChecksumMismatch", "lacks SIGNATURE") {
+            try FileManager.default.removeItem(at: $0.appendingPathComponent("SIGNATURE"))
+        },
         Damage("one bit of the model", "ChecksumMismatch", "model.tflite differs") { folder in
             let url = folder.appendingPathComponent("model.tflite")
             var content = try Data(contentsOf: url)
@@ -44,7 +58,9 @@ struct Damage: Sendable, CustomStringConvertible {
             let url = folder.appendingPathComponent("model.tflite")
             try Data(contentsOf: url).prefix(5000).write(to: url)
         },
-        Damage("an unlisted file", "BundleInvalid", "extra.bin") { try Data([1]).write(to: $0.appendingPathComponent("extra.bin")) },
+        Damage("an unlisted file", "BundleInvalid", "extra.bin") {
+            try Data([1]).write(to: $0.appendingPathComponent("extra.bin"))
+        },
     ]
 }
 
@@ -87,7 +103,9 @@ struct Damage: Sendable, CustomStringConvertible {
     }
 
     @Test func unsignedWhereAKeyIsTrusted() async {
-        #expect(await refusal { _ = try Bundle(bundleFolder("classifier"), trustedKey: "a key") }.name == "SignatureInvalid")
+        #expect(
+            await refusal { _ = try Bundle(bundleFolder("classifier"), trustedKey: "a key") }.name == "SignatureInvalid"
+        )
     }
 
     @Test func noTfliteFileAlthoughItsChecksumFits() async throws {

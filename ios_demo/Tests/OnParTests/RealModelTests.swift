@@ -4,7 +4,9 @@ import Testing
 
 @testable import OnPar
 
-private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles.path).filter { $0.contains("-android-") }
+private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles.path).filter {
+    $0.contains("-android-")
+}
 
 @Suite struct RealModelTests {
     @Test(arguments: names) func passesItsOwnLimits(_ name: String) throws {
@@ -15,7 +17,8 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
 
     @Test(arguments: names) func givesPythonsResults(_ name: String) async throws {
         let bundle = try Bundle(bundles.appendingPathComponent(name))
-        let results = try JSONSerialization.jsonObject(with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
+        let results = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
         let expected = ((results as! [String: Any])[name] as! [[String: Any]]).map(Case.init)
         #expect(expected.count == bundle.manifest.golden.count)
         for (golden, wanted) in zip(bundle.manifest.golden, expected) {
@@ -30,13 +33,17 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
             let found = try await detector.detect(Png.picture(raw)).value
             #expect(found.label == wanted.text("label"))
             for score in found.scores {
-                #expect(abs((wanted.object("scores").json[score.label] as! NSNumber).floatValue - score.probability) <= 1e-4)
+                #expect(
+                    abs((wanted.object("scores").json[score.label] as! NSNumber).floatValue - score.probability) <= 1e-4
+                )
             }
         case "Keypoints":
             let detector = try FaceKeypointDetector.fromBundle(bundle, runner: liteRTRunner)
             let found = try await detector.detect(Png.picture(raw)).value.pointsPx
             for (i, point) in (wanted.json["points_px"] as! [[NSNumber]]).enumerated() {
-                #expect(hypot(point[0].doubleValue - Double(found[2 * i]), point[1].doubleValue - Double(found[2 * i + 1])) <= 0.05)
+                #expect(
+                    hypot(point[0].doubleValue - Double(found[2 * i]), point[1].doubleValue - Double(found[2 * i + 1]))
+                        <= 0.05)
             }
         case "VoxelGrid":
             let detector = try DepthVoxelizer.fromBundle(bundle, runner: liteRTRunner)
@@ -55,12 +62,15 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
     @Test(arguments: ["a swapped channel", "a shift by half a pixel", "a mean taken off outside the model"])
     func turnsTheSelfTestRed(_ fault: String) throws {
         let bundle = try Bundle(bundleFolder("classifier"))
-        let (width, size) = (bundle.manifest.preprocess.width, bundle.manifest.preprocess.width * bundle.manifest.preprocess.height)
+        let (width, size) = (
+            bundle.manifest.preprocess.width, bundle.manifest.preprocess.width * bundle.manifest.preprocess.height
+        )
         let report = try GoldenSelfTest.run(bundle, runtime: "litert") { bundle in
             Spoiled(try LiteRTRunner(bundle, library: liteRT)) { t in
                 switch fault {
                 case "a swapped channel": for i in 0..<size { t.swapAt(i, 2 * size + i) }
-                case "a shift by half a pixel": for i in 0..<t.count - 1 where i % width != width - 1 { t[i] = (t[i] + t[i + 1]) / 2 }
+                case "a shift by half a pixel":
+                    for i in 0..<t.count - 1 where i % width != width - 1 { t[i] = (t[i] + t[i + 1]) / 2 }
                 default: for i in t.indices { t[i] -= 0.45 }
                 }
             }

@@ -20,7 +20,9 @@ private let limit = 5e-5
         for y in 0..<stored.height {
             stored.readRow(y, first: 0, count: stored.width, into: &row)
             for x in 0..<stored.width {
-                for k in 0..<3 where row[k * stored.width + x] != Float(rgb[(y * stored.width + x) * 3 + k]) { wrong += 1 }
+                for k in 0..<3 where row[k * stored.width + x] != Float(rgb[(y * stored.width + x) * 3 + k]) {
+                    wrong += 1
+                }
             }
         }
         #expect(wrong == 0)
@@ -86,7 +88,8 @@ private let limit = 5e-5
         let tensors = (c.json["outputs"] as! [[String: Any]]).map(Case.init)
         let outputs = Dictionary(uniqueKeysWithValues: tensors.map { ($0.text("name"), $0.floats("values")) })
         let context = Context(
-            manifest: manifest(c, tensors), region: c.region, pictureWidth: c.int("width"), pictureHeight: c.int("height"))
+            manifest: manifest(c, tensors), region: c.region, pictureWidth: c.int("width"),
+            pictureHeight: c.int("height"))
         let expected = c.object("expected")
         switch c.result {
         case "Classification":
@@ -114,7 +117,8 @@ private let limit = 5e-5
         let entries = tensors.map { TensorEntry(name: $0.text("name"), shape: $0.doubles("shape")!.map { Int($0) }) }
         let shape = entries[0].shape.suffix(2)
         let file = ModelFile(
-            file: "", runtime: "litert", precision: "fp32", minimumRuntime: "", executedHereBy: "litert", inputs: [], outputs: entries)
+            file: "", runtime: "litert", precision: "fp32", minimumRuntime: "", executedHereBy: "litert", inputs: [],
+            outputs: entries)
         let threshold = (c.object("postprocess").json["threshold"] as? NSNumber)?.floatValue
         return Manifest(
             id: "vector", model: "", task: "", description: "", labels: c.json["labels"] as! [String],

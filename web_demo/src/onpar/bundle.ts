@@ -28,7 +28,9 @@ export function httpSource(address: string | URL): BundleSource {
 
 /** A folder that the user chose (`<input type=file webkitdirectory>`). */
 export function filesSource(files: Iterable<File>): BundleSource {
-  const byPath = new Map(Array.from(files, (file) => [file.webkitRelativePath.split('/').slice(1).join('/') || file.name, file]));
+  const byPath = new Map(
+    Array.from(files, (file) => [file.webkitRelativePath.split('/').slice(1).join('/') || file.name, file]),
+  );
   const first = [...byPath.values()][0];
   return {
     name: first?.webkitRelativePath.split('/')[0] ?? 'chosen folder',
@@ -58,7 +60,9 @@ export class Bundle {
     const from = typeof source === 'string' || source instanceof URL ? httpSource(source) : source;
     const content = await from.read('bundle.json');
     if (content === null) {
-      throw new BundleNotFound(`${from.name} has no bundle.json; give a folder that sdk_build.export --target web wrote`);
+      throw new BundleNotFound(
+        `${from.name} has no bundle.json; give a folder that sdk_build.export --target web wrote`,
+      );
     }
     const manifest = parseManifest(content);
     const signature = await from.read('SIGNATURE');
@@ -84,7 +88,9 @@ export class Bundle {
     const content = this.file(tensor.file);
     const size = tensor.shape.reduce((a, b) => a * b, 1);
     if (tensor.stride < 1 || content.byteLength !== 4 * Math.ceil(size / tensor.stride)) {
-      throw new BundleInvalid(`${tensor.file} holds ${content.byteLength} bytes, which does not fit its shape; export again`);
+      throw new BundleInvalid(
+        `${tensor.file} holds ${content.byteLength} bytes, which does not fit its shape; export again`,
+      );
     }
     return new Float32Array(content.slice().buffer);
   }

@@ -26,7 +26,7 @@ export function isDepthPng(content: Uint8Array): boolean {
 
 function pixelChunks(content: Uint8Array<ArrayBuffer>, view: DataView): Blob {
   const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (let at = 8; at + 12 <= content.length; ) {
+  for (let at = 8; at + 12 <= content.length;) {
     const length = view.getUint32(at);
     if (view.getUint32(at + 4) === 0x49444154) parts.push(content.subarray(at + 8, at + 8 + length));
     at += 12 + length;
@@ -46,7 +46,8 @@ async function inflate(packed: Blob): Promise<Uint8Array> {
 /** Undo the filter of each row (PNG, chapter 9) with two bytes a pixel. */
 function unfilter(packed: Uint8Array, stride: number, height: number): Uint8Array {
   const pixel = 2;
-  if (packed.length < height * (stride + 1)) throw new BadInput('the PNG is damaged: rows are missing; give the file again');
+  if (packed.length < height * (stride + 1))
+    throw new BadInput('the PNG is damaged: rows are missing; give the file again');
   const rows = new Uint8Array(height * stride);
   for (let y = 0; y < height; y++) {
     const filter = packed[y * (stride + 1)]!;

@@ -39,7 +39,12 @@ export class GoldenSelfTest {
       const checks: SelfTestCheck[] = [];
       for (const golden of bundle.manifest.golden) checks.push(...(await replay(bundle, golden, used)));
       const worst = keepWorst(checks);
-      return { bundle: bundle.manifest.id, backend: used.backend, passed: worst.every((check) => check.passed), checks: worst };
+      return {
+        bundle: bundle.manifest.id,
+        backend: used.backend,
+        passed: worst.every((check) => check.passed),
+        checks: worst,
+      };
     } finally {
       if (runner === undefined) used.close();
     }
@@ -49,7 +54,8 @@ export class GoldenSelfTest {
 async function replay(bundle: Bundle, golden: GoldenCase, runner: Runner): Promise<SelfTestCheck[]> {
   const artifact = bundle.artifact('litert');
   const input = artifact?.inputs[0];
-  if (artifact === undefined || input === undefined) throw new BackendUnavailable(`${bundle.name} holds no .tflite file`);
+  if (artifact === undefined || input === undefined)
+    throw new BackendUnavailable(`${bundle.name} holds no .tflite file`);
   const stored = new Map(golden.tensors.map((tensor) => [tensor.name, tensor]));
   const expected = (name: string): [GoldenTensor, Float32Array] => {
     const tensor = stored.get(name)!;
@@ -59,7 +65,9 @@ async function replay(bundle: Bundle, golden: GoldenCase, runner: Runner): Promi
   const [, goldenInput] = expected(input.name);
   const checks = [check('preprocessing', largestDifference(tensor, goldenInput), PREPROCESS_LIMIT, false)];
   const outputs = await runner.run(tensor);
-  for (const { output, metric: name, limit } of bundle.manifest.limits.filter((l) => l.runtime === artifact.executedHereBy)) {
+  for (const { output, metric: name, limit } of bundle.manifest.limits.filter(
+    (l) => l.runtime === artifact.executedHereBy,
+  )) {
     const [entry, values] = expected(output);
     const actual = entry.stride === 1 ? outputs[output]! : outputs[output]!.filter((_, i) => i % entry.stride === 0);
     const { largerIsBetter, compute } = metric(name);

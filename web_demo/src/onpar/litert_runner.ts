@@ -52,7 +52,12 @@ export class LiteRtRunner implements Runner {
     }
     const model = await compile(content, accelerator, entry.file, entry.minimumRuntime);
     const threads = threadsAvailable() ? 'threads' : '1 thread';
-    return new LiteRtRunner(accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU', model, entry.inputs[0], entry.outputs);
+    return new LiteRtRunner(
+      accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU',
+      model,
+      entry.inputs[0],
+      entry.outputs,
+    );
   }
 
   async run(input: Float32Array): Promise<Tensors> {
@@ -63,7 +68,8 @@ export class LiteRtRunner implements Runner {
       const named: Record<string, Float32Array> = {};
       for (const { name } of this.outputs) {
         const result = results[name];
-        if (result === undefined) throw new BundleInvalid(`the artifact has no output '${name}'; export the bundle again`);
+        if (result === undefined)
+          throw new BundleInvalid(`the artifact has no output '${name}'; export the bundle again`);
         named[name] = (await result.data()).slice() as Float32Array;
       }
       for (const result of Object.values(results)) result.delete();
@@ -86,17 +92,26 @@ async function loadRuntime(wasmPath: string): Promise<void> {
     await loading;
   } catch (error) {
     loading = undefined;
-    throw new BackendUnavailable(`LiteRT.js can't be loaded from ${wasmPath} (${String(error)}); copy its wasm folder there`);
+    throw new BackendUnavailable(
+      `LiteRT.js can't be loaded from ${wasmPath} (${String(error)}); copy its wasm folder there`,
+    );
   }
 }
 
-async function compile(content: Uint8Array, accelerator: 'wasm' | 'webgpu', file: string, minimum: string): Promise<CompiledModel> {
+async function compile(
+  content: Uint8Array,
+  accelerator: 'wasm' | 'webgpu',
+  file: string,
+  minimum: string,
+): Promise<CompiledModel> {
   try {
     return await loadAndCompile(content, { accelerator });
   } catch (error) {
     if (accelerator === 'webgpu') {
       throw new BackendUnavailable(`WebGPU can't run ${file} (${String(error)}); use the accelerator 'wasm'`);
     }
-    throw new RuntimeTooOld(`LiteRT.js can't load ${file} (${String(error)}); it needs ${minimum}, or the file is damaged: export again`);
+    throw new RuntimeTooOld(
+      `LiteRT.js can't load ${file} (${String(error)}); it needs ${minimum}, or the file is damaged: export again`,
+    );
   }
 }

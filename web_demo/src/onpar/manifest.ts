@@ -71,9 +71,11 @@ export interface Manifest {
 }
 
 // A question mark: older bundles of this format lack the key.
-const TOP = 'format_version id model task target precision document description labels preprocess postprocess model_files golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files';
+const TOP =
+  'format_version id model task target precision document description labels preprocess postprocess model_files golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files';
 const PREPROCESS = 'size color resize crop interpolation mean std box_grow layout orientation normalization';
-const MODEL_FILE = 'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation quantization? accuracy?';
+const MODEL_FILE =
+  'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation quantization? accuracy?';
 const TENSOR = 'name shape dtype layout unit value_range quantization_parameters';
 /** The stages that judge a saved artifact. */
 const ARTIFACT_STAGES = ['lowered_vs_artifact', 'float_vs_quantized'];
@@ -170,7 +172,12 @@ function toGoldenTensor(item: Fields): GoldenTensor {
 function toLimit(item: Fields): Limit[] {
   if (!ARTIFACT_STAGES.includes(item.text('stage')) || item.value('limit') === null) return [];
   return [
-    { runtime: item.text('runtime'), output: item.text('output'), metric: item.text('metric'), limit: item.number('limit') },
+    {
+      runtime: item.text('runtime'),
+      output: item.text('output'),
+      metric: item.text('metric'),
+      limit: item.number('limit'),
+    },
   ];
 }
 

@@ -11,7 +11,15 @@ export interface Metric {
 
 export const METRICS: Readonly<Record<string, Metric>> = {
   max_abs_of_range: { largerIsBetter: false, compute: maxAbsOfRange },
-  sqnr_db: { largerIsBetter: true, compute: (a, e) => decibel(mean(e, (value) => value * value), a, e) },
+  sqnr_db: {
+    largerIsBetter: true,
+    compute: (a, e) =>
+      decibel(
+        mean(e, (value) => value * value),
+        a,
+        e,
+      ),
+  },
   psnr_db: { largerIsBetter: true, compute: (a, e) => decibel(span(e) ** 2, a, e) },
   cosine: { largerIsBetter: true, compute: cosine },
   top1_agreement: { largerIsBetter: true, compute: (a, e) => (allFinite(a) && largestAt(a) === largestAt(e) ? 1 : 0) },
@@ -22,7 +30,8 @@ export const METRICS: Readonly<Record<string, Metric>> = {
 
 export function metric(name: string): Metric {
   const found = METRICS[name];
-  if (found === undefined) throw new BundleInvalid(`bundle.json has the metric '${name}'; allowed: ${Object.keys(METRICS)}; update onpar`);
+  if (found === undefined)
+    throw new BundleInvalid(`bundle.json has the metric '${name}'; allowed: ${Object.keys(METRICS)}; update onpar`);
   return found;
 }
 

@@ -46,7 +46,9 @@ class Placement {
 
 function checkSize(width: number, height: number): void {
   if (!(Math.min(width, height) >= SMALLEST_SIDE && Math.max(width, height) <= LARGEST_SIDE)) {
-    throw new BadInput(`picture is ${width}x${height} pixels; allowed: ${SMALLEST_SIDE} to ${LARGEST_SIDE} on each side`);
+    throw new BadInput(
+      `picture is ${width}x${height} pixels; allowed: ${SMALLEST_SIDE} to ${LARGEST_SIDE} on each side`,
+    );
   }
 }
 
@@ -77,7 +79,11 @@ export class Picture implements PixelSource {
 
   /** Decode a picture file; the browser turns it upright by its EXIF value. */
   static async fromBlob(blob: Blob): Promise<Picture> {
-    const options: ImageBitmapOptions = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
+    const options: ImageBitmapOptions = {
+      imageOrientation: 'from-image',
+      colorSpaceConversion: 'none',
+      premultiplyAlpha: 'none',
+    };
     const bitmap = await createImageBitmap(blob, options).catch(() => {
       throw new BadInput('the file is no picture that this browser can read; give a PNG, JPEG or WebP file');
     });
@@ -92,7 +98,7 @@ export class Picture implements PixelSource {
   static fromImage(image: CanvasImageSource, width: number, height: number): Picture {
     checkSize(width, height);
     const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-    if (context === null) throw new BadInput('this browser gives no 2-D canvas; the picture can\'t be read');
+    if (context === null) throw new BadInput("this browser gives no 2-D canvas; the picture can't be read");
     context.drawImage(image, 0, 0, width, height);
     return new Picture(width, height, context.getImageData(0, 0, width, height).data);
   }
@@ -106,7 +112,8 @@ export class Picture implements PixelSource {
     for (let i = 0; i < count; i++, at += step) {
       if (channels === 4 && bytes[at + 3]! < 255) {
         const alpha = bytes[at + 3]!;
-        for (let c = 0; c < 3; c++) out[c * count + i] = Math.round((bytes[at + c]! * alpha + 255 * (255 - alpha)) / 255);
+        for (let c = 0; c < 3; c++)
+          out[c * count + i] = Math.round((bytes[at + c]! * alpha + 255 * (255 - alpha)) / 255);
       } else {
         out[i] = bytes[at]!;
         out[count + i] = bytes[at + 1]!;

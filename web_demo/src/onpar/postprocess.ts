@@ -52,14 +52,18 @@ export function toClassification(outputs: Tensors, { manifest }: Context): Class
   const probabilities = softmax(output(outputs, 'logits'));
   const scores = manifest.labels.map((label, i) => ({ label, score: probabilities[i] ?? Number.NaN }));
   if (scores.length === 0 || scores.length !== probabilities.length) {
-    throw new BundleInvalid(`${manifest.id} has ${scores.length} labels for ${probabilities.length} classes; export again`);
+    throw new BundleInvalid(
+      `${manifest.id} has ${scores.length} labels for ${probabilities.length} classes; export again`,
+    );
   }
   scores.sort((a, b) => b.score - a.score); // stable: equal scores keep the order of the labels
   return { label: scores[0]!.label, score: scores[0]!.score, scores };
 }
 
 export function toKeypoints(outputs: Tensors, { manifest, region }: Context): Keypoints {
-  const [points, template] = (manifest.modelFiles[0]?.outputs ?? []).map((entry) => toPicture(output(outputs, entry.name), region));
+  const [points, template] = (manifest.modelFiles[0]?.outputs ?? []).map((entry) =>
+    toPicture(output(outputs, entry.name), region),
+  );
   if (!points || !template) throw new BundleInvalid(`${manifest.id} needs two outputs with points; export again`);
   return { pointsPx: points, templatePointsPx: template, region };
 }
@@ -67,24 +71,45 @@ export function toKeypoints(outputs: Tensors, { manifest, region }: Context): Ke
 export function toVoxelGrid(outputs: Tensors, { manifest }: Context): VoxelGrid {
   const occupancy = output(outputs, 'occupancy');
   const threshold = thresholdOf(manifest);
-  return { size: Math.round(Math.cbrt(occupancy.length)), occupancy, threshold, filledVoxels: countAtLeast(occupancy, threshold) };
+  return {
+    size: Math.round(Math.cbrt(occupancy.length)),
+    occupancy,
+    threshold,
+    filledVoxels: countAtLeast(occupancy, threshold),
+  };
 }
 
 export function toMask(outputs: Tensors, context: Context): Mask {
   const { manifest, region, pictureWidth: width, pictureHeight: height } = context;
   const [rows, columns] = manifest.preprocess.size;
   const threshold = thresholdOf(manifest);
-  const values = resizeMask(output(outputs, manifest.modelFiles[0]?.outputs[0]?.name ?? 'mask'), columns, rows, region, width, height);
+  const values = resizeMask(
+    output(outputs, manifest.modelFiles[0]?.outputs[0]?.name ?? 'mask'),
+    columns,
+    rows,
+    region,
+    width,
+    height,
+  );
   return { width, height, values, threshold, share: countAtLeast(values, threshold) / values.length };
 }
 
 /** Fractions of the region to pixels. */
 export function toPicture(fractions: Float32Array, region: Region): Float32Array {
-  return fractions.map((value, i) => (i % 2 === 0 ? value * region.width + region.left : value * region.height + region.top) - 0.5);
+  return fractions.map(
+    (value, i) => (i % 2 === 0 ? value * region.width + region.left : value * region.height + region.top) - 0.5,
+  );
 }
 
 /** Bilinear, edge values repeated inside the region; 0 where the network did not look. */
-function resizeMask(mask: Float32Array, columns: number, rows: number, region: Region, width: number, height: number): Float32Array {
+function resizeMask(
+  mask: Float32Array,
+  columns: number,
+  rows: number,
+  region: Region,
+  width: number,
+  height: number,
+): Float32Array {
   const xs = maskPositions(region.left, region.width, columns, width);
   const ys = maskPositions(region.top, region.height, rows, height);
   const values = new Float32Array(width * height);
@@ -101,7 +126,12 @@ function resizeMask(mask: Float32Array, columns: number, rows: number, region: R
   return values;
 }
 
-function maskPositions(start: number, length: number, size: number, pixels: number): ({ low: number; high: number; part: number } | null)[] {
+function maskPositions(
+  start: number,
+  length: number,
+  size: number,
+  pixels: number,
+): ({ low: number; high: number; part: number } | null)[] {
   return Array.from({ length: pixels }, (_, pixel) => {
     const fraction = (pixel + 0.5 - start) / length;
     if (fraction < 0 || fraction > 1) return null;

@@ -22,7 +22,13 @@ const OBJECT_MARGIN = 0.03;
 const FARTHEST_VALUE = 1 / 16;
 
 /** Rule 2: the region with the network's aspect ratio. */
-export function chooseRegion(width: number, height: number, spec: PreprocessSpec, box?: Box | null, boxGrow = spec.boxGrow): Region {
+export function chooseRegion(
+  width: number,
+  height: number,
+  spec: PreprocessSpec,
+  box?: Box | null,
+  boxGrow = spec.boxGrow,
+): Region {
   let [left, top, right, bottom] = [0, 0, width, height];
   if (box) {
     const [x0, y0, x1, y1] = box;
@@ -57,7 +63,12 @@ export function bilinearTaps(start: number, length: number, size: number, pixels
   const scale = length / size;
   const support = Math.max(scale, 1);
   const most = 2 * Math.ceil(support) + 2;
-  const taps: Taps = { first: new Int32Array(size), count: new Int32Array(size), weights: new Float32Array(size * most), most };
+  const taps: Taps = {
+    first: new Int32Array(size),
+    count: new Int32Array(size),
+    weights: new Float32Array(size * most),
+    most,
+  };
   const clamp = (position: number): number => Math.min(Math.max(position, 0), pixels - 1);
   for (let i = 0; i < size; i++) {
     const center = start + (i + 0.5) * scale;
@@ -155,7 +166,11 @@ export class PicturePreprocessor {
 }
 
 /** Input tensor (1, 1, H, W) in [0, 1] of a depth map, and the region it shows; without a box, all that was measured. */
-export function preprocessDepth(depth: DepthMap, spec: PreprocessSpec, box?: Box | null): { tensor: Float32Array; region: Region } {
+export function preprocessDepth(
+  depth: DepthMap,
+  spec: PreprocessSpec,
+  box?: Box | null,
+): { tensor: Float32Array; region: Region } {
   const region = box
     ? chooseRegion(depth.width, depth.height, spec, box)
     : chooseRegion(depth.width, depth.height, spec, measuredBox(depth), OBJECT_MARGIN);
@@ -178,7 +193,9 @@ function normalizeDepth(cut: Uint16Array, region: Region): Float32Array {
     if (value > far) far = value;
   }
   if (far === 0) {
-    throw new BadInput(`the depth map is 0 inside ${JSON.stringify(region)}; choose a box where distances were measured`);
+    throw new BadInput(
+      `the depth map is 0 inside ${JSON.stringify(region)}; choose a box where distances were measured`,
+    );
   }
   const extent = far > near ? far - near : 1;
   return Float32Array.from(cut, (value) => (value > 0 ? 1 - ((value - near) / extent) * (1 - FARTHEST_VALUE) : 0));

@@ -24,7 +24,9 @@ export async function verifySignature(
     return 'not signed';
   }
   if (document.algorithm !== 'ecdsa-p256-sha256') {
-    throw new SignatureInvalid(`SIGNATURE uses '${document.algorithm}'; allowed: ecdsa-p256-sha256, none; update onpar`);
+    throw new SignatureInvalid(
+      `SIGNATURE uses '${document.algorithm}'; allowed: ecdsa-p256-sha256, none; update onpar`,
+    );
   }
   const key = fromPem(String(document.public_key));
   if (key === null || !(await fits(manifest, String(document.signature), key))) {
@@ -55,7 +57,11 @@ function parse(signature: Uint8Array): Record<string, unknown> {
   throw new SignatureInvalid('SIGNATURE is damaged; get the bundle again');
 }
 
-async function fits(manifest: Uint8Array<ArrayBuffer>, signature: string, key: Uint8Array<ArrayBuffer>): Promise<boolean> {
+async function fits(
+  manifest: Uint8Array<ArrayBuffer>,
+  signature: string,
+  key: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
   try {
     const scheme = { name: 'ECDSA', namedCurve: 'P-256' };
     const imported = await crypto.subtle.importKey('spki', key, scheme, false, ['verify']);

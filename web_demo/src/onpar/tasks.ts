@@ -113,7 +113,9 @@ type From = string | URL | BundleSource | Bundle;
 async function open(from: From, result: string, options: TaskOptions): Promise<readonly [Bundle, Runner]> {
   const bundle = from instanceof Bundle ? from : await Bundle.open(from, options.trustedKey);
   if (bundle.manifest.postprocess.result !== result) {
-    throw new BadInput(`${bundle.name} gives ${bundle.manifest.postprocess.result}; this class needs a bundle that gives ${result}`);
+    throw new BadInput(
+      `${bundle.name} gives ${bundle.manifest.postprocess.result}; this class needs a bundle that gives ${result}`,
+    );
   }
   return [bundle, await LiteRtRunner.load(bundle, options)];
 }

@@ -14,9 +14,12 @@ export class Camera {
     const stream = await navigator.mediaDevices
       ?.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } })
       .catch((error: Error) => {
-        throw new BadInput(`the camera can't be used (${error.name}); allow it in the browser's settings, or choose a file`);
+        throw new BadInput(
+          `the camera can't be used (${error.name}); allow it in the browser's settings, or choose a file`,
+        );
       });
-    if (stream === undefined) throw new BadInput('this page may not ask for a camera; serve it over https, or choose a file');
+    if (stream === undefined)
+      throw new BadInput('this page may not ask for a camera; serve it over https, or choose a file');
     const video = document.createElement('video');
     video.srcObject = stream;
     video.muted = true;

@@ -3,8 +3,15 @@ import type { DepthMap, Keypoints, Mask } from '../onpar';
 
 /** 300-W order: jaw, brows, nose bridge, nostrils, eyes, outer and inner lips; true closes the line. */
 const FACE_LINES: readonly (readonly [number, number, boolean])[] = [
-  [0, 17, false], [17, 22, false], [22, 27, false], [27, 31, false], [31, 36, false],
-  [36, 42, true], [42, 48, true], [48, 60, true], [60, 68, true],
+  [0, 17, false],
+  [17, 22, false],
+  [22, 27, false],
+  [27, 31, false],
+  [31, 36, false],
+  [36, 42, true],
+  [42, 48, true],
+  [48, 60, true],
+  [60, 68, true],
 ];
 const SMALLEST = 640;
 const LARGEST = 1280;

@@ -1,5 +1,13 @@
 /** The page: chooses a bundle and an input, shows the result, its times and the proof. */
-import { DepthMap, filesSource, GoldenSelfTest, OnParError, type BundleSource, type Detection, type SelfTestReport } from '../onpar';
+import {
+  DepthMap,
+  filesSource,
+  GoldenSelfTest,
+  OnParError,
+  type BundleSource,
+  type Detection,
+  type SelfTestReport,
+} from '../onpar';
 import { Camera } from './camera';
 import { depthPicture } from './drawing';
 import { Session, type Input } from './session';
@@ -22,7 +30,8 @@ async function guarded(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    at('alert').textContent = error instanceof OnParError ? `${error.name}: ${error.message}` : `The page failed: ${String(error)}`;
+    at('alert').textContent =
+      error instanceof OnParError ? `${error.name}: ${error.message}` : `The page failed: ${String(error)}`;
     at('alert').hidden = false;
     if (!(error instanceof OnParError)) throw error;
   }
@@ -163,17 +172,24 @@ async function runSelfTest(): Promise<void> {
 }
 
 function showChecks({ checks }: SelfTestReport): void {
-  at('checks').querySelector('tbody')!.replaceChildren(
-    ...checks.map((check) => {
-      const row = element('tr', '');
-      const sign = check.largerIsBetter ? '≥' : '≤';
-      const verdict = element('td', check.passed ? 'passed' : 'failed');
-      verdict.className = check.passed ? 'good' : 'bad';
-      // A long name may break behind an underscore.
-      row.append(element('td', check.name.replaceAll('_', '_\u200b')), element('td', figure(check.value)), element('td', `${sign} ${figure(check.limit)}`), verdict);
-      return row;
-    }),
-  );
+  at('checks')
+    .querySelector('tbody')!
+    .replaceChildren(
+      ...checks.map((check) => {
+        const row = element('tr', '');
+        const sign = check.largerIsBetter ? '≥' : '≤';
+        const verdict = element('td', check.passed ? 'passed' : 'failed');
+        verdict.className = check.passed ? 'good' : 'bad';
+        // A long name may break behind an underscore.
+        row.append(
+          element('td', check.name.replaceAll('_', '_\u200b')),
+          element('td', figure(check.value)),
+          element('td', `${sign} ${figure(check.limit)}`),
+          verdict,
+        );
+        return row;
+      }),
+    );
   at('checks').hidden = false;
 }
 
@@ -192,7 +208,10 @@ async function timeRuns(): Promise<void> {
   }
   samples.sort((a, b) => a - b);
   const quantile = (q: number): string => samples[Math.floor(q * (TIMED_RUNS - 1))]!.toFixed(1);
-  setText(at('timed'), `${TIMED_RUNS} runs in this browser: median ${quantile(0.5)} ms, 90 % below ${quantile(0.9)} ms, all steps.`);
+  setText(
+    at('timed'),
+    `${TIMED_RUNS} runs in this browser: median ${quantile(0.5)} ms, 90 % below ${quantile(0.9)} ms, all steps.`,
+  );
 }
 
 function element<K extends keyof HTMLElementTagNameMap>(name: K, text: string): HTMLElementTagNameMap[K] {
@@ -254,7 +273,9 @@ async function keepForOffline(): Promise<void> {
   navigator.serviceWorker.addEventListener('message', () => (at('offline').hidden = false));
   const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
   // The worker gives the page threads from the next load on, which need another build of the runtime.
-  const threaded = ['js', 'wasm'].map((kind) => new URL(`wasm/litert_wasm_threaded_internal.${kind}`, location.href).href);
+  const threaded = ['js', 'wasm'].map(
+    (kind) => new URL(`wasm/litert_wasm_threaded_internal.${kind}`, location.href).href,
+  );
   const wanted = new Set([location.href, ...loaded, ...threaded]);
   active?.postMessage([...wanted].filter((address) => address.startsWith(location.origin)));
 }
@@ -268,7 +289,9 @@ async function start(): Promise<void> {
     const wanted = new URLSearchParams(location.search).get('bundle');
     if (wanted !== null && names.includes(wanted)) chooser.value = wanted;
     if (names.length > 0) await openBundle(`bundles/${chooser.value}`);
-    else at('about').textContent = 'No bundle lies beside this page: open a folder that sdk_build.export --target web wrote.';
+    else
+      at('about').textContent =
+        'No bundle lies beside this page: open a folder that sdk_build.export --target web wrote.';
   });
   await keepForOffline();
 }

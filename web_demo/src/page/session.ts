@@ -91,7 +91,9 @@ export class Session {
     const { result } = bundle.manifest.postprocess;
     const found = KINDS[result];
     if (found === undefined) {
-      throw new BackendUnavailable(`this page can't show a ${result}; allowed: ${Object.keys(KINDS).join(', ')}; update it`);
+      throw new BackendUnavailable(
+        `this page can't show a ${result}; allowed: ${Object.keys(KINDS).join(', ')}; update it`,
+      );
     }
     return new Session(bundle, await found.open(bundle), found);
   }

@@ -49,7 +49,11 @@ export class Solid {
   #march(x: number, y: number, z: number, dx: number, dz: number, steps: number, sin: number, cos: number): number {
     for (let t = 0; t < steps; t++) {
       // The nearest voxel is quick to look up, and tells where the exact look is worth its time.
-      if (this.#near(x + t * dx, y, z + t * dz) < 0.3 * this.#level || this.#at(x + t * dx, y, z + t * dz) < this.#level) continue;
+      if (
+        this.#near(x + t * dx, y, z + t * dz) < 0.3 * this.#level ||
+        this.#at(x + t * dx, y, z + t * dz) < this.#level
+      )
+        continue;
       let [outside, inside] = [t - 1, t];
       for (let i = 0; i < 7; i++) {
         const middle = (outside + inside) / 2;

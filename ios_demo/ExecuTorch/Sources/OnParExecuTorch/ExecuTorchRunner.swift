@@ -11,7 +11,8 @@ public final class ExecuTorchRunner: Runner, @unchecked Sendable {
     /// - Parameter runtime: `executorch` or `executorch_coreml`.
     public init(_ bundle: OnParBundle, runtime: String = "executorch") throws {
         guard let entry = bundle.artifact(runtime) else {
-            throw OnParError.backendUnavailable("\(bundle.name) holds no .pte file for \(runtime); export it with --target ios")
+            throw OnParError.backendUnavailable(
+                "\(bundle.name) holds no .pte file for \(runtime); export it with --target ios")
         }
         self.entry = entry
         backend = runtime == "executorch" ? "ExecuTorch XNNPACK" : "ExecuTorch Core ML"
@@ -30,7 +31,8 @@ public final class ExecuTorchRunner: Runner, @unchecked Sendable {
         let results = try module.forward(Tensor<Float>(input, shape: entry.inputs[0].shape))
         guard results.count == entry.outputs.count else {
             throw OnParError.backendUnavailable(
-                "ExecuTorch gave \(results.count) outputs for \(entry.file); needed: \(entry.outputs.count); export again")
+                "ExecuTorch gave \(results.count) outputs for \(entry.file); needed: \(entry.outputs.count); export again"
+            )
         }
         var named: Tensors = [:]
         for (output, result) in zip(entry.outputs, results) {

@@ -40,7 +40,8 @@
         public init(_ image: CGImage, orientation: Int = 1) throws {
             var bytes = [UInt8](repeating: 255, count: max(4 * image.width * image.height, 1))
             let context = CGContext(
-                data: &bytes, width: image.width, height: image.height, bitsPerComponent: 8, bytesPerRow: 4 * image.width,
+                data: &bytes, width: image.width, height: image.height, bitsPerComponent: 8,
+                bytesPerRow: 4 * image.width,
                 space: CGColorSpace(name: CGColorSpace.sRGB)!, bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
             guard let context else {
                 throw OnParError.badInput("the picture has \(image.width)x\(image.height) pixels; give one with pixels")

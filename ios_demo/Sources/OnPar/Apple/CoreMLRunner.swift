@@ -27,7 +27,8 @@
                 throw error
             } catch {
                 throw OnParError.runtimeTooOld(
-                    "Core ML can't load \(entry.file) (\(error.localizedDescription)); it needs \(entry.minimumRuntime)")
+                    "Core ML can't load \(entry.file) (\(error.localizedDescription)); it needs \(entry.minimumRuntime)"
+                )
             }
         }
 

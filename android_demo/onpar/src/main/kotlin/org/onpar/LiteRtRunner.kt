@@ -39,7 +39,8 @@ class LiteRtRunner private constructor(private var handle: Long, private val ent
                 return LiteRtRunner(handle, entry)
             } catch (error: RuntimeTooOld) {
                 throw RuntimeTooOld(
-                    "LiteRT can't load ${entry.file} (${error.message}); it needs ${entry.minimumRuntime}, or the file is damaged: export again",
+                    "LiteRT can't load ${entry.file} (${error.message}); it needs ${entry.minimumRuntime}, or the file is " +
+                        "damaged: export again",
                 )
             }
         }

@@ -25,7 +25,9 @@ enum class Metric(val largerIsBetter: Boolean, val compute: (actual: FloatArray,
         /** The metric of a name in bundle.json. */
         fun named(name: String): Metric =
             entries.firstOrNull { it.name.lowercase() == name }
-                ?: throw BundleInvalid("bundle.json has the metric '$name'; allowed: ${entries.joinToString { it.name.lowercase() }}; update onpar")
+                ?: throw BundleInvalid(
+                    "bundle.json has the metric '$name'; allowed: ${entries.joinToString { it.name.lowercase() }}; update onpar",
+                )
     }
 }
 

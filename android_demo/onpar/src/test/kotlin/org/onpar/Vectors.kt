@@ -47,7 +47,10 @@ fun picture(case: JSONObject): Picture =
 
 fun frame(case: JSONObject, orientation: Int = case.getInt("orientation")): YuvFrame {
     val planes = case.getJSONObject("planes")
-    fun plane(name: String) = planes.getJSONObject(name).let { Plane(bytes(it.getString("data")), it.getInt("row_stride"), it.getInt("pixel_stride")) }
+    fun plane(name: String): Plane {
+        val plane = planes.getJSONObject(name)
+        return Plane(bytes(plane.getString("data")), plane.getInt("row_stride"), plane.getInt("pixel_stride"))
+    }
     val range = YuvRange.entries.firstOrNull { it.name.lowercase() == case.getString("range") } ?: throw BadInput("no such range")
     val matrix = YuvMatrix.entries.firstOrNull { it.name.lowercase() == case.getString("matrix") } ?: throw BadInput("no such matrix")
     return YuvFrame(case.getInt("width"), case.getInt("height"), plane("y"), plane("u"), plane("v"), orientation, range, matrix)
@@ -60,11 +63,16 @@ fun depth(case: JSONObject): DepthMap {
 
 /** Largest difference; NaN and another length count as infinite. */
 fun difference(a: FloatArray, b: FloatArray): Double =
-    if (a.size != b.size) Double.POSITIVE_INFINITY else a.indices.maxOf { i -> abs(a[i].toDouble() - b[i]).let { if (it.isNaN()) Double.POSITIVE_INFINITY else it } }
+    if (a.size != b.size) {
+        Double.POSITIVE_INFINITY
+    } else {
+        a.indices.maxOf { i -> abs(a[i].toDouble() - b[i]).let { if (it.isNaN()) Double.POSITIVE_INFINITY else it } }
+    }
 
 fun difference(a: Region, b: Region): Double =
     maxOf(maxOf(abs(a.left - b.left), abs(a.top - b.top)), maxOf(abs(a.width - b.width), abs(a.height - b.height)))
 
 /** The bundle of a model for Android. */
 fun bundleFolder(model: String): File =
-    BUNDLES.listFiles()?.firstOrNull { it.name.startsWith("$model-android-") } ?: error("no $model bundle in $BUNDLES; run make apps-bundles")
+    BUNDLES.listFiles()?.firstOrNull { it.name.startsWith("$model-android-") }
+        ?: error("no $model bundle in $BUNDLES; run make apps-bundles")

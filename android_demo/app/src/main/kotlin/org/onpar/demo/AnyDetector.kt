@@ -40,7 +40,8 @@ fun detectForVideo(detector: Task<*, *>, frame: PixelSource, timestampMs: Long):
 @Suppress("UNCHECKED_CAST")
 fun detectGolden(detector: Task<*, *>): Detection<*> {
     val raw = detector.bundle.file(detector.bundle.manifest.golden[0].raw)
-    return if (takesPictures(detector.bundle)) detect(detector, Png.picture(raw)) else (detector as Task<DepthMap, *>).detect(Png.depthMap(raw))
+    if (takesPictures(detector.bundle)) return detect(detector, Png.picture(raw))
+    return (detector as Task<DepthMap, *>).detect(Png.depthMap(raw))
 }
 
 /** A line for people. */

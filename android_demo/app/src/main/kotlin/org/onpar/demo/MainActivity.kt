@@ -72,7 +72,13 @@ class MainActivity : Activity() {
 
     private fun tabs(): LinearLayout {
         val row = LinearLayout(this)
-        val screens = listOf(R.string.camera to ::showCamera, R.string.picture to ::pickPicture, R.string.self_test to ::selfTest, R.string.benchmark to ::benchmark)
+        val screens =
+            listOf(
+                R.string.camera to ::showCamera,
+                R.string.picture to ::pickPicture,
+                R.string.self_test to ::selfTest,
+                R.string.benchmark to ::benchmark,
+            )
         for ((label, open) in screens) {
             val button = Button(this).apply { setText(label); setOnClickListener { open() } }
             row.addView(button, LinearLayout.LayoutParams(0, LinearLayout.LayoutParams.WRAP_CONTENT, 1f))
@@ -130,7 +136,10 @@ class MainActivity : Activity() {
         val bundle = detector?.bundle ?: return
         background(getString(R.string.running)) {
             val report = GoldenSelfTest.run(bundle)
-            val rows = report.checks.joinToString("\n") { "${if (it.passed) "passed" else "FAILED"}  ${it.name}: %.4g, limit %.4g".format(it.value, it.limit) }
+            val rows =
+                report.checks.joinToString("\n") {
+                    "%s  %s: %.4g, limit %.4g".format(if (it.passed) "passed" else "FAILED", it.name, it.value, it.limit)
+                }
             "${if (report.passed) "Proved" else "NOT PROVED"}: ${report.bundle}, ${report.backend}\n\n$rows"
         }
     }
@@ -145,7 +154,8 @@ class MainActivity : Activity() {
                 }
             val file = File(getExternalFilesDir(null), "${bundle.manifest.id}.json")
             file.writeText(record.toJson())
-            "%s\nmodel p50 %.2f ms, p90 %.2f ms\n\nadb pull %s".format(bundle.manifest.id, record.quantile(0.5), record.quantile(0.9), file)
+            val (p50, p90) = record.quantile(0.5) to record.quantile(0.9)
+            "%s\nmodel p50 %.2f ms, p90 %.2f ms\n\nadb pull %s".format(bundle.manifest.id, p50, p90, file)
         }
     }
 
@@ -163,7 +173,14 @@ class MainActivity : Activity() {
         }
     }
 
-    private fun say(text: String) = show(ScrollView(this).apply { addView(TextView(context).apply { this.text = text; textSize = 16f; setPadding(32, 32, 32, 32); setTextIsSelectable(true) }) })
+    private fun say(text: String) {
+        val view = TextView(this)
+        view.text = text
+        view.textSize = 16f
+        view.setPadding(32, 32, 32, 32)
+        view.setTextIsSelectable(true)
+        show(ScrollView(this).apply { addView(view) })
+    }
 
     private fun show(view: View) {
         if (view !is CameraScreen) {

@@ -38,7 +38,8 @@ fun readPicture(resolver: ContentResolver, uri: Uri, longest: Int = 2048): Picke
         resolver.openInputStream(uri)?.use { BitmapFactory.decodeStream(it, null, bounds) }
         val options = BitmapFactory.Options().apply { inSampleSize = maxOf(1, maxOf(bounds.outWidth, bounds.outHeight) / longest) }
         val bitmap = resolver.openInputStream(uri)?.use { BitmapFactory.decodeStream(it, null, options) }
-        return PickedPicture(bitmap ?: throw BadInput("the file is no picture that Android can read; pick another"), orientation(resolver, uri))
+        if (bitmap == null) throw BadInput("the file is no picture that Android can read; pick another")
+        return PickedPicture(bitmap, orientation(resolver, uri))
     } catch (error: IOException) {
         throw BadInput("the file can't be read (${error.message}); pick another")
     }
