@@ -17,10 +17,10 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format gltf bench lock clean
+.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 11
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
 setup: $(STAMP) ## make .venv with everything that export, training, timing and tests need
 
@@ -82,6 +82,34 @@ gltf: $(STAMP) ## fetch the glTF validator (npm) and check the files that refere
 
 bench: $(STAMP) ## time every bundle in dist/ on this machine
 	$(PYTHON) -m benchmarks.run
+
+# The apps' toolchains go into APPS_CACHE once (Debian, npm; as root: it installs packages and says which). Each part
+# also runs alone. Bundles are made anew when a model or its code changed.
+APPS_CACHE ?= $(HOME)/.cache/onpar
+APPS_MODELS ?= classifier template_keypoints voxel64
+APPS_BUNDLES := $(CURDIR)/build/apps/bundles
+APPS_SOURCES = $(shell find reference sdk_build $(APPS_MODELS:%=models/%) -type f -not -name '*.pyc')
+LITERT = $(shell find $(CURDIR)/.venv/lib -name libLiteRt.so | head -1)
+
+apps: apps-web apps-android apps-ios ## compile and test the web, Kotlin and Swift sides with real models
+	@echo "apps: web, Kotlin and Swift give the reference's results"
+
+apps-bundles: $(APPS_BUNDLES)/results.json ## make the bundles that the apps are tested with
+
+$(APPS_BUNDLES)/results.json: $(STAMP) $(APPS_SOURCES)
+	rm -rf $(APPS_BUNDLES)
+	for target in android web; do \
+	  OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.export --target $$target --model $(APPS_MODELS) --output-dir $(APPS_BUNDLES) || exit; done
+	OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.app_results $(APPS_BUNDLES)
+
+apps-web: apps-bundles ## the page: types, build, tests in headless Chromium, screenshots
+	web_demo/check.sh $(APPS_CACHE) $(APPS_BUNDLES) $(CURDIR)/build/apps/screenshots
+
+apps-android: apps-bundles ## the Kotlin library and app: compile, test with LiteRT's C API
+	android_demo/check.sh $(APPS_CACHE) $(APPS_BUNDLES) $(LITERT)
+
+apps-ios: apps-bundles ## the Swift package: build and test in a Debian root folder with Swift
+	ios_demo/check.sh $(APPS_CACHE) $(APPS_BUNDLES) $(LITERT)
 
 # `PIP_CONSTRAINT=requirements.lock make lock` keeps the versions and adds only what is new. The local label of a torch
 # build ('+cpu') is cut off: nobody else can install it. pip itself is not a dependency.

@@ -1,0 +1,91 @@
+package org.onpar
+
+import kotlin.math.abs
+import kotlin.math.hypot
+import kotlin.math.log10
+import kotlin.math.sqrt
+
+private const val CAP_DB = 200.0
+private const val LEFT_EYE = 36
+private const val RIGHT_EYE = 45
+
+/** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
+enum class Metric(val largerIsBetter: Boolean, val compute: (actual: FloatArray, expected: FloatArray) -> Double) {
+    MAX_ABS_OF_RANGE(false, ::maxAbsOfRange),
+    SQNR_DB(true, { a, e -> decibel(meanOf(e) { i -> e[i].toDouble() * e[i] }, a, e) }),
+    PSNR_DB(true, { a, e -> decibel(span(e) * span(e), a, e) }),
+    COSINE(true, ::cosine),
+    TOP1_AGREEMENT(true, { a, e -> if (allFinite(a) && largestAt(a) == largestAt(e)) 1.0 else 0.0 }),
+    NME_PERCENT(false, ::nmePercent),
+    VOXEL_IOU(true, ::iou),
+    MASK_IOU(true, ::iou),
+    ;
+
+    companion object {
+        /** The metric of a name in bundle.json. */
+        fun named(name: String): Metric =
+            entries.firstOrNull { it.name.lowercase() == name }
+                ?: throw BundleInvalid(
+                    "bundle.json has the metric '$name'; allowed: ${entries.joinToString { it.name.lowercase() }}; update onpar",
+                )
+    }
+}
+
+private fun maxAbsOfRange(a: FloatArray, e: FloatArray): Double {
+    val scale = span(e).takeIf { it > 0 } ?: e.maxOf { abs(it.toDouble()) }.takeIf { it > 0 } ?: 1.0
+    var largest = 0.0
+    for (i in a.indices) {
+        val difference = abs(a[i].toDouble() - e[i])
+        if (!difference.isFinite()) return Double.POSITIVE_INFINITY
+        largest = maxOf(largest, difference)
+    }
+    return largest / scale
+}
+
+private fun cosine(a: FloatArray, e: FloatArray): Double {
+    if (!allFinite(a)) return -1.0
+    val norm = sqrt(meanOf(a) { a[it].toDouble() * a[it] } * meanOf(e) { e[it].toDouble() * e[it] })
+    return if (norm > 0) meanOf(a) { a[it].toDouble() * e[it] } / norm else 0.0
+}
+
+private fun nmePercent(a: FloatArray, e: FloatArray): Double {
+    val points = e.size / 2
+    var total = 0.0
+    for (i in 0 until points) total += distance(a, i, e, i)
+    val value = 100 * total / points / maxOf(distance(e, LEFT_EYE, e, RIGHT_EYE), 1e-12)
+    return if (value.isFinite()) value else Double.POSITIVE_INFINITY
+}
+
+private fun distance(p: FloatArray, i: Int, q: FloatArray, j: Int): Double =
+    hypot(p[2 * i].toDouble() - q[2 * j], p[2 * i + 1].toDouble() - q[2 * j + 1])
+
+private fun iou(a: FloatArray, e: FloatArray): Double {
+    var both = 0
+    var either = 0
+    for (i in a.indices) {
+        val inA = a[i] >= 0.5f
+        val inE = e[i] >= 0.5f
+        if (inA && inE) both++
+        if (inA || inE) either++
+    }
+    return if (either > 0) both.toDouble() / either else 1.0
+}
+
+private fun decibel(signal: Double, a: FloatArray, e: FloatArray): Double {
+    val noise = meanOf(a) { (a[it].toDouble() - e[it]) * (a[it].toDouble() - e[it]) }
+    if (!noise.isFinite()) return -CAP_DB
+    if (noise == 0.0) return CAP_DB
+    return (10 * log10(maxOf(signal, 1e-300) / noise)).coerceIn(-CAP_DB, CAP_DB)
+}
+
+private inline fun meanOf(values: FloatArray, of: (Int) -> Double): Double {
+    var total = 0.0
+    for (i in values.indices) total += of(i)
+    return total / values.size
+}
+
+private fun span(values: FloatArray): Double = values.max().toDouble() - values.min()
+
+private fun allFinite(values: FloatArray): Boolean = values.all { it.isFinite() }
+
+private fun largestAt(values: FloatArray): Int = values.indices.maxByOrNull { values[it] } ?: -1

@@ -1,0 +1,116 @@
+package org.onpar
+
+import kotlin.math.cbrt
+import kotlin.math.exp
+import kotlin.math.floor
+import kotlin.math.roundToInt
+
+typealias Tensors = Map<String, FloatArray>
+
+/** What a decoder may look at besides the tensors. */
+class Context(val manifest: Manifest, val region: Region, val pictureWidth: Int, val pictureHeight: Int)
+
+data class Score(val label: String, val probability: Float)
+
+/** What a picture shows; [scores] holds every class, most probable first. */
+class Classification(val scores: List<Score>) {
+    val label: String get() = scores[0].label
+    val score: Float get() = scores[0].probability
+}
+
+/**
+ * Points on a face: x, y, x, y, ... in picture pixels, the centre of the first pixel at (0, 0).
+ *
+ * [templatePointsPx] are those from the template alone.
+ */
+class Keypoints(val pointsPx: FloatArray, val templatePointsPx: FloatArray, val region: Region)
+
+/** The salient part of a picture: one value in [0, 1] for each of its pixels, row by row. */
+class Mask(val width: Int, val height: Int, val values: FloatArray, val threshold: Float) {
+    /** Share of the picture at or above the threshold. */
+    val share: Double get() = values.count { it >= threshold } / values.size.toDouble()
+}
+
+/** A solid on a cubic grid: slices from the viewer away, rows down, columns right; filled at or above [threshold]. */
+class VoxelGrid(val size: Int, val occupancy: FloatArray, val threshold: Float) {
+    val filledVoxels: Int get() = occupancy.count { it >= threshold }
+}
+
+fun toClassification(outputs: Tensors, context: Context): Classification {
+    val manifest = context.manifest
+    val probabilities = softmax(output(outputs, "logits"))
+    if (manifest.labels.isEmpty() || manifest.labels.size != probabilities.size) {
+        throw BundleInvalid("${manifest.id} has ${manifest.labels.size} labels for ${probabilities.size} classes; export again")
+    }
+    // Stable: equal scores keep the order of the labels.
+    return Classification(manifest.labels.mapIndexed { i, label -> Score(label, probabilities[i]) }.sortedByDescending { it.probability })
+}
+
+fun toKeypoints(outputs: Tensors, context: Context): Keypoints {
+    val names = context.manifest.modelFiles[0].outputs.map { it.name }
+    if (names.size < 2) throw BundleInvalid("${context.manifest.id} needs two outputs with points; export again")
+    val region = context.region
+    return Keypoints(toPicture(output(outputs, names[0]), region), toPicture(output(outputs, names[1]), region), region)
+}
+
+fun toVoxelGrid(outputs: Tensors, context: Context): VoxelGrid {
+    val occupancy = output(outputs, "occupancy").copyOf()
+    return VoxelGrid(cbrt(occupancy.size.toDouble()).roundToInt(), occupancy, thresholdOf(context.manifest))
+}
+
+fun toMask(outputs: Tensors, context: Context): Mask {
+    val spec = context.manifest.preprocess
+    val mask = output(outputs, context.manifest.modelFiles[0].outputs[0].name)
+    val values = resizeMask(mask, spec.width, spec.height, context.region, context.pictureWidth, context.pictureHeight)
+    return Mask(context.pictureWidth, context.pictureHeight, values, thresholdOf(context.manifest))
+}
+
+/** Fractions of the region, x then y, to pixels. */
+fun toPicture(fractions: FloatArray, region: Region): FloatArray =
+    FloatArray(fractions.size) {
+        val value = fractions[it].toDouble()
+        (if (it % 2 == 0) value * region.width + region.left - 0.5 else value * region.height + region.top - 0.5).toFloat()
+    }
+
+/** Bilinear, edge values repeated inside the region; 0 where the network did not look. */
+private fun resizeMask(mask: FloatArray, columns: Int, rows: Int, region: Region, width: Int, height: Int): FloatArray {
+    val xs = maskPositions(region.left, region.width, columns, width)
+    val ys = maskPositions(region.top, region.height, rows, height)
+    val values = FloatArray(width * height)
+    for (y in 0 until height) {
+        if (ys[y] < 0) continue
+        val top = floor(ys[y]).toInt()
+        val bottom = minOf(top + 1, rows - 1)
+        val down = ys[y] - top
+        for (x in 0 until width) {
+            if (xs[x] < 0) continue
+            val left = floor(xs[x]).toInt()
+            val right = minOf(left + 1, columns - 1)
+            val across = xs[x] - left
+            val upper = mask[top * columns + left] * (1 - across) + mask[top * columns + right] * across
+            val lower = mask[bottom * columns + left] * (1 - across) + mask[bottom * columns + right] * across
+            values[y * width + x] = (upper * (1 - down) + lower * down).toFloat()
+        }
+    }
+    return values
+}
+
+/** Position in the mask of each pixel, -1 outside the region. */
+private fun maskPositions(start: Double, length: Double, size: Int, pixels: Int): DoubleArray =
+    DoubleArray(pixels) {
+        val fraction = (it + 0.5 - start) / length
+        if (fraction < 0 || fraction > 1) -1.0 else (fraction * size - 0.5).coerceIn(0.0, size - 1.0)
+    }
+
+fun softmax(logits: FloatArray): FloatArray {
+    val largest = logits.max()
+    val powers = FloatArray(logits.size) { exp(logits[it] - largest) }
+    val total = powers.sum()
+    return FloatArray(logits.size) { powers[it] / total }
+}
+
+private fun output(outputs: Tensors, name: String): FloatArray =
+    outputs[name] ?: throw BundleInvalid("the artifact gave no output '$name'; export the bundle again")
+
+private fun thresholdOf(manifest: Manifest): Float =
+    manifest.postprocess.threshold ?: throw BundleInvalid("${manifest.id} has no threshold; export the bundle again")

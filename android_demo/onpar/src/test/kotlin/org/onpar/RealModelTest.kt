@@ -1,0 +1,263 @@
+package org.onpar
+
+import java.io.File
+import java.util.concurrent.Callable
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.Executors
+import kotlin.math.abs
+import kotlin.math.hypot
+import kotlin.test.assertContains
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertFalse
+import kotlin.test.assertNotNull
+import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import org.json.JSONObject
+import org.junit.BeforeClass
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.junit.runners.Parameterized
+import org.junit.runners.Parameterized.Parameters
+
+/** Real models through LiteRT's C API; `-Donpar.jni` and `-Donpar.litert` say where the libraries are. */
+fun useLibraries() =
+    LiteRtRunner.useLibraries(File(System.getProperty("onpar.jni")).absolutePath, File(System.getProperty("onpar.litert")).absolutePath)
+
+private fun bundles(): List<Array<Any>> =
+    BUNDLES.listFiles()!!.filter { "-android-" in it.name }.sorted().map { arrayOf(it.name, it) }
+
+@RunWith(Parameterized::class)
+class GoldenProofTest(private val name: String, private val folder: File) {
+    @Test
+    fun `passes its own limits`() {
+        val report = GoldenSelfTest.run(Bundle.open(folder))
+        assertTrue(report.passed, report.checks.joinToString { "${it.name} ${it.value} limit ${it.limit}" })
+        assertTrue(report.checks.size >= 3)
+    }
+
+    @Test
+    fun `gives Python's results`() {
+        val bundle = Bundle.open(folder)
+        val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray(name).objects()
+        assertEquals(bundle.manifest.golden.size, expected.size)
+        for ((case, wanted) in bundle.manifest.golden.zip(expected)) check(bundle, bundle.file(case.raw), wanted)
+    }
+
+    private fun check(bundle: Bundle, raw: ByteArray, wanted: JSONObject) {
+        when (bundle.manifest.postprocess.result) {
+            "Classification" ->
+                ImageClassifier.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value
+                    assertEquals(wanted.getString("label"), found.label)
+                    for ((label, score) in found.scores) assertTrue(abs(wanted.getJSONObject("scores").getDouble(label) - score) <= 1e-4)
+                }
+            "Keypoints" ->
+                FaceKeypointDetector.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value.pointsPx
+                    val points = wanted.getJSONArray("points_px")
+                    for (i in 0 until points.length()) {
+                        val (x, y) = points.getJSONArray(i).doubles()
+                        assertTrue(hypot(x - found[2 * i], y - found[2 * i + 1]) <= 0.05)
+                    }
+                }
+            "VoxelGrid" ->
+                DepthVoxelizer.fromBundle(bundle).use { detector ->
+                    val filled = detector.detect(Png.depthMap(raw)).value.filledVoxels
+                    assertTrue(abs(filled - wanted.getInt("filled_voxels")) <= 0.001 * filled)
+                }
+            "Mask" ->
+                SaliencySegmenter.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value
+                    val bits = bytes(wanted.getString("filled_bits"))
+                    val expected = FloatArray(found.values.size) { ((bits[it / 8].toInt() shr (it % 8)) and 1).toFloat() }
+                    val filled = FloatArray(found.values.size) { if (found.values[it] >= found.threshold) 1f else 0f }
+                    assertTrue(Metric.MASK_IOU.compute(filled, expected) >= 0.999)
+                }
+        }
+    }
+
+    companion object {
+        @JvmStatic @BeforeClass fun libraries() = useLibraries()
+
+        @JvmStatic @Parameters(name = "{0}") fun cases() = bundles()
+    }
+}
+
+/** What a fault in the app would do to the model's input; each must turn the self-test red. */
+@RunWith(Parameterized::class)
+class FaultTest(name: String, private val spoil: (FloatArray, Int) -> Unit) {
+    @Test
+    fun `turns the self-test red`() {
+        val bundle = Bundle.open(bundleFolder("classifier"))
+        val real = LiteRtRunner.load(bundle)
+        val spoiled =
+            object : Runner by real {
+                override fun run(input: FloatArray): Tensors = real.run(input.copyOf().also { spoil(it, bundle.manifest.preprocess.width) })
+            }
+        assertFalse(GoldenSelfTest.run(bundle, { spoiled }).passed)
+    }
+
+    companion object {
+        @JvmStatic @BeforeClass fun libraries() = useLibraries()
+
+        private fun fault(name: String, spoil: (FloatArray, Int) -> Unit): Array<Any> = arrayOf(name, spoil)
+
+        @JvmStatic
+        @Parameters(name = "{0}")
+        fun cases(): List<Array<Any>> =
+            listOf(
+                fault("a swapped channel") { t, width ->
+                    val n = width * width
+                    for (i in 0 until n) t[i] = t[2 * n + i].also { t[2 * n + i] = t[i] }
+                },
+                fault("a shift by half a pixel") { t, width -> for (i in 0 until t.size - 1) if (i % width != width - 1) t[i] = (t[i] + t[i + 1]) / 2 },
+                fault("a mean taken off outside the model") { t, _ -> for (i in t.indices) t[i] -= 0.45f },
+            )
+    }
+}
+
+class LifeTest {
+    private val bundle = Bundle.open(bundleFolder("classifier"))
+    private val picture = Png.picture(bundle.file(bundle.manifest.golden[0].raw))
+
+    @Test
+    fun `calls from several threads give the same`() {
+        ImageClassifier.fromBundle(bundle).use { detector ->
+            val expected = detector.detect(picture).value.score
+            val pool = Executors.newFixedThreadPool(4)
+            val scores = pool.invokeAll(List(24) { Callable { detector.detect(picture).value.score } }).map { it.get() }
+            pool.shutdown()
+            assertEquals(setOf(expected), scores.toSet())
+        }
+    }
+
+    @Test
+    fun `closing while running waits, later calls are refused`() {
+        val started = CountDownLatch(1)
+        val real = LiteRtRunner.load(bundle)
+        val slow =
+            object : Runner by real {
+                override fun run(input: FloatArray): Tensors {
+                    started.countDown()
+                    return real.run(input)
+                }
+            }
+        val detector = ImageClassifier.fromBundle(bundle) { slow }
+        val pool = Executors.newSingleThreadExecutor()
+        val running = pool.submit(Callable { detector.detect(picture) })
+        started.await()
+        detector.close()
+        detector.close()
+        assertTrue(running.get().value.score > 0)
+        pool.shutdown()
+        assertContains(assertFailsWith<BadInput> { detector.detect(picture) }.message!!, "closed")
+        assertContains(assertFailsWith<BadInput> { real.run(FloatArray(3)) }.message!!, "closed")
+    }
+
+    @Test
+    fun `video mode drops stale and overlapping frames`() {
+        val entered = CountDownLatch(1)
+        val release = CountDownLatch(1)
+        val real = LiteRtRunner.load(bundle)
+        val held =
+            object : Runner by real {
+                override fun run(input: FloatArray): Tensors {
+                    entered.countDown()
+                    release.await()
+                    return real.run(input)
+                }
+            }
+        ImageClassifier.fromBundle(bundle) { held }.use { detector ->
+            val pool = Executors.newSingleThreadExecutor()
+            val first = pool.submit(Callable { detector.detectForVideo(picture, 10) })
+            entered.await()
+            assertNull(detector.detectForVideo(picture, 20))
+            release.countDown()
+            assertNotNull(first.get())
+            assertNull(detector.detectForVideo(picture, 10))
+            assertNotNull(detector.detectForVideo(picture, 30))
+            pool.shutdown()
+        }
+    }
+
+    @Test
+    fun `a bad box does not break the detector`() {
+        ImageClassifier.fromBundle(bundle).use { detector ->
+            assertFailsWith<BadInput> { detector.detect(picture, Box(9.0, 9.0, 9.0, 9.0)) }
+            assertTrue(detector.detect(picture).value.score > 0)
+        }
+    }
+
+    @Test
+    fun `a frame allocates its result alone`() {
+        val threads = java.lang.management.ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
+        val frame = YuvFrame(640, 480, Plane(ByteArray(640 * 480), 640), Plane(ByteArray(320 * 240), 320), Plane(ByteArray(320 * 240), 320))
+        ImageClassifier.fromBundle(bundle).use { detector ->
+            for (i in 1L..20L) detector.detectForVideo(frame, i)
+            val before = threads.getThreadAllocatedBytes(Thread.currentThread().id)
+            for (i in 21L..40L) detector.detectForVideo(frame, i)
+            val each = (threads.getThreadAllocatedBytes(Thread.currentThread().id) - before) / 20
+            assertTrue(each < 4096, "$each bytes a frame")
+        }
+    }
+
+    @Test
+    fun `ten thousand times open and close do not grow`() {
+        repeat(200) { LiteRtRunner.load(bundle).close() }
+        val before = residentKilobytes()
+        repeat(10_000) { LiteRtRunner.load(bundle).close() }
+        val growth = residentKilobytes() - before
+        assertTrue(growth < 30_000, "grew by $growth kB in 10,000 cycles")
+    }
+
+    private fun residentKilobytes(): Long =
+        File("/proc/self/status").readLines().first { it.startsWith("VmRSS") }.filter { it.isDigit() }.toLong()
+
+    @Test
+    fun `a class of a picture in six lines`() {
+        val file = File(bundleFolder("classifier"), bundle.manifest.golden[0].raw)
+        assertContains(classify(bundleFolder("classifier"), file.readBytes()), "%")
+    }
+
+    companion object {
+        @JvmStatic @BeforeClass fun libraries() = useLibraries()
+    }
+}
+
+class BenchmarkRecordTest {
+    private val here = Device("this PC", "host", "Linux")
+    private val bundle = Bundle.open(bundleFolder("classifier"))
+
+    @Test
+    fun `is a record of schema version 2`() {
+        var told = 0
+        val record = BenchmarkRecord.measure(bundle, 7, here, "2.3.0") { told = it }
+        val fields = JSONObject(record.toJson())
+        assertEquals(RECORD_KEYS.split(" ").toSet(), fields.keys().asSequence().map { it.toString() }.toSet())
+        assertEquals(setOf("name", "kind", "os", "arch", "cores"), fields.getJSONObject("device").keys().asSequence().map { it.toString() }.toSet())
+        assertEquals(sha256(File(bundleFolder("classifier"), "bundle.json").readBytes()), fields.getString("bundle_sha256"))
+        assertEquals(7, told)
+        assertTrue(fields.getJSONArray("samples_ms").doubles().let { it.size == 7 && it.all { ms -> ms > 0 } })
+        assertTrue(record.quantile(0.9) >= record.quantile(0.5))
+    }
+
+    @Test
+    fun `quantiles are numpy's`() {
+        val record = BenchmarkRecord(bundle, bundle.manifest.modelFiles[0], "", here, listOf(4.0, 1.0, 3.0, 2.0), emptyList(), 0.0, 0.0)
+        assertEquals(listOf(1.0, 2.5, 3.7, 4.0), listOf(0.0, 0.5, 0.9, 1.0).map { Math.round(record.quantile(it) * 1e9) / 1e9 })
+    }
+
+    @Test
+    fun `no rounds`() {
+        assertFailsWith<BadInput> { BenchmarkRecord.measure(bundle, 0, here, "2.3.0") }
+    }
+
+    companion object {
+        private const val RECORD_KEYS =
+            "bundle bundle_sha256 model runtime runtime_version precision delegate threads device thermal warm_up " +
+                "samples_ms load_samples_ms peak_mb model_mb peers sustained schema_version"
+
+        @JvmStatic @BeforeClass fun libraries() = useLibraries()
+    }
+}

@@ -1,0 +1,188 @@
+package org.onpar
+
+import kotlin.math.abs
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+import org.json.JSONObject
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.junit.runners.Parameterized
+import org.junit.runners.Parameterized.Parameters
+
+private const val LIMIT = 5e-5
+
+@RunWith(Parameterized::class)
+class PictureVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val preprocessor = PicturePreprocessor(spec(case.getJSONObject("preprocess")))
+        val region = preprocessor.run(picture(case), box(case))
+        assertTrue(difference(preprocessor.tensor, floats(case.getString("tensor"))) <= LIMIT)
+        assertTrue(difference(region, region(case.getJSONArray("region"))) <= 1e-9)
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("pictures")
+    }
+}
+
+@RunWith(Parameterized::class)
+class FrameVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val stored = frame(case, orientation = 1)
+        val rgb = bytes(case.getString("rgb"))
+        val row = FloatArray(3 * stored.width)
+        for (y in 0 until stored.height) {
+            stored.readRow(y, 0, stored.width, row, 0)
+            for (i in row.indices) {
+                val (channel, x) = i / stored.width to i % stored.width
+                assertEquals(rgb[(y * stored.width + x) * 3 + channel].toInt() and 255, row[i].toInt())
+            }
+        }
+        val preprocessor = PicturePreprocessor(spec(case.getJSONObject("preprocess")))
+        preprocessor.run(frame(case))
+        assertTrue(difference(preprocessor.tensor, floats(case.getString("tensor"))) <= LIMIT)
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("frames")
+    }
+}
+
+@RunWith(Parameterized::class)
+class DepthVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val preprocessor = DepthPreprocessor(spec(case.getJSONObject("preprocess")))
+        val region = preprocessor.run(depth(case), box(case))
+        assertTrue(difference(preprocessor.tensor, floats(case.getString("tensor"))) <= 1e-6)
+        assertTrue(difference(region, region(case.getJSONArray("region"))) <= 1e-9)
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("depths")
+    }
+}
+
+@RunWith(Parameterized::class)
+class BadInputVectorTest(name: String, private val use: () -> Unit) {
+    @Test
+    fun `is refused`() {
+        val message = assertFailsWith<BadInput> { use() }.message!!
+        assertTrue(message.isNotEmpty() && '\n' !in message)
+    }
+
+    companion object {
+        private fun of(group: String, use: (JSONObject) -> Unit): List<Array<Any>> =
+            cases(group).map { (name, case) -> arrayOf("$group: $name", { use(case as JSONObject) }) }
+
+        @JvmStatic
+        @Parameters(name = "{0}")
+        fun cases(): List<Array<Any>> =
+            of("bad_pictures") { PicturePreprocessor(spec(it.getJSONObject("preprocess"))).run(picture(it), box(it)) } +
+                of("bad_frames") { frame(it) } +
+                of("bad_depths") { DepthPreprocessor(spec(it.getJSONObject("preprocess"))).run(depth(it), box(it)) }
+    }
+}
+
+@RunWith(Parameterized::class)
+class ResultVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val tensors = case.getJSONArray("outputs").objects()
+        val outputs = tensors.associate { it.getString("name") to floats(it.getString("values")) }
+        val entries = tensors.map { TensorEntry(it.getString("name"), it.getJSONArray("shape").doubles().map(Double::toInt)) }
+        val context = Context(manifest(entries), region(case.getJSONArray("region")), case.optInt("width"), case.optInt("height"))
+        val expected = case.getJSONObject("expected")
+        when (case.getJSONObject("postprocess").getString("result")) {
+            "Classification" -> {
+                val scores = toClassification(outputs, context).scores
+                val wanted = expected.getJSONObject("scores")
+                for ((label, probability) in scores) assertTrue(abs(wanted.getDouble(label) - probability) <= 1e-6)
+                assertEquals(expected.getString("label"), scores[0].label)
+                // The tie in the vectors: equal scores keep the order of the labels.
+                assertEquals(listOf("b", "d"), scores.take(2).map { it.label })
+            }
+            "Keypoints" -> {
+                val points = toKeypoints(outputs, context)
+                assertTrue(difference(points.pointsPx, floats(expected.getString("points_px"))) <= 1e-4)
+                assertTrue(difference(points.templatePointsPx, floats(expected.getString("template_points_px"))) <= 1e-4)
+            }
+            "VoxelGrid" -> {
+                val solid = toVoxelGrid(outputs, context)
+                assertEquals(listOf(expected.getInt("size"), expected.getInt("filled_voxels")), listOf(solid.size, solid.filledVoxels))
+            }
+            "Mask" -> assertTrue(difference(toMask(outputs, context).values, floats(expected.getString("values"))) <= 1e-5)
+        }
+    }
+
+    private fun manifest(outputs: List<TensorEntry>): Manifest {
+        val post = case.getJSONObject("postprocess")
+        val threshold = if (post.isNull("threshold")) null else post.getDouble("threshold").toFloat()
+        val file = ModelFile("model.tflite", "litert", "fp32", "", "litert", emptyList(), outputs)
+        val (height, width) = outputs[0].shape.takeLast(2)
+        return Manifest(
+            "vector", "", "", "", case.getJSONArray("labels").strings(), PreprocessSpec(height, width),
+            PostprocessSpec(post.getString("result"), threshold), listOf(file), emptyList(), emptyList(), emptyList(), "",
+        )
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("results") { it.getJSONObject("postprocess").getString("result") }
+    }
+}
+
+@RunWith(Parameterized::class)
+class MetricVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val found = Metric.named(case.getString("metric")).compute(floats(case.getString("actual")), floats(case.getString("expected")))
+        val expected = case.getDouble("value")
+        val value = if (found.isInfinite()) 1e300 else found
+        assertTrue(abs(value - expected) <= 1e-6 * maxOf(1.0, abs(expected)), "$value, Python gives $expected")
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("metrics")
+    }
+}
+
+@RunWith(Parameterized::class)
+class SignatureVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `has Python's outcome`() {
+        val trusted = if (case.isNull("trusted_key")) null else case.getString("trusted_key")
+        val outcome =
+            try {
+                verifySignature(bytes(case.getString("manifest")), bytes(case.getString("signature")), trusted).text
+            } catch (error: OnParException) {
+                error::class.simpleName
+            }
+        assertEquals(case.getString("outcome"), outcome)
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("signatures")
+    }
+}
+
+class PreprocessorReuseTest {
+    @Test
+    fun `one preprocessor for many pictures gives what a new one gives`() {
+        val turned = cases("pictures").map { it[1] as JSONObject }.filter { it.getString("name").startsWith("orientation") }
+        val preprocessor = PicturePreprocessor(spec(turned[0].getJSONObject("preprocess")))
+        for (case in turned + turned) {
+            preprocessor.run(picture(case))
+            assertTrue(difference(preprocessor.tensor, floats(case.getString("tensor"))) <= LIMIT)
+        }
+    }
+
+    @Test
+    fun `transparency is laid over white`() {
+        val row = FloatArray(24)
+        Picture(8, 8, ByteArray(256) { if (it % 4 == 3) 0 else 77 }).readRow(0, 0, 8, row, 0)
+        assertTrue(row.all { it == 255f })
+    }
+}

@@ -1,0 +1,1 @@
+../../../../android_demo/onpar/src/main/cpp/onpar_litert.h

@@ -1,0 +1,86 @@
+import Foundation
+
+private let capDb = 200.0
+private let outerEyes = (36, 45)
+
+/// How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for.
+enum Metric: String, CaseIterable {
+    case maxAbsOfRange = "max_abs_of_range"
+    case sqnrDb = "sqnr_db"
+    case psnrDb = "psnr_db"
+    case cosine
+    case top1Agreement = "top1_agreement"
+    case nmePercent = "nme_percent"
+    case voxelIou = "voxel_iou"
+    case maskIou = "mask_iou"
+
+    /// The metric of a name in bundle.json.
+    static func named(_ name: String) throws -> Metric {
+        guard let metric = Metric(rawValue: name) else {
+            let allowed = allCases.map(\.rawValue).joined(separator: ", ")
+            throw OnParError.bundleInvalid("bundle.json has the metric '\(name)'; allowed: \(allowed); update onpar")
+        }
+        return metric
+    }
+
+    var largerIsBetter: Bool { self != .maxAbsOfRange && self != .nmePercent }
+
+    func compute(_ actual: [Float], _ expected: [Float]) -> Double {
+        let (a, e) = (actual.map(Double.init), expected.map(Double.init))
+        return switch self {
+        case .maxAbsOfRange: largestShare(a, e)
+        case .sqnrDb: decibel(mean(e.lazy.map { $0 * $0 }), a, e)
+        case .psnrDb: decibel(span(e) * span(e), a, e)
+        case .cosine: cosineOf(a, e)
+        case .top1Agreement: allFinite(a) && a.firstIndex(of: a.max()!) == e.firstIndex(of: e.max()!) ? 1 : 0
+        case .nmePercent: meanError(a, e)
+        case .voxelIou, .maskIou: intersectionOverUnion(a, e)
+        }
+    }
+}
+
+private func largestShare(_ a: [Double], _ e: [Double]) -> Double {
+    var scale = span(e)
+    if scale == 0 { scale = e.map(abs).max() ?? 0 }
+    if scale == 0 { scale = 1 }
+    if !allFinite(a) { return .infinity }
+    return (zip(a, e).map { abs($0 - $1) }.max() ?? 0) / scale
+}
+
+private func cosineOf(_ a: [Double], _ e: [Double]) -> Double {
+    if !allFinite(a) { return -1 }
+    let norm = (mean(a.lazy.map { $0 * $0 }) * mean(e.lazy.map { $0 * $0 })).squareRoot()
+    return norm > 0 ? mean(zip(a, e).map { $0 * $1 }) / norm : 0
+}
+
+private func meanError(_ a: [Double], _ e: [Double]) -> Double {
+    func distance(_ p: [Double], _ i: Int, _ q: [Double], _ j: Int) -> Double {
+        hypot(p[2 * i] - q[2 * j], p[2 * i + 1] - q[2 * j + 1])
+    }
+    let points = e.count / 2
+    let total = (0..<points).map { distance(a, $0, e, $0) }.reduce(0, +)
+    let value = 100 * total / Double(points) / max(distance(e, outerEyes.0, e, outerEyes.1), 1e-12)
+    return value.isFinite ? value : .infinity
+}
+
+private func intersectionOverUnion(_ a: [Double], _ e: [Double]) -> Double {
+    var (both, either) = (0, 0)
+    for (x, y) in zip(a, e) {
+        if x >= 0.5 && y >= 0.5 { both += 1 }
+        if x >= 0.5 || y >= 0.5 { either += 1 }
+    }
+    return either > 0 ? Double(both) / Double(either) : 1
+}
+
+private func decibel(_ signal: Double, _ a: [Double], _ e: [Double]) -> Double {
+    let noise = mean(zip(a, e).map { ($0 - $1) * ($0 - $1) })
+    if !noise.isFinite { return -capDb }
+    if noise == 0 { return capDb }
+    return min(capDb, max(-capDb, 10 * log10(max(signal, 1e-300) / noise)))
+}
+
+private func mean(_ values: some Collection<Double>) -> Double { values.reduce(0, +) / Double(values.count) }
+
+private func span(_ values: [Double]) -> Double { (values.max() ?? 0) - (values.min() ?? 0) }
+
+private func allFinite(_ values: [Double]) -> Bool { values.allSatisfy(\.isFinite) }

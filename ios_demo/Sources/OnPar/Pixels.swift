@@ -1,0 +1,180 @@
+public let smallestSide = 8
+public let largestSide = 16384
+
+/// Upright pixels that preprocessing reads row by row; width and height are those of the upright picture.
+public protocol PixelSource: Sendable {
+    var width: Int { get }
+    var height: Int { get }
+
+    /// Write red, green and blue (0 to 255) of pixels [first, first + count) of a row, one channel after the other.
+    func readRow(_ y: Int, first: Int, count: Int, into out: UnsafeMutablePointer<Float>)
+}
+
+func checkSize(_ width: Int, _ height: Int) throws {
+    if min(width, height) < smallestSide || max(width, height) > largestSide {
+        throw OnParError.badInput(
+            "picture is \(width)x\(height) pixels; allowed: \(smallestSide) to \(largestSide) on each side")
+    }
+}
+
+/// Where upright pixel (x, y) lies in the stored picture: (x0 + x * xx + y * xy, y0 + x * yx + y * yy).
+///
+/// EXIF value 1 is upright, 3 upside down, 6 needs a quarter turn clockwise, 8 anticlockwise; 2, 4, 5, 7 are mirrored.
+struct Placement: Sendable {
+    let width, height, x0, y0, xx, xy, yx, yy: Int
+
+    init(_ storedWidth: Int, _ storedHeight: Int, orientation: Int) throws {
+        try checkSize(storedWidth, storedHeight)
+        guard (1...8).contains(orientation) else {
+            throw OnParError.badInput("orientation is \(orientation); allowed: the EXIF values 1 to 8")
+        }
+        let turned = orientation >= 5
+        let flipX = [2, 3, 7, 8].contains(orientation)
+        let flipY = [3, 4, 6, 7].contains(orientation)
+        let (stepX, stepY) = (flipX ? -1 : 1, flipY ? -1 : 1)
+        (width, height) = turned ? (storedHeight, storedWidth) : (storedWidth, storedHeight)
+        (xx, xy) = turned ? (0, stepX) : (stepX, 0)
+        (yx, yy) = turned ? (stepY, 0) : (0, stepY)
+        (x0, y0) = (flipX ? storedWidth - 1 : 0, flipY ? storedHeight - 1 : 0)
+    }
+}
+
+/// A picture in memory: 3 (RGB) or 4 (RGBA; transparency is laid over white) bytes a pixel, without padding.
+public struct Picture: PixelSource {
+    private let place: Placement
+    private let storedWidth: Int
+    private let channels: Int
+    private let bytes: [UInt8]
+    public var width: Int { place.width }
+    public var height: Int { place.height }
+
+    public init(width: Int, height: Int, bytes: [UInt8], orientation: Int = 1) throws {
+        place = try Placement(width, height, orientation: orientation)
+        channels = bytes.count == 4 * width * height ? 4 : 3
+        guard bytes.count == channels * width * height else {
+            throw OnParError.badInput(
+                "picture has \(bytes.count) bytes; \(width)x\(height) pixels need 3 or 4 bytes each")
+        }
+        storedWidth = width
+        self.bytes = bytes
+    }
+
+    public func readRow(_ y: Int, first: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+        let step = (place.yx * storedWidth + place.xx) * channels
+        let startX = place.x0 + first * place.xx + y * place.xy
+        let startY = place.y0 + first * place.yx + y * place.yy
+        var at = (startY * storedWidth + startX) * channels
+        bytes.withUnsafeBufferPointer { bytes in
+            for i in 0..<count {
+                let alpha = channels == 4 ? Int(bytes[at + 3]) : 255
+                for c in 0..<3 {
+                    let value = Int(bytes[at + c])
+                    out[c * count + i] =
+                        alpha == 255 ? Float(value) : (Float(value * alpha + 255 * (255 - alpha)) / 255).rounded()
+                }
+                at += step
+            }
+        }
+    }
+}
+
+/// Bytes of one plane; strides in bytes, from row to row and from sample to sample.
+public struct Plane: Sendable {
+    let data: [UInt8]
+    let rowStride: Int
+    let pixelStride: Int
+
+    public init(data: [UInt8], rowStride: Int, pixelStride: Int = 1) {
+        (self.data, self.rowStride, self.pixelStride) = (data, rowStride, pixelStride)
+    }
+}
+
+public enum YuvRange: String, Sendable { case full, limited }
+
+public enum YuvMatrix: String, Sendable {
+    case bt601, bt709
+
+    /// Weights of red and blue in brightness, ITU-R BT.601 and BT.709.
+    var weights: (red: Double, blue: Double) { self == .bt601 ? (0.299, 0.114) : (0.2126, 0.0722) }
+}
+
+/// A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/camera.py.
+public struct YuvFrame: PixelSource {
+    private let place: Placement
+    private let y, u, v: Plane
+    private let black, luma, redV, greenU, greenV, blueU: Int32
+    public var width: Int { place.width }
+    public var height: Int { place.height }
+
+    public init(
+        width: Int, height: Int, y: Plane, u: Plane, v: Plane, orientation: Int = 1, range: YuvRange = .full,
+        matrix: YuvMatrix = .bt601
+    ) throws {
+        place = try Placement(width, height, orientation: orientation)
+        try checkPlane("Y", y, width, height)
+        try checkPlane("U", u, (width + 1) / 2, (height + 1) / 2)
+        try checkPlane("V", v, (width + 1) / 2, (height + 1) / 2)
+        (self.y, self.u, self.v) = (y, u, v)
+        let (kr, kb) = matrix.weights
+        let kg = 1 - kr - kb
+        let full = range == .full
+        let chroma = full ? 65536 : 65536.0 * 255 / 224
+        black = full ? 0 : 16
+        luma = Int32((full ? 65536 : 65536.0 * 255 / 219).rounded())
+        redV = Int32((chroma * 2 * (1 - kr)).rounded())
+        greenU = -Int32((chroma * 2 * kb * (1 - kb) / kg).rounded())
+        greenV = -Int32((chroma * 2 * kr * (1 - kr) / kg).rounded())
+        blueU = Int32((chroma * 2 * (1 - kb)).rounded())
+    }
+
+    public func readRow(_ row: Int, first: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+        y.data.withUnsafeBufferPointer { ys in
+            u.data.withUnsafeBufferPointer { us in
+                v.data.withUnsafeBufferPointer { vs in
+                    var rx = place.x0 + first * place.xx + row * place.xy
+                    var ry = place.y0 + first * place.yx + row * place.yy
+                    for i in 0..<count {
+                        let bright = luma &* (Int32(ys[ry * y.rowStride + rx * y.pixelStride]) - black) &+ 32768
+                        let cu = Int32(us[(ry >> 1) * u.rowStride + (rx >> 1) * u.pixelStride]) - 128
+                        let cv = Int32(vs[(ry >> 1) * v.rowStride + (rx >> 1) * v.pixelStride]) - 128
+                        out[i] = toByte((bright &+ redV &* cv) >> 16)
+                        out[count + i] = toByte((bright &+ greenU &* cu &+ greenV &* cv) >> 16)
+                        out[2 * count + i] = toByte((bright &+ blueU &* cu) >> 16)
+                        rx += place.xx
+                        ry += place.yx
+                    }
+                }
+            }
+        }
+    }
+}
+
+@inline(__always)
+private func toByte(_ value: Int32) -> Float { Float(min(max(value, 0), 255)) }
+
+private func checkPlane(_ name: String, _ plane: Plane, _ width: Int, _ height: Int) throws {
+    let row = (width - 1) * plane.pixelStride + 1
+    let needed = (height - 1) * plane.rowStride + row
+    if plane.pixelStride < 1 || plane.rowStride < row || plane.data.count < needed {
+        throw OnParError.badInput(
+            "plane \(name) has \(plane.data.count) bytes, row stride \(plane.rowStride), pixel stride "
+                + "\(plane.pixelStride); \(width)x\(height) samples need \(needed) bytes and a row stride of at least \(row)"
+        )
+    }
+}
+
+/// Distances in millimetres from the viewer, 0 where nothing was measured.
+public struct DepthMap: Sendable {
+    public let width: Int
+    public let height: Int
+    public let millimetres: [UInt16]
+
+    public init(width: Int, height: Int, millimetres: [UInt16]) throws {
+        try checkSize(width, height)
+        guard millimetres.count == width * height else {
+            throw OnParError.badInput(
+                "depth map has \(millimetres.count) values; \(width)x\(height) pixels need one each")
+        }
+        (self.width, self.height, self.millimetres) = (width, height, millimetres)
+    }
+}

@@ -1,0 +1,147 @@
+import Foundation
+
+public typealias Tensors = [String: [Float]]
+
+/// What a decoder may look at besides the tensors.
+struct Context {
+    let manifest: Manifest
+    let region: Region
+    let pictureWidth: Int
+    let pictureHeight: Int
+}
+
+public struct Score: Sendable {
+    public let label: String
+    public let probability: Float
+}
+
+/// What a picture shows; `scores` holds every class, most probable first.
+public struct Classification: Sendable {
+    public let scores: [Score]
+    public var label: String { scores[0].label }
+    public var score: Float { scores[0].probability }
+}
+
+/// Points on a face: x, y, x, y, ... in picture pixels, the centre of the first pixel at (0, 0).
+public struct Keypoints: Sendable {
+    public let pointsPx: [Float]
+    /// Likewise, from the template alone.
+    public let templatePointsPx: [Float]
+    public let region: Region
+}
+
+/// The salient part of a picture: one value in [0, 1] for each of its pixels, row by row.
+public struct Mask: Sendable {
+    public let width: Int
+    public let height: Int
+    public let values: [Float]
+    public let threshold: Float
+
+    /// Share of the picture at or above the threshold.
+    public var share: Double { Double(values.lazy.filter { $0 >= threshold }.count) / Double(values.count) }
+}
+
+/// A solid on a cubic grid: slices from the viewer away, rows down, columns right; filled at or above the threshold.
+public struct VoxelGrid: Sendable {
+    public let size: Int
+    public let occupancy: [Float]
+    public let threshold: Float
+    public var filledVoxels: Int { occupancy.lazy.filter { $0 >= threshold }.count }
+}
+
+func toClassification(_ outputs: Tensors, _ context: Context) throws -> Classification {
+    let probabilities = softmax(try output(outputs, "logits"))
+    let labels = context.manifest.labels
+    guard !labels.isEmpty, labels.count == probabilities.count else {
+        throw OnParError.bundleInvalid(
+            "\(context.manifest.id) has \(labels.count) labels for \(probabilities.count) classes; export again")
+    }
+    // Equal scores keep the order of the labels.
+    let order = probabilities.indices.sorted { (probabilities[$0], $1) > (probabilities[$1], $0) }
+    return Classification(scores: order.map { Score(label: labels[$0], probability: probabilities[$0]) })
+}
+
+func toKeypoints(_ outputs: Tensors, _ context: Context) throws -> Keypoints {
+    let names = context.manifest.modelFiles[0].outputs.map(\.name)
+    guard names.count >= 2 else {
+        throw OnParError.bundleInvalid("\(context.manifest.id) needs two outputs with points; export again")
+    }
+    return Keypoints(
+        pointsPx: toPicture(try output(outputs, names[0]), context.region),
+        templatePointsPx: toPicture(try output(outputs, names[1]), context.region), region: context.region)
+}
+
+func toVoxelGrid(_ outputs: Tensors, _ context: Context) throws -> VoxelGrid {
+    let occupancy = try output(outputs, "occupancy")
+    let size = Int(cbrt(Double(occupancy.count)).rounded())
+    return VoxelGrid(size: size, occupancy: occupancy, threshold: try threshold(context.manifest))
+}
+
+func toMask(_ outputs: Tensors, _ context: Context) throws -> Mask {
+    let values = resizeMask(try output(outputs, context.manifest.modelFiles[0].outputs[0].name), context)
+    return Mask(
+        width: context.pictureWidth, height: context.pictureHeight, values: values,
+        threshold: try threshold(context.manifest))
+}
+
+/// Fractions of the region, x then y, to pixels.
+func toPicture(_ fractions: [Float], _ region: Region) -> [Float] {
+    fractions.enumerated().map { i, value in
+        let (length, start) = i % 2 == 0 ? (region.width, region.left) : (region.height, region.top)
+        return Float(Double(value) * length + start - 0.5)
+    }
+}
+
+/// Bilinear, edge values repeated inside the region; 0 where the network did not look.
+private func resizeMask(_ mask: [Float], _ context: Context) -> [Float] {
+    let spec = context.manifest.preprocess
+    let xs = maskPositions(context.region.left, context.region.width, spec.width, context.pictureWidth)
+    let ys = maskPositions(context.region.top, context.region.height, spec.height, context.pictureHeight)
+    var values = [Float](repeating: 0, count: xs.count * ys.count)
+    for (y, down) in ys.enumerated() {
+        guard let down else { continue }
+        for (x, across) in xs.enumerated() {
+            guard let across else { continue }
+            func blend(_ row: Int) -> Double {
+                Double(mask[row * spec.width + across.low]) * (1 - across.part)
+                    + Double(mask[row * spec.width + across.high]) * across.part
+            }
+            values[y * xs.count + x] = Float(blend(down.low) * (1 - down.part) + blend(down.high) * down.part)
+        }
+    }
+    return values
+}
+
+/// Position in the mask of each pixel, nil outside the region.
+private func maskPositions(_ start: Double, _ length: Double, _ size: Int, _ pixels: Int) -> [(
+    low: Int, high: Int, part: Double
+)?] {
+    (0..<pixels).map { pixel in
+        let fraction = (Double(pixel) + 0.5 - start) / length
+        if fraction < 0 || fraction > 1 { return nil }
+        let position = min(max(fraction * Double(size) - 0.5, 0), Double(size - 1))
+        let low = Int(position)
+        return (low, min(low + 1, size - 1), position - Double(low))
+    }
+}
+
+func softmax(_ logits: [Float]) -> [Float] {
+    let largest = logits.max() ?? 0
+    let powers = logits.map { exp($0 - largest) }
+    let total = powers.reduce(0, +)
+    return powers.map { $0 / total }
+}
+
+private func output(_ outputs: Tensors, _ name: String) throws -> [Float] {
+    guard let values = outputs[name] else {
+        throw OnParError.bundleInvalid("the artifact gave no output '\(name)'; export the bundle again")
+    }
+    return values
+}
+
+private func threshold(_ manifest: Manifest) throws -> Float {
+    guard let value = manifest.postprocess.threshold else {
+        throw OnParError.bundleInvalid("\(manifest.id) has no threshold; export the bundle again")
+    }
+    return value
+}

@@ -1,0 +1,202 @@
+/// A part of a picture, in pixels.
+public struct Box: Sendable, Equatable {
+    public let x0, y0, x1, y1: Double
+
+    public init(x0: Double, y0: Double, x1: Double, y1: Double) {
+        (self.x0, self.y0, self.x1, self.y1) = (x0, y0, x1, y1)
+    }
+}
+
+/// The rectangle of the picture that the network sees, in pixels; (0, 0) is the picture's outer corner.
+public struct Region: Sendable, Equatable {
+    public let left, top, width, height: Double
+}
+
+private let objectMargin = 0.03
+/// The farthest pixel keeps this value; 0 means "no measurement".
+private let farthestValue = 1.0 / 16
+
+/// The region with the network's aspect ratio: rule 2 of reference/preprocess.py.
+func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box? = nil, boxGrow: Double? = nil) throws
+    -> Region
+{
+    let (fullWidth, fullHeight) = (Double(width), Double(height))
+    var (left, top, right, bottom) = (0.0, 0.0, fullWidth, fullHeight)
+    if let box {
+        guard box.x0 < box.x1, box.y0 < box.y1, box.x0 < fullWidth, box.y0 < fullHeight, box.x1 > 0, box.y1 > 0 else {
+            throw OnParError.badInput("box is \(box); allowed: x0 < x1, y0 < y1, inside the \(width)x\(height) picture")
+        }
+        let growX = (boxGrow ?? spec.boxGrow) * (box.x1 - box.x0)
+        let growY = (boxGrow ?? spec.boxGrow) * (box.y1 - box.y0)
+        (left, right) = (max(0, box.x0 - growX), min(fullWidth, box.x1 + growX))
+        (top, bottom) = (max(0, box.y0 - growY), min(fullHeight, box.y1 + growY))
+    }
+    let (w, h) = (right - left, bottom - top)
+    if spec.resize == "stretch" { return Region(left: left, top: top, width: w, height: h) }
+    let (across, down) = (w / Double(spec.width), h / Double(spec.height))
+    let scale = spec.resize == "cover" ? min(across, down) : max(across, down)
+    let (w2, h2) = (scale * Double(spec.width), scale * Double(spec.height))
+    return Region(left: left + (w - w2) / 2, top: top + (h - h2) / 2, width: w2, height: h2)
+}
+
+/// Weights of the input pixels along one axis: output i reads count[i] pixels from first[i]; `most` weights for each.
+struct Taps {
+    private(set) var first: [Int]
+    private(set) var count: [Int]
+    private(set) var weights: [Float]
+    let most: Int
+
+    /// What lies beyond the border counts for the edge pixel.
+    init(start: Double, length: Double, size: Int, pixels: Int) {
+        let scale = length / Double(size)
+        let support = max(scale, 1)
+        most = 2 * Int(support.rounded(.up)) + 2
+        first = Array(repeating: 0, count: size)
+        count = Array(repeating: 0, count: size)
+        weights = Array(repeating: 0, count: size * most)
+        for i in 0..<size {
+            let center = start + (Double(i) + 0.5) * scale
+            let range = Int((center - support).rounded(.down))...Int((center + support).rounded(.up))
+            let raw = range.map { max(0, 1 - abs(Double($0) + 0.5 - center) / support) }
+            let total = raw.reduce(0, +)
+            var folded = [Double](repeating: 0, count: most)
+            for (position, weight) in zip(range, raw) where weight > 0 {
+                let pixel = min(max(position, 0), pixels - 1)
+                if count[i] == 0 { first[i] = pixel }
+                folded[pixel - first[i]] += weight / total
+                count[i] = pixel - first[i] + 1
+            }
+            for k in 0..<most { weights[i * most + k] = Float(folded[k]) }
+        }
+    }
+}
+
+/// Turns one picture after the other into the input tensor; keeps its memory and, for equal regions, its weights.
+final class PicturePreprocessor {
+    /// (1, 3, H, W) RGB in [0, 1]; overwritten by every run.
+    private(set) var tensor: [Float]
+    private let spec: PreprocessSpec
+    private var known: (region: Region, width: Int, height: Int)?
+    private var rows = Taps(start: 0, length: 1, size: 1, pixels: 1)
+    private var columns = Taps(start: 0, length: 1, size: 1, pixels: 1)
+    private var cache: [Float] = []
+    private var cached: [Int] = []
+    private var sum: [Float] = []
+
+    init(_ spec: PreprocessSpec) {
+        self.spec = spec
+        tensor = Array(repeating: 0, count: 3 * spec.height * spec.width)
+    }
+
+    /// Fill `tensor` and say which region it shows.
+    func run(_ source: any PixelSource, box: Box? = nil) throws -> Region {
+        let region = try chooseRegion(source.width, source.height, spec, box: box)
+        prepare(source, region)
+        sample(source)
+        return region
+    }
+
+    private var columnCount: Int { columns.first.last! + columns.count.last! - columns.first[0] }
+
+    private func prepare(_ source: any PixelSource, _ region: Region) {
+        if known == nil || known! != (region, source.width, source.height) {
+            rows = Taps(start: region.top, length: region.height, size: spec.height, pixels: source.height)
+            columns = Taps(start: region.left, length: region.width, size: spec.width, pixels: source.width)
+            sum = Array(repeating: 0, count: 3 * columnCount)
+            cache = Array(repeating: 0, count: sum.count * rows.most)
+            cached = Array(repeating: -1, count: rows.most)
+            known = (region, source.width, source.height)
+        }
+        for i in cached.indices { cached[i] = -1 }
+    }
+
+    /// Rows are weighed first: they lie one after the other in memory, which processors add fastest.
+    private func sample(_ source: any PixelSource) {
+        let (count, length, slots) = (columnCount, sum.count, cached.count)
+        sum.withUnsafeMutableBufferPointer { sum in
+            cache.withUnsafeMutableBufferPointer { cache in
+                for oy in 0..<spec.height {
+                    sum.update(repeating: 0)
+                    for k in 0..<rows.count[oy] {
+                        let y = rows.first[oy] + k
+                        let row = cache.baseAddress! + (y % slots) * length
+                        if cached[y % slots] != y {
+                            source.readRow(y, first: columns.first[0], count: count, into: row)
+                            cached[y % slots] = y
+                        }
+                        let weight = rows.weights[oy * rows.most + k]
+                        for i in 0..<length { sum[i] += weight * row[i] }
+                    }
+                    writeRow(oy, count, UnsafeBufferPointer(sum))
+                }
+            }
+        }
+    }
+
+    private func writeRow(_ oy: Int, _ count: Int, _ sum: UnsafeBufferPointer<Float>) {
+        let (left, most) = (columns.first[0], columns.most)
+        tensor.withUnsafeMutableBufferPointer { tensor in
+            columns.weights.withUnsafeBufferPointer { weights in
+                for c in 0..<3 {
+                    let to = (c * spec.height + oy) * spec.width
+                    for ox in 0..<spec.width {
+                        let from = c * count - left + columns.first[ox]
+                        var value: Float = 0
+                        for k in 0..<columns.count[ox] { value += weights[ox * most + k] * sum[from + k] }
+                        tensor[to + ox] = value / 255
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Turns depth maps into the input tensor (1, 1, H, W) in [0, 1]: nearest 1, farthest 1/16, no measurement 0.
+final class DepthPreprocessor {
+    /// Overwritten by every run.
+    private(set) var tensor: [Float]
+    private let spec: PreprocessSpec
+
+    init(_ spec: PreprocessSpec) {
+        self.spec = spec
+        tensor = Array(repeating: 0, count: spec.height * spec.width)
+    }
+
+    /// Fill `tensor` and say which region it shows; without a box, all that was measured.
+    func run(_ depth: DepthMap, box: Box? = nil) throws -> Region {
+        let region =
+            if let box {
+                try chooseRegion(depth.width, depth.height, spec, box: box)
+            } else {
+                try chooseRegion(depth.width, depth.height, spec, box: measuredBox(depth), boxGrow: objectMargin)
+            }
+        let cut = (0..<tensor.count).map { nearest(depth, region, $0 / spec.width, $0 % spec.width) }
+        guard let near = cut.lazy.filter({ $0 > 0 }).min(), let far = cut.max() else {
+            throw OnParError.badInput("the depth map is 0 inside \(region); choose a box where distances were measured")
+        }
+        let extent = far > near ? Double(far - near) : 1
+        for (i, value) in cut.enumerated() {
+            tensor[i] = value > 0 ? Float(1 - Double(value - near) / extent * (1 - farthestValue)) : 0
+        }
+        return region
+    }
+
+    private func nearest(_ depth: DepthMap, _ region: Region, _ i: Int, _ j: Int) -> Int {
+        let y = Int((region.top + (Double(i) + 0.5) * (region.height / Double(spec.height))).rounded(.down))
+        let x = Int((region.left + (Double(j) + 0.5) * (region.width / Double(spec.width))).rounded(.down))
+        guard (0..<depth.width).contains(x), (0..<depth.height).contains(y) else { return 0 }
+        return Int(depth.millimetres[y * depth.width + x])
+    }
+
+    private func measuredBox(_ depth: DepthMap) throws -> Box {
+        var (left, top, right, bottom) = (depth.width, depth.height, -1, -1)
+        for (i, value) in depth.millimetres.enumerated() where value > 0 {
+            let (x, y) = (i % depth.width, i / depth.width)
+            (left, right, top, bottom) = (min(left, x), max(right, x), min(top, y), y)
+        }
+        guard right >= 0 else {
+            throw OnParError.badInput("the depth map is 0 everywhere; give a map with distances in millimetres")
+        }
+        return Box(x0: Double(left), y0: Double(top), x1: Double(right + 1), y1: Double(bottom + 1))
+    }
+}

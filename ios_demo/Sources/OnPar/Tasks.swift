@@ -1,0 +1,49 @@
+/// What a picture shows.
+public typealias ImageClassifier = Detector<any PixelSource, Classification>
+/// 68 points of the face in a box; without a box, of the face that fills the picture.
+public typealias FaceKeypointDetector = Detector<any PixelSource, Keypoints>
+/// Which pixels belong to the salient object.
+public typealias SaliencySegmenter = Detector<any PixelSource, Mask>
+/// A solid from one depth map.
+public typealias DepthVoxelizer = Detector<DepthMap, VoxelGrid>
+
+extension Detector where Input == any PixelSource, Value == Classification {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> ImageClassifier {
+        try open(bundle, "Classification", runner, toClassification)
+    }
+}
+
+extension Detector where Input == any PixelSource, Value == Keypoints {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> FaceKeypointDetector {
+        try open(bundle, "Keypoints", runner, toKeypoints)
+    }
+}
+
+extension Detector where Input == any PixelSource, Value == Mask {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> SaliencySegmenter {
+        try open(bundle, "Mask", runner, toMask)
+    }
+}
+
+extension Detector where Input == DepthMap, Value == VoxelGrid {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> DepthVoxelizer {
+        try demand("VoxelGrid", of: bundle)
+        return DepthVoxelizer(
+            bundle, try runner(bundle), DepthPreprocessor(bundle.manifest.preprocess), toVoxelGrid)
+    }
+}
+
+private func open<Value>(
+    _ bundle: Bundle, _ result: String, _ runner: RunnerFactory,
+    _ decode: @escaping @Sendable (Tensors, Context) throws -> Value
+) throws -> Detector<any PixelSource, Value> {
+    try demand(result, of: bundle)
+    return Detector(bundle, try runner(bundle), PicturePreprocessor(bundle.manifest.preprocess), decode)
+}
+
+private func demand(_ result: String, of bundle: Bundle) throws {
+    let given = bundle.manifest.postprocess.result
+    if given != result {
+        throw OnParError.badInput("\(bundle.name) gives \(given); this class needs a bundle that gives \(result)")
+    }
+}

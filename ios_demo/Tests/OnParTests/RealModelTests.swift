@@ -1,0 +1,229 @@
+import Foundation
+import OnParLiteRT
+import Testing
+
+@testable import OnPar
+
+private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles.path).filter {
+    $0.contains("-android-")
+}
+
+@Suite struct RealModelTests {
+    @Test(arguments: names) func passesItsOwnLimits(_ name: String) throws {
+        let bundle = try Bundle(bundles.appendingPathComponent(name))
+        let report = try GoldenSelfTest.run(bundle, runtime: "litert", runner: liteRTRunner)
+        #expect(report.passed && report.checks.count >= 3, "\(report.checks)")
+    }
+
+    @Test(arguments: names) func givesPythonsResults(_ name: String) async throws {
+        let bundle = try Bundle(bundles.appendingPathComponent(name))
+        let results = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
+        let expected = ((results as! [String: Any])[name] as! [[String: Any]]).map(Case.init)
+        #expect(expected.count == bundle.manifest.golden.count)
+        for (golden, wanted) in zip(bundle.manifest.golden, expected) {
+            try await check(bundle, try bundle.file(golden.raw), wanted)
+        }
+    }
+
+    private func check(_ bundle: OnPar.Bundle, _ raw: Data, _ wanted: Case) async throws {
+        switch bundle.manifest.postprocess.result {
+        case "Classification":
+            let detector = try ImageClassifier.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value
+            #expect(found.label == wanted.text("label"))
+            for score in found.scores {
+                #expect(
+                    abs((wanted.object("scores").json[score.label] as! NSNumber).floatValue - score.probability) <= 1e-4
+                )
+            }
+        case "Keypoints":
+            let detector = try FaceKeypointDetector.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value.pointsPx
+            for (i, point) in (wanted.json["points_px"] as! [[NSNumber]]).enumerated() {
+                #expect(
+                    hypot(point[0].doubleValue - Double(found[2 * i]), point[1].doubleValue - Double(found[2 * i + 1]))
+                        <= 0.05)
+            }
+        case "VoxelGrid":
+            let detector = try DepthVoxelizer.fromBundle(bundle, runner: liteRTRunner)
+            let filled = try await detector.detect(Png.depthMap(raw)).value.filledVoxels
+            #expect(abs(filled - wanted.int("filled_voxels")) <= filled / 1000)
+        default:
+            let detector = try SaliencySegmenter.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value
+            let bits = wanted.bytes("filled_bits")
+            let expected = found.values.indices.map { Float(bits[$0 / 8] >> UInt8($0 % 8) & 1) }
+            #expect(Metric.maskIou.compute(found.values.map { $0 >= found.threshold ? 1 : 0 }, expected) >= 0.999)
+        }
+    }
+
+    /// What a fault in the app would do to the model's input; each must turn the self-test red.
+    @Test(arguments: ["a swapped channel", "a shift by half a pixel", "a mean taken off outside the model"])
+    func turnsTheSelfTestRed(_ fault: String) throws {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        let (width, size) = (
+            bundle.manifest.preprocess.width, bundle.manifest.preprocess.width * bundle.manifest.preprocess.height
+        )
+        let report = try GoldenSelfTest.run(bundle, runtime: "litert") { bundle in
+            Spoiled(try LiteRTRunner(bundle, library: liteRT)) { t in
+                switch fault {
+                case "a swapped channel": for i in 0..<size { t.swapAt(i, 2 * size + i) }
+                case "a shift by half a pixel":
+                    for i in 0..<t.count - 1 where i % width != width - 1 { t[i] = (t[i] + t[i + 1]) / 2 }
+                default: for i in t.indices { t[i] -= 0.45 }
+                }
+            }
+        }
+        #expect(!report.passed)
+    }
+
+    @Test func callsFromSeveralTasksGiveTheSame() async throws {
+        let (detector, picture) = try golden()
+        let expected = try await detector.detect(picture).value.score
+        let scores = try await withThrowingTaskGroup(of: Float.self) { group in
+            for _ in 0..<12 { group.addTask { try await detector.detect(picture).value.score } }
+            return try await group.reduce(into: Set<Float>()) { $0.insert($1) }
+        }
+        #expect(scores == [expected])
+    }
+
+    @Test func closingWaitsAndLaterCallsAreRefused() async throws {
+        let (detector, picture) = try golden()
+        async let running = detector.detect(picture)
+        let score = try await running.value.score
+        await detector.close()
+        await detector.close()
+        #expect(score > 0)
+        let found = await refusal { _ = try await detector.detect(picture) }
+        #expect(found.name == "BadInput" && found.message.contains("closed"))
+    }
+
+    @Test func closingWhileRunningBreaksNothing() async throws {
+        for _ in 0..<10 {
+            let (detector, picture) = try golden()
+            await withTaskGroup(of: String.self) { group in
+                for _ in 0..<3 { group.addTask { await refusal { _ = try await detector.detect(picture) }.name } }
+                group.addTask {
+                    await detector.close()
+                    return "no error"
+                }
+                for await outcome in group { #expect(outcome == "no error" || outcome == "BadInput") }
+            }
+        }
+    }
+
+    @Test func videoModeDropsStaleAndOverlappingFrames() async throws {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        let held = Held(try LiteRTRunner(bundle, library: liteRT))
+        let detector = try ImageClassifier.fromBundle(bundle) { _ in held }
+        let picture = try Png.picture(bundle.file(bundle.manifest.golden[0].raw))
+        async let first = detector.detectForVideo(picture, timestampMs: 10)
+        while !held.entered { await Task.yield() }
+        let during = try await detector.detectForVideo(picture, timestampMs: 20)
+        held.release()
+        #expect(try await first != nil && during == nil)
+        #expect(try await detector.detectForVideo(picture, timestampMs: 10) == nil)
+        #expect(try await detector.detectForVideo(picture, timestampMs: 30) != nil)
+    }
+
+    @Test func aBadBoxDoesNotBreakTheDetector() async throws {
+        let (detector, picture) = try golden()
+        let found = await refusal { _ = try await detector.detect(picture, box: Box(x0: 9, y0: 9, x1: 9, y1: 9)) }
+        #expect(found.name == "BadInput")
+        #expect(try await detector.detect(picture).value.score > 0)
+    }
+
+    @Test func tenThousandTimesOpenAndCloseDoNotGrow() throws {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        for _ in 0..<200 { try LiteRTRunner(bundle, library: liteRT).close() }
+        let before = residentKilobytes()
+        for _ in 0..<10_000 { try LiteRTRunner(bundle, library: liteRT).close() }
+        let growth = residentKilobytes() - before
+        #expect(growth < 30_000, "grew by \(growth) kB in 10,000 cycles")
+    }
+
+    @Test func aClassOfAPictureInSixLines() async throws {
+        let folder = bundleFolder("classifier")
+        let png = try Data(contentsOf: folder.appendingPathComponent("golden/input_0.png"))
+        #expect(try await classify(folder, png, runner: liteRTRunner).contains("%"))
+    }
+
+    @Test func isARecordOfSchemaVersion2() async throws {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        let here = Device(name: "this PC", kind: "host", os: "Linux")
+        func measure(_ rounds: Int, _ progress: (Int) -> Void) throws -> BenchmarkRecord {
+            try BenchmarkRecord.measure(
+                bundle, rounds: rounds, device: here, runtime: "litert", runtimeVersion: "2.3.0", delegate: "XNNPACK",
+                runner: liteRTRunner, progress: progress)
+        }
+        var told = 0
+        let record = try measure(7) { told = $0 }
+        let fields = try JSONSerialization.jsonObject(with: record.toJson()) as! [String: Any]
+        let keys =
+            "bundle bundle_sha256 model runtime runtime_version precision delegate threads device thermal warm_up "
+            + "samples_ms load_samples_ms peak_mb model_mb peers sustained schema_version"
+        #expect(Set(fields.keys) == Set(keys.split(separator: " ").map(String.init)))
+        #expect(Set((fields["device"] as! [String: Any]).keys) == ["name", "kind", "os", "arch", "cores"])
+        #expect(told == 7 && record.samplesMs.count == 7 && record.samplesMs.allSatisfy { $0 > 0 })
+        #expect(record.quantile(0.9) >= record.quantile(0.5))
+        #expect(await refusal { _ = try measure(0) { _ in } }.name == "BadInput")
+    }
+
+    private func golden() throws -> (ImageClassifier, Picture) {
+        let bundle = try Bundle(bundleFolder("classifier"))
+        let picture = try Png.picture(bundle.file(bundle.manifest.golden[0].raw))
+        return (try ImageClassifier.fromBundle(bundle, runner: liteRTRunner), picture)
+    }
+
+    private func residentKilobytes() -> Int {
+        let status = try! String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        return Int(status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }!.filter(\.isNumber))!
+    }
+}
+
+/// Spoils the input before the real model sees it.
+private final class Spoiled: Runner {
+    let backend = "spoiled"
+    private let inner: LiteRTRunner
+    private let spoil: @Sendable (inout [Float]) -> Void
+
+    init(_ inner: LiteRTRunner, _ spoil: @escaping @Sendable (inout [Float]) -> Void) {
+        (self.inner, self.spoil) = (inner, spoil)
+    }
+
+    func run(_ input: [Float]) throws -> Tensors {
+        var copy = input
+        spoil(&copy)
+        return try inner.run(copy)
+    }
+
+    func close() { inner.close() }
+}
+
+/// Stops inside the first run until it is released.
+private final class Held: Runner, @unchecked Sendable {
+    let backend = "held"
+    private let inner: LiteRTRunner
+    private let lock = NSLock()
+    private let gate = DispatchSemaphore(value: 0)
+    private var inside = false
+    private var released = false
+
+    init(_ inner: LiteRTRunner) { self.inner = inner }
+
+    var entered: Bool { lock.withLock { inside } }
+
+    func release() {
+        lock.withLock { released = true }
+        gate.signal()
+    }
+
+    func run(_ input: [Float]) throws -> Tensors {
+        lock.withLock { inside = true }
+        if !lock.withLock({ released }) { gate.wait() }
+        return try inner.run(input)
+    }
+
+    func close() { inner.close() }
+}

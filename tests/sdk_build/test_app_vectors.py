@@ -1,0 +1,72 @@
+"""The vectors that the apps are tested with are those of today's reference."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from sdk_build.app_vectors import FOLDER, build, main, to_text
+
+FLOAT_ARRAYS = {"tensor", "points_px", "template_points_px", "values", "actual", "expected"}
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return build()
+
+
+def same(stored, made):
+    """Equal; float32 arrays and numbers may differ in their last bits, as other processors add in another order."""
+    if isinstance(made, dict):
+        assert stored.keys() == made.keys()
+        for key, value in made.items():
+            if key in FLOAT_ARRAYS and stored[key] != value and isinstance(value, str):
+                arrays = [np.frombuffer(base64.b64decode(text), np.float32) for text in (stored[key], value)]
+                np.testing.assert_allclose(*arrays, rtol=0, atol=1e-6)
+            else:
+                same(stored[key], value)
+    elif isinstance(made, list):
+        assert len(stored) == len(made)
+        for pair in zip(stored, made, strict=True):
+            same(*pair)
+    else:
+        assert stored == (pytest.approx(made, rel=1e-6, abs=1e-9) if isinstance(made, float) else made)
+
+
+def test_the_committed_file_is_up_to_date(vectors):
+    stored = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))
+    try:
+        same(stored, json.loads(to_text(vectors)))
+    except AssertionError as error:
+        raise AssertionError("run python -m sdk_build.app_vectors and commit tests/vectors/vectors.json") from error
+
+
+def test_a_changed_tensor_is_noticed(vectors):
+    changed = json.loads(to_text(vectors))
+    changed["pictures"][3]["tensor"] = changed["pictures"][4]["tensor"]
+    with pytest.raises(AssertionError):
+        same(changed, json.loads(to_text(vectors)))
+
+
+def test_what_the_apps_rely_on(vectors):
+    assert {c["orientation"] for c in vectors["pictures"]} == set(range(1, 9))
+    assert {(f["range"], f["matrix"]) for f in vectors["frames"]} == {
+        (r, m) for r in ("full", "limited") for m in ("bt601", "bt709")
+    }
+    assert any(f["planes"]["u"]["pixel_stride"] == 2 for f in vectors["frames"])
+    assert any(f["planes"]["y"]["row_stride"] > f["width"] for f in vectors["frames"])
+    outcomes = {s["outcome"] for s in vectors["signatures"]}
+    assert outcomes == {"signed by a trusted key", "signed by an unknown key", "not signed", "SignatureInvalid"}
+    names = [c["name"] for group in ("pictures", "frames", "depths") for c in vectors[group]]
+    assert len(set(names)) == len(names)
+
+
+def test_small_enough_to_commit(vectors):
+    assert len(to_text(vectors)) < 500_000
+
+
+def test_command(tmp_path, capsys, vectors):
+    assert main(["--output-dir", str(tmp_path / "new")], make=lambda: vectors) == 0
+    assert json.loads((tmp_path / "new" / "vectors.json").read_text())["pictures"]
+    assert "kB" in capsys.readouterr().out

@@ -1,0 +1,20 @@
+/** OnPar for the web: open a bundle, get typed results, prove on the spot that they are the reference's. */
+export * from './errors';
+export { Bundle, filesSource, httpSource, type BundleSource } from './bundle';
+export type { Manifest, PreprocessSpec, PostprocessSpec } from './manifest';
+export { DepthMap, Picture, YuvFrame, type PixelSource, type Plane, type YuvMatrix, type YuvRange } from './pixels';
+export type { Box, Region } from './preprocess';
+export type { Classification, Keypoints, Mask, VoxelGrid } from './postprocess';
+export type { Runner } from './runner';
+export { LiteRtRunner, threadsAvailable, webGpuAvailable, type LiteRtOptions } from './litert_runner';
+export {
+  DepthVoxelizer,
+  FaceKeypointDetector,
+  ImageClassifier,
+  SaliencySegmenter,
+  type Detection,
+  type TaskOptions,
+  type Timings,
+} from './tasks';
+export { decodeDepthPng, isDepthPng } from './depth_png';
+export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './golden_self_test';

@@ -1,0 +1,117 @@
+/** LiteRT.js: WebAssembly with threads where the page is cross-origin isolated, one thread otherwise; WebGPU on request. */
+import { loadAndCompile, loadLiteRt, Tensor, isWebGPUSupported, type CompiledModel } from '@litertjs/core';
+import type { Bundle } from './bundle';
+import { BackendUnavailable, BadInput, BundleInvalid, RuntimeTooOld } from './errors';
+import type { TensorEntry } from './manifest';
+import type { Tensors } from './postprocess';
+import type { Runner } from './runner';
+
+export interface LiteRtOptions {
+  /** Folder with LiteRT's .wasm files. */
+  readonly wasmPath?: string;
+  /** `auto` takes WebGPU where there is an adapter, else WebAssembly. */
+  readonly accelerator?: 'auto' | 'wasm' | 'webgpu';
+}
+
+let loading: Promise<unknown> | undefined;
+
+/** Threads need SharedArrayBuffer, which a page has only when it is cross-origin isolated. */
+export function threadsAvailable(): boolean {
+  return globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined';
+}
+
+/** Is there a GPU that WebGPU can use? Many browsers have the interface and no adapter. */
+export async function webGpuAvailable(): Promise<boolean> {
+  if (!isWebGPUSupported()) return false;
+  return (await navigator.gpu.requestAdapter().catch(() => null)) !== null;
+}
+
+export class LiteRtRunner implements Runner {
+  #closed = false;
+
+  private constructor(
+    readonly backend: string,
+    readonly model: CompiledModel,
+    readonly input: TensorEntry,
+    readonly outputs: readonly TensorEntry[],
+  ) {}
+
+  /** Load the bundle's .tflite file. */
+  static async load(bundle: Bundle, options: LiteRtOptions = {}): Promise<LiteRtRunner> {
+    const entry = bundle.artifact('litert');
+    if (entry === undefined || entry.inputs[0] === undefined) {
+      throw new BackendUnavailable(`${bundle.name} holds no .tflite file; export it with --target web`);
+    }
+    await loadRuntime(options.wasmPath ?? 'wasm/');
+    const wanted = options.accelerator ?? 'wasm';
+    const accelerator = wanted === 'auto' ? ((await webGpuAvailable()) ? 'webgpu' : 'wasm') : wanted;
+    const content = bundle.file(entry.file);
+    // LiteRT would only log this; a file of another kind must not look like a slow start.
+    if (new TextDecoder().decode(content.subarray(4, 8)) !== 'TFL3') {
+      throw new BundleInvalid(`${entry.file} is no .tflite file; export the bundle again`);
+    }
+    const model = await compile(content, accelerator, entry.file, entry.minimumRuntime);
+    const threads = threadsAvailable() ? 'threads' : '1 thread';
+    return new LiteRtRunner(
+      accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU',
+      model,
+      entry.inputs[0],
+      entry.outputs,
+    );
+  }
+
+  async run(input: Float32Array): Promise<Tensors> {
+    if (this.#closed) throw new BadInput('the runner is closed; open the bundle again');
+    const tensor = new Tensor(input, this.input.shape as number[]);
+    try {
+      const results = await this.model.run({ [this.input.name]: tensor });
+      const named: Record<string, Float32Array> = {};
+      for (const { name } of this.outputs) {
+        const result = results[name];
+        if (result === undefined)
+          throw new BundleInvalid(`the artifact has no output '${name}'; export the bundle again`);
+        named[name] = (await result.data()).slice() as Float32Array;
+      }
+      for (const result of Object.values(results)) result.delete();
+      return named;
+    } finally {
+      tensor.delete();
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.model.delete();
+  }
+}
+
+async function loadRuntime(wasmPath: string): Promise<void> {
+  loading ??= loadLiteRt(wasmPath, { threads: threadsAvailable() });
+  try {
+    await loading;
+  } catch (error) {
+    loading = undefined;
+    throw new BackendUnavailable(
+      `LiteRT.js can't be loaded from ${wasmPath} (${String(error)}); copy its wasm folder there`,
+    );
+  }
+}
+
+async function compile(
+  content: Uint8Array,
+  accelerator: 'wasm' | 'webgpu',
+  file: string,
+  minimum: string,
+): Promise<CompiledModel> {
+  try {
+    return await loadAndCompile(content, { accelerator });
+  } catch (error) {
+    if (accelerator === 'webgpu') {
+      throw new BackendUnavailable(`WebGPU can't run ${file} (${String(error)}); use the accelerator 'wasm'`);
+    }
+    throw new RuntimeTooOld(
+      `LiteRT.js can't load ${file} (${String(error)}); it needs ${minimum}, or the file is damaged: export again`,
+    );
+  }
+}

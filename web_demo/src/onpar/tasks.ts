@@ -1,0 +1,149 @@
+/**
+ * The task classes. Each opens a bundle, takes a picture, frame or depth map, and gives a typed result with timings.
+ * A new one is a decoder in postprocess.ts and a class of a few lines here.
+ */
+import { Bundle, type BundleSource } from './bundle';
+import { BadInput } from './errors';
+import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
+import type { DepthMap, PixelSource } from './pixels';
+import {
+  toClassification,
+  toKeypoints,
+  toMask,
+  toVoxelGrid,
+  type Classification,
+  type Context,
+  type Keypoints,
+  type Mask,
+  type Tensors,
+  type VoxelGrid,
+} from './postprocess';
+import { PicturePreprocessor, preprocessDepth, type Box, type Region } from './preprocess';
+import type { Runner } from './runner';
+
+export interface Timings {
+  readonly preMs: number;
+  readonly inferenceMs: number;
+  readonly postMs: number;
+}
+
+/** A result with what it took. */
+export interface Detection<T> {
+  readonly value: T;
+  readonly timings: Timings;
+  readonly backend: string;
+}
+
+export interface TaskOptions extends LiteRtOptions {
+  /** PEM of the public key that must have signed the bundle. */
+  readonly trustedKey?: string;
+}
+
+type Decode<T> = (outputs: Tensors, context: Context) => T;
+
+/** One loaded model. Calls run one after the other; closing waits for the one that runs. */
+abstract class Task<I extends { readonly width: number; readonly height: number }, T> {
+  #queue: Promise<unknown> = Promise.resolve();
+  #busy = 0;
+  #closed = false;
+  #lastTimestampMs = -Infinity;
+
+  protected constructor(
+    readonly bundle: Bundle,
+    protected readonly runner: Runner,
+    private readonly decode: Decode<T>,
+  ) {}
+
+  /** The input tensor, valid until the next call, and the region it shows. */
+  protected abstract prepare(input: I, box?: Box | null): { tensor: Float32Array; region: Region };
+
+  /** Image mode: every call is answered, in order. */
+  detect(input: I, box?: Box | null): Promise<Detection<T>> {
+    if (this.#closed) return Promise.reject(new BadInput('the detector is closed; open the bundle again'));
+    this.#busy++;
+    const answer = this.#queue.then(() => this.#run(input, box));
+    this.#queue = answer.catch(() => undefined).finally(() => this.#busy--);
+    return answer;
+  }
+
+  /** Video mode: null for a frame that is not newer than the last, or that comes while another is worked on. */
+  async detectForVideo(frame: I, timestampMs: number, box?: Box | null): Promise<Detection<T> | null> {
+    if (this.#busy > 0 || timestampMs <= this.#lastTimestampMs) return null;
+    this.#lastTimestampMs = timestampMs;
+    return this.detect(frame, box);
+  }
+
+  /** Give the model's memory back; a call that runs is finished first, later ones are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue;
+    this.runner.close();
+  }
+
+  async #run(input: I, box?: Box | null): Promise<Detection<T>> {
+    const began = performance.now();
+    const { tensor, region } = this.prepare(input, box);
+    const prepared = performance.now();
+    const outputs = await this.runner.run(tensor);
+    const inferred = performance.now();
+    const { manifest } = this.bundle;
+    const value = this.decode(outputs, { manifest, region, pictureWidth: input.width, pictureHeight: input.height });
+    const timings = { preMs: prepared - began, inferenceMs: inferred - prepared, postMs: performance.now() - inferred };
+    return { value, timings, backend: this.runner.backend };
+  }
+}
+
+abstract class PictureTask<T> extends Task<PixelSource, T> {
+  readonly #preprocessor = new PicturePreprocessor(this.bundle.manifest.preprocess);
+
+  protected override prepare(input: PixelSource, box?: Box | null): { tensor: Float32Array; region: Region } {
+    const region = this.#preprocessor.run(input, box);
+    return { tensor: this.#preprocessor.tensor, region };
+  }
+}
+
+abstract class DepthTask<T> extends Task<DepthMap, T> {
+  protected override prepare(input: DepthMap, box?: Box | null): { tensor: Float32Array; region: Region } {
+    return preprocessDepth(input, this.bundle.manifest.preprocess, box);
+  }
+}
+
+type From = string | URL | BundleSource | Bundle;
+
+async function open(from: From, result: string, options: TaskOptions): Promise<readonly [Bundle, Runner]> {
+  const bundle = from instanceof Bundle ? from : await Bundle.open(from, options.trustedKey);
+  if (bundle.manifest.postprocess.result !== result) {
+    throw new BadInput(
+      `${bundle.name} gives ${bundle.manifest.postprocess.result}; this class needs a bundle that gives ${result}`,
+    );
+  }
+  return [bundle, await LiteRtRunner.load(bundle, options)];
+}
+
+/** What a picture shows. */
+export class ImageClassifier extends PictureTask<Classification> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<ImageClassifier> {
+    return new ImageClassifier(...(await open(from, 'Classification', options)), toClassification);
+  }
+}
+
+/** 68 points of the face in a box; without a box, of the face that fills the picture. */
+export class FaceKeypointDetector extends PictureTask<Keypoints> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<FaceKeypointDetector> {
+    return new FaceKeypointDetector(...(await open(from, 'Keypoints', options)), toKeypoints);
+  }
+}
+
+/** Which pixels belong to the salient object. */
+export class SaliencySegmenter extends PictureTask<Mask> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<SaliencySegmenter> {
+    return new SaliencySegmenter(...(await open(from, 'Mask', options)), toMask);
+  }
+}
+
+/** A solid from one depth map. */
+export class DepthVoxelizer extends DepthTask<VoxelGrid> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<DepthVoxelizer> {
+    return new DepthVoxelizer(...(await open(from, 'VoxelGrid', options)), toVoxelGrid);
+  }
+}

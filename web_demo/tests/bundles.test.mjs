@@ -1,0 +1,300 @@
+// Real bundles in Chromium: the golden proof, Python's results, damaged bundles, two calls at once, closing, memory.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DIST, launch, openLibrary, serve } from './browser.mjs';
+
+const NAMES = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
+const RESULTS = JSON.parse(await readFile(join(DIST, 'bundles/results.json'), 'utf8'));
+const CLASSIFIER = NAMES.find((name) => name.startsWith('classifier-'));
+const TASKS = {
+  image_classification: 'ImageClassifier',
+  face_keypoints: 'FaceKeypointDetector',
+  depth_to_voxels: 'DepthVoxelizer',
+  salient_object_detection: 'SaliencySegmenter',
+};
+const manifestOf = async (name) => JSON.parse(await readFile(join(DIST, 'bundles', name, 'bundle.json'), 'utf8'));
+let browser, server, page;
+
+before(async () => {
+  server = await serve();
+  browser = await launch();
+  page = await openLibrary(browser, server);
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+describe('golden proof', () => {
+  for (const name of NAMES) {
+    test(`${name} passes its own limits`, async () => {
+      const report = await page.evaluate(
+        async (n) => onpar.GoldenSelfTest.run(await onpar.Bundle.open(`../bundles/${n}`), { wasmPath: '../wasm/' }),
+        name,
+      );
+      assert.ok(report.passed, JSON.stringify(report.checks));
+      assert.ok(report.checks.length >= 3, 'preprocessing and at least two limits');
+      assert.match(report.backend, /WebAssembly, threads/);
+    });
+  }
+  test('one thread gives the same where the page is not isolated', async () => {
+    const plain = await serve({ isolated: false });
+    const other = await openLibrary(browser, plain);
+    const report = await other.evaluate(
+      async (n) => onpar.GoldenSelfTest.run(await onpar.Bundle.open(`../bundles/${n}`), { wasmPath: '../wasm/' }),
+      CLASSIFIER,
+    );
+    assert.ok(report.passed);
+    assert.match(report.backend, /1 thread/);
+    await other.close();
+    await plain.close();
+  });
+  test('without a GPU, auto falls back and webgpu says so', async () => {
+    const [available, backend, outcome] = await page.evaluate(async (n) => {
+      const bundle = await onpar.Bundle.open(`../bundles/${n}`);
+      const runner = await onpar.LiteRtRunner.load(bundle, { wasmPath: '../wasm/', accelerator: 'auto' });
+      runner.close();
+      const available = await onpar.webGpuAvailable();
+      const outcome = available
+        ? ''
+        : await decode.outcome(() => onpar.LiteRtRunner.load(bundle, { wasmPath: '../wasm/', accelerator: 'webgpu' }));
+      return [available, runner.backend, outcome];
+    }, CLASSIFIER);
+    assert.match(backend, available ? /WebGPU/ : /WebAssembly/);
+    if (!available) assert.match(outcome, /^BackendUnavailable: /);
+  });
+  for (const [fault, change] of Object.entries({
+    'a swapped channel': '(t, n) => { for (let i = 0; i < n; i++) [t[i], t[2 * n + i]] = [t[2 * n + i], t[i]]; }',
+    'a shift by half a pixel':
+      '(t, n, w) => { for (let i = 0; i + 1 < 3 * n; i++) if (i % w !== w - 1) t[i] = (t[i] + t[i + 1]) / 2; }',
+    'a mean taken off outside the model': '(t) => { for (let i = 0; i < t.length; i++) t[i] -= 0.45; }',
+  })) {
+    test(`${fault} turns the self-test red`, async () => {
+      const report = await page.evaluate(
+        async ([n, source]) => {
+          const bundle = await onpar.Bundle.open(`../bundles/${n}`);
+          const spoil = eval(source);
+          const [height, width] = bundle.manifest.preprocess.size;
+          const runner = await onpar.LiteRtRunner.load(bundle, { wasmPath: '../wasm/' });
+          const inner = runner.run.bind(runner);
+          // The fault sits where a wrong preprocessing would put it: in the tensor that the model gets.
+          const spoiled = {
+            backend: 'spoiled',
+            close() {},
+            run: (tensor) => {
+              const copy = tensor.slice();
+              spoil(copy, height * width, width);
+              return inner(copy);
+            },
+          };
+          try {
+            return await onpar.GoldenSelfTest.run(bundle, {}, spoiled);
+          } finally {
+            runner.close();
+          }
+        },
+        [CLASSIFIER, change],
+      );
+      assert.equal(report.passed, false, JSON.stringify(report.checks));
+    });
+  }
+});
+
+describe("Python's results", () => {
+  for (const name of NAMES) {
+    test(name, async () => {
+      const manifest = await manifestOf(name);
+      const found = await page.evaluate(
+        async ([n, task, depth]) => {
+          const detector = await onpar[task].fromBundle(`../bundles/${n}`, { wasmPath: '../wasm/' });
+          const values = [];
+          for (const golden of detector.bundle.manifest.golden) {
+            const content = detector.bundle.file(golden.raw);
+            const input = depth
+              ? await onpar.decodeDepthPng(content)
+              : await onpar.Picture.fromBlob(new Blob([content]));
+            const { value, timings, backend } = await detector.detect(input);
+            if (!(timings.preMs >= 0 && timings.inferenceMs > 0 && timings.postMs >= 0) || !backend)
+              throw new Error('no timings');
+            values.push({
+              label: value.label,
+              scores: value.scores,
+              points: value.pointsPx && [...value.pointsPx],
+              filled: value.filledVoxels,
+              mask: value.values && Array.from(value.values, (v) => v >= value.threshold),
+            });
+          }
+          await detector.close();
+          return values;
+        },
+        [name, TASKS[manifest.task], manifest.preprocess.color === 'DEPTH'],
+      );
+      assert.equal(found.length, RESULTS[name].length);
+      found.forEach((value, i) => checkSame(value, RESULTS[name][i]));
+    });
+  }
+});
+
+function checkSame(found, expected) {
+  if (expected.label !== undefined) {
+    assert.equal(found.label, expected.label);
+    for (const { label, score } of found.scores) assert.ok(Math.abs(score - expected.scores[label]) <= 1e-4);
+  }
+  if (expected.points_px !== undefined) {
+    const worst = Math.max(
+      ...expected.points_px.map(([x, y], i) => Math.hypot(x - found.points[2 * i], y - found.points[2 * i + 1])),
+    );
+    assert.ok(worst <= 0.05, `points are off by ${worst} px`);
+  }
+  if (expected.filled_bits !== undefined) {
+    const bits = Buffer.from(expected.filled_bits, 'base64');
+    const wanted = found.mask.map((_, i) => ((bits[i >> 3] >> (i & 7)) & 1) === 1);
+    const both = found.mask.filter((inside, i) => inside && wanted[i]).length;
+    const either = found.mask.filter((inside, i) => inside || wanted[i]).length;
+    assert.ok(either > 0 && both / either >= 0.999, `IoU ${both / either}`);
+  }
+  if (expected.filled_voxels !== undefined) {
+    assert.ok(Math.abs(found.filled - expected.filled_voxels) <= 0.001 * expected.filled_voxels);
+  }
+}
+
+describe('a damaged bundle is refused', () => {
+  const open = (address = server.address) =>
+    page.evaluate(([n, a]) => decode.outcome(() => onpar.Bundle.open(`${a}bundles/${n}`)), [CLASSIFIER, address]);
+  const path = (file) => `/bundles/${CLASSIFIER}/${file}`;
+  const cases = {
+    'no bundle.json': [['bundle.json', () => null], /^BundleNotFound: /],
+    'no SIGNATURE': [['SIGNATURE', () => null], /^ChecksumMismatch: .*lacks SIGNATURE/],
+    'no model': [['model.tflite', () => null], /^ChecksumMismatch: .*lacks model.tflite/],
+    'a truncated model': [
+      ['model.tflite', (bytes) => bytes.subarray(0, bytes.length / 2)],
+      /^ChecksumMismatch: .*model.tflite differs/,
+    ],
+    'one bit of the model': [
+      [
+        'model.tflite',
+        (bytes) => {
+          bytes[1000] ^= 1;
+          return bytes;
+        },
+      ],
+      /^ChecksumMismatch: /,
+    ],
+    'a changed manifest': [
+      ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"labels"', ' "labels"'))],
+      /^SignatureInvalid: /,
+    ],
+    'no JSON': [['bundle.json', (bytes) => bytes.subarray(0, 100)], /^BundleInvalid: .*no JSON/],
+    'a newer format': [
+      ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"format_version": 1', '"format_version": 2'))],
+      /^BundleInvalid: .*format_version 2/,
+    ],
+    'an unknown key': [
+      ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"labels"', '"lables": [], "labels"'))],
+      /^BundleInvalid: .*unknown 'lables'/,
+    ],
+    'a path that leads outside': [
+      ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"path": "card.md"', '"path": "../card.md"'))],
+      /^BundleInvalid: .*outside/,
+    ],
+    'a damaged SIGNATURE': [['SIGNATURE', () => Buffer.from('{')], /^SignatureInvalid: /],
+  };
+  for (const [name, [[file, change], expected]] of Object.entries(cases)) {
+    test(name, async () => {
+      const content = await readFile(join(DIST, path(file)));
+      server.replaced.set(path(file), change(content));
+      try {
+        assert.match(await open(), expected);
+      } finally {
+        server.replaced.clear();
+      }
+    });
+  }
+  test('an address without a bundle', async () => {
+    assert.match(await page.evaluate(() => decode.outcome(() => onpar.Bundle.open('../nothing'))), /^BundleNotFound: /);
+  });
+  test('an unsigned bundle where a key is trusted', async () => {
+    const outcome = await page.evaluate(
+      (n) => decode.outcome(() => onpar.Bundle.open(`../bundles/${n}`, 'any key')),
+      CLASSIFIER,
+    );
+    assert.match(outcome, /^SignatureInvalid: /);
+  });
+  test('a model that is no .tflite file although its checksum fits', async () => {
+    const hash = (bytes) => createHash('sha256').update(bytes).digest('hex');
+    const broken = Buffer.alloc(2000, 7);
+    const document = await manifestOf(CLASSIFIER);
+    document.files.find((entry) => entry.path === 'model.tflite').sha256 = hash(broken);
+    const manifest = Buffer.from(JSON.stringify(document));
+    server.replaced.set(path('model.tflite'), broken);
+    server.replaced.set(path('bundle.json'), manifest);
+    server.replaced.set(path('SIGNATURE'), Buffer.from(JSON.stringify({ algorithm: 'none', sha256: hash(manifest) })));
+    const outcome = await page.evaluate(
+      (n) => decode.outcome(() => onpar.ImageClassifier.fromBundle(`../bundles/${n}`, { wasmPath: '../wasm/' })),
+      CLASSIFIER,
+    );
+    server.replaced.clear();
+    assert.match(outcome, /^BundleInvalid: .*no .tflite file/);
+  });
+  test('a bundle for another task', async () => {
+    const outcome = await page.evaluate(
+      (n) => decode.outcome(() => onpar.DepthVoxelizer.fromBundle(`../bundles/${n}`)),
+      CLASSIFIER,
+    );
+    assert.match(outcome, /^BadInput: .*Classification.*VoxelGrid/);
+  });
+});
+
+describe('life of a detector', () => {
+  const withDetector = (body) =>
+    page.evaluate(`(async () => {
+      const detector = await onpar.ImageClassifier.fromBundle('../bundles/${CLASSIFIER}', { wasmPath: '../wasm/' });
+      const content = detector.bundle.file(detector.bundle.manifest.golden[0].raw);
+      const picture = await onpar.Picture.fromBlob(new Blob([content]));
+      ${body}
+    })()`);
+  test('two calls at once are answered one after the other, alike', async () => {
+    const scores = await withDetector(
+      'const both = await Promise.all([detector.detect(picture), detector.detect(picture)]); await detector.close(); return both.map((d) => d.value.score);',
+    );
+    assert.equal(scores[0], scores[1]);
+  });
+  test('closing waits for the call that runs; later calls are refused', async () => {
+    const [score, outcome] = await withDetector(
+      'const running = detector.detect(picture); await detector.close(); await detector.close(); return [(await running).value.score, await decode.outcome(() => detector.detect(picture))];',
+    );
+    assert.ok(score > 0);
+    assert.match(outcome, /^BadInput: .*closed/);
+  });
+  test('a bad picture does not break the detector', async () => {
+    const [outcome, score] = await withDetector(
+      'const outcome = await decode.outcome(() => detector.detect(picture, [9, 9, 9, 9])); const { value } = await detector.detect(picture); await detector.close(); return [outcome, value.score];',
+    );
+    assert.match(outcome, /^BadInput: /);
+    assert.ok(score > 0);
+  });
+  test('video mode drops stale and overlapping frames', async () => {
+    const kept = await withDetector(
+      'const first = detector.detectForVideo(picture, 10); const during = await detector.detectForVideo(picture, 20); await first; const again = await detector.detectForVideo(picture, 10); const newer = await detector.detectForVideo(picture, 30); await detector.close(); return [(await first) !== null, during, again, newer !== null];',
+    );
+    assert.deepEqual(kept, [true, null, null, true]);
+  });
+  test('opening and closing does not grow', async () => {
+    const growth = await page.evaluate(async (n) => {
+      const bundle = await onpar.Bundle.open(`../bundles/${n}`);
+      const cycle = async () => (await onpar.ImageClassifier.fromBundle(bundle, { wasmPath: '../wasm/' })).close();
+      const heap = () => onpar.wasmBytes();
+      for (let i = 0; i < 10; i++) await cycle();
+      const before = heap();
+      for (let i = 0; i < 60; i++) await cycle();
+      return heap() - before;
+    }, CLASSIFIER);
+    assert.ok(growth <= 1 << 20, `WebAssembly memory grew by ${growth} bytes in 60 cycles`);
+  });
+  test('a class of a picture in six lines', async () => {
+    assert.match(await page.evaluate(() => onpar.classifyExample('../bundles/', '../wasm/')), /%/);
+  });
+});

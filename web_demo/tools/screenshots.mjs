@@ -1,0 +1,40 @@
+// node tools/screenshots.mjs FOLDER: pictures of the built page at desktop and phone width.
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DIST, launch, serve } from '../tests/browser.mjs';
+
+const folder = process.argv[2];
+if (folder === undefined) {
+  console.error('screenshots: give the folder to write to');
+  process.exit(2);
+}
+await mkdir(folder, { recursive: true });
+const names = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
+const SIZES = {
+  desktop: { viewport: { width: 1180, height: 860 }, deviceScaleFactor: 1 },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+};
+const SHOTS = [
+  ['classifier', 'desktop'],
+  ['template_keypoints', 'desktop'],
+  ['voxel64', 'desktop'],
+  ['template_keypoints', 'phone'],
+  ['voxel64', 'phone'],
+];
+const server = await serve();
+const browser = await launch();
+for (const [model, size] of SHOTS) {
+  const context = await browser.newContext(SIZES[size]);
+  const page = await context.newPage();
+  await page.goto(`${server.address}?bundle=${names.find((name) => name.startsWith(model))}`);
+  await page.waitForFunction(() => document.querySelector('#summary').textContent !== '');
+  await page.click('#self-test');
+  await page.waitForSelector('#checks:not([hidden])');
+  await page.evaluate(() => scrollTo(0, 0));
+  const file = join(folder, `web-${model}-${size}.png`);
+  await page.screenshot({ path: file, fullPage: true });
+  console.log(file);
+  await context.close();
+}
+await browser.close();
+await server.close();
