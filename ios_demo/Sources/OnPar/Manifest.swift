@@ -77,7 +77,7 @@ public struct FileEntry: Sendable {
 private enum Keys {
     static let top =
         "format_version id model task target precision document description labels preprocess postprocess model_files "
-        + "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files"
+        + "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files sounds?"
     static let preprocess = "size color resize crop interpolation mean std box_grow layout orientation normalization"
     static let modelFile =
         "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation "

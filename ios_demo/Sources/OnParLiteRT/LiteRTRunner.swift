@@ -19,7 +19,7 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
             throw OnParError.bundleInvalid("\(entry.file) is no .tflite file; export the bundle again")
         }
         let names = entry.outputs.map { strdup($0.name) }
-        defer { names.forEach { free($0) } }
+        defer { for name in names { free(name) } }
         var error = [CChar](repeating: 0, count: 512)
         let status = onpar_open(
             library, content, content.count, entry.inputs[0].name, entry.inputs[0].size, Int32(names.count),
@@ -35,7 +35,7 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
             throw OnParError.badInput("input has \(input.count) values; \(entry.file) needs \(entry.inputs[0].size)")
         }
         let memory = entry.outputs.map { UnsafeMutablePointer<Float>.allocate(capacity: $0.size) }
-        defer { memory.forEach { $0.deallocate() } }
+        defer { for values in memory { values.deallocate() } }
         let status = onpar_run(model, input, memory.map { Optional($0) })
         if status != 0 {
             throw OnParError.backendUnavailable(

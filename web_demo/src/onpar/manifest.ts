@@ -72,7 +72,7 @@ export interface Manifest {
 
 // A question mark: older bundles of this format lack the key.
 const TOP =
-  'format_version id model task target precision document description labels preprocess postprocess model_files golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files';
+  'format_version id model task target precision document description labels preprocess postprocess model_files golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files sounds?';
 const PREPROCESS = 'size color resize crop interpolation mean std box_grow layout orientation normalization';
 const MODEL_FILE =
   'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation quantization? accuracy?';

@@ -79,7 +79,7 @@ class FileEntry(val path: String, val sha256: String)
 // A question mark: older bundles of this format lack the key.
 private const val TOP =
     "format_version id model task target precision document description labels preprocess postprocess model_files " +
-        "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files"
+        "golden parity accuracy accuracy_data tool_versions git_commit code_license weights_license spec files sounds?"
 private const val PREPROCESS =
     "size color resize crop interpolation mean std box_grow layout orientation normalization"
 private const val MODEL_FILE =
