@@ -22,7 +22,6 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sdk_build.backends import Runner
     from sdk_build.bundle import Bundle
 
 WARM_UP = 10
@@ -105,15 +104,14 @@ def measure_latency(
     """Interleaved rounds of the artifact and its peers on the first golden input, then a sustained run."""
     import torch
 
-    from sdk_build.backends import get_backend
     from sdk_build.quiet import quiet
 
     torch.set_num_threads(threads)
     spec = bundle.manifest.spec
     given = bundle.golden_tensor(0, spec.input.name)
     with quiet():
-        runner = get_backend(runtime).load(artifact_of(bundle, runtime), spec, threads)
-        contenders: dict[str, Callable[[], object]] = {"artifact": call_of(runner, runtime, spec.input.name, given)}
+        call = call_litert if runtime == "litert" else call_runner
+        contenders: dict[str, Callable[[], object]] = {"artifact": call(bundle, runtime, threads, given)}
         contenders |= _peers(spec.name, given, threads, peers)
         with torch.inference_mode():
             samples = interleave(contenders, rounds)
@@ -121,15 +119,23 @@ def measure_latency(
     return {"samples_ms": samples.pop("artifact"), "peers": samples, "sustained": sustained}
 
 
-def call_of(runner: Runner, runtime: str, name: str, given: np.ndarray) -> Callable[[], object]:
-    """One call as an app makes it: fill the input, invoke, read every output.
+def call_runner(bundle: Bundle, runtime: str, threads: int, given: np.ndarray) -> Callable[[], object]:
+    """One call as an app makes it: fill the input, execute, read every output."""
+    from sdk_build.backends import get_backend
 
-    LiteRT's signature runner spends as long in Python as a small network in the kernels; the interpreter's own calls
-    are what an app's C++ or Kotlin API does.
+    spec = bundle.manifest.spec
+    runner = get_backend(runtime).load(artifact_of(bundle, runtime), spec, threads)
+    return lambda: runner.predict({spec.input.name: given})
+
+
+def call_litert(bundle: Bundle, runtime: str, threads: int, given: np.ndarray) -> Callable[[], object]:
+    """The same through the interpreter's own calls, which are what an app's C++ or Kotlin API does.
+
+    Python's signature runner adds as much time as a small network takes.
     """
-    if runtime != "litert":
-        return lambda: runner.predict({name: given})
-    interpreter = runner.interpreter  # type: ignore[attr-defined]
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(artifact_of(bundle, runtime)), num_threads=threads)
     interpreter.allocate_tensors()
     (where,) = [d["index"] for d in interpreter.get_input_details()]
     outputs = [d["index"] for d in interpreter.get_output_details()]

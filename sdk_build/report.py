@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import html
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reference.errors import OnParError
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
+    from sdk_build.bundle import Bundle
     from sdk_build.manifest import Manifest, ModelFile
 
 HEADER = (
@@ -25,8 +25,8 @@ HEADER = (
     "MB",
     "run by",
     "SQNR dB",
-    "max diff",
     "task metric",
+    "accuracy",
     "delegated",
     "parts",
 )
@@ -41,6 +41,8 @@ class Row:
     Attributes:
         sqnr_db: the worst output's.
         max_abs_of_range: the worst output's.
+        accuracy: the task's first metric of this artifact on validation data; None where it was not measured.
+        accuracy_metric: its name.
         delegated: share of operations that the delegate took, e.g. ``151/151``.
         fallbacks: operations outside the delegate.
     """
@@ -58,6 +60,8 @@ class Row:
     delegated: str
     partitions: int
     fallbacks: tuple[str, ...]
+    accuracy: float | None = None
+    accuracy_metric: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """Texts in the order of ``HEADER``."""
@@ -69,8 +73,8 @@ class Row:
             f"{self.size_mb:.2f}",
             "emulation" if "emulated" in self.executed_by else "runtime",
             f"{self.sqnr_db:.1f}",
-            f"{self.max_abs_of_range:.1e}",
             f"{SHORT.get(self.task_metric, self.task_metric)} {self.task_value:.4g}",
+            "-" if self.accuracy is None else f"{self.accuracy:.4g}",
             self.delegated,
             str(self.partitions) if self.partitions else "-",
         )
@@ -85,15 +89,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("dist"), help="folder with bundles (default dist)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
+    parser.add_argument("--latency", type=Path, metavar="FILE", help="with --html: output of benchmarks.run --json")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: report(a.folder, a.html, a.markdown, a.json))
+    return exit_with(lambda: report(a.folder, a.html, a.markdown, a.json, a.latency))
 
 
-def report(folder: Path, page: Path | None, markdown: bool, as_json: bool) -> int:
+def report(folder: Path, page: Path | None, markdown: bool, as_json: bool, latency: Path | None = None) -> int:
     """The command's body; damaged bundles are named and make the exit code 1."""
-    manifests, broken = read_bundles(folder)
+    bundles, broken = read_bundles(folder)
+    manifests = [bundle.manifest for bundle in bundles]
     rows = [row for manifest in manifests for row in rows_of(manifest)]
     if as_json:
         print(json.dumps({"artifacts": [asdict(row) for row in rows], "broken": broken}))
@@ -104,14 +110,14 @@ def report(folder: Path, page: Path | None, markdown: bool, as_json: bool) -> in
     for line in broken:
         print(line, file=sys.stderr)
     if page is not None:
-        write_page(page, manifests)
+        write_page(page, bundles, latency)
         if not as_json:
             print(f"wrote {page}")
     return 1 if broken else 0
 
 
-def read_bundles(folder: Path) -> tuple[list[Manifest], list[str]]:
-    """Manifests of the intact bundles in a folder, and a line for each damaged one.
+def read_bundles(folder: Path) -> tuple[list[Bundle], list[str]]:
+    """The intact bundles in a folder, and a line for each damaged one.
 
     Raises:
         BundleNotFound: there is none.
@@ -122,13 +128,13 @@ def read_bundles(folder: Path) -> tuple[list[Manifest], list[str]]:
     paths = sorted(p.parent for p in folder.glob(f"[!.]*/{MANIFEST}"))
     if not paths:
         raise BundleNotFound(f"no bundle in {folder}; run python -m sdk_build.export --target ios first")
-    manifests, broken = [], []
+    bundles, broken = [], []
     for path in paths:
         try:
-            manifests.append(open_bundle(path).manifest)
+            bundles.append(open_bundle(path))
         except OnParError as error:
             broken.append(error_line(error))
-    return manifests, broken
+    return bundles, broken
 
 
 def rows_of(manifest: Manifest) -> list[Row]:
@@ -158,6 +164,8 @@ def _row(manifest: Manifest, entry: ModelFile) -> Row:
         delegated="on device" if d.delegate == PLACED_ON_DEVICE else f"{d.delegated}/{d.total}",
         partitions=d.partitions,
         fallbacks=d.fallbacks,
+        accuracy=entry.accuracy[0].value if entry.accuracy else None,
+        accuracy_metric=entry.accuracy[0].name if entry.accuracy else "",
     )
 
 
@@ -172,7 +180,7 @@ def print_table(rows: Sequence[Row]) -> None:
     def line(texts: Sequence[str]) -> str:
         # Names to the left, numbers to the right.
         padded = [
-            t.ljust(w) if i in (0, 1, 3, 6) else t.rjust(w) for i, (t, w) in enumerate(zip(texts, widths, strict=True))
+            t.ljust(w) if i in (0, 1, 3, 5) else t.rjust(w) for i, (t, w) in enumerate(zip(texts, widths, strict=True))
         ]
         return "  " + "  ".join(padded)
 
@@ -180,7 +188,7 @@ def print_table(rows: Sequence[Row]) -> None:
     previous = None
     for row in rows:
         if (row.model, row.target) != previous:
-            console.print(f"[bold]{row.model}[/] for {row.target}")
+            console.print(f"[bold]{row.model}[/] for {row.target}{_accuracy_name(row)}")
         previous = (row.model, row.target)
         console.print(line(row.cells()[2:]), soft_wrap=True)
         if row.fallbacks:
@@ -188,89 +196,47 @@ def print_table(rows: Sequence[Row]) -> None:
     console.print("[dim]emulation: OnPar's executor of Core ML programs, not Apple's. No phone measured yet.[/]")
 
 
+def _accuracy_name(row: Row) -> str:
+    return f", accuracy is {row.accuracy_metric}" if row.accuracy_metric else ""
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table."""
     return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
 
 
-def write_page(path: Path, manifests: Sequence[Manifest]) -> None:
+def write_page(path: Path, bundles: Sequence[Bundle], records: Path | None) -> None:
     """One HTML file without scripts, links or outside parts; readable at phone width.
 
     Raises:
-        BadInput: it can't be written.
+        BadInput: it can't be written, or the records can't be read.
     """
     from sdk_build.errors import BadInput
+    from sdk_build.report_page import Entry, page, read_analysis
 
-    bodies = "\n".join(_section(m, rows_of(m)) for m in manifests)
+    entries = [Entry(b.manifest, tuple(rows_of(b.manifest)), read_analysis(b.path)) for b in bundles]
     try:
-        path.write_text(_PAGE.replace("{bodies}", bodies).replace("{count}", str(len(manifests))))
+        path.write_text(page(entries, HEADER[2:], read_latency(records) if records else []))
     except OSError as error:
         raise BadInput(f"can't write {path} ({error.strerror}); give a file in a writable folder") from error
 
 
-def _section(manifest: Manifest, rows: Sequence[Row]) -> str:
-    e = html.escape
-    accuracy = "".join(f"<li><b>{v.value:.4g}</b> {e(v.name)}</li>" for v in manifest.accuracy)
-    cells = "".join(
-        "<tr>"
-        + "".join(f"<td data-name='{e(n)}'>{e(c)}</td>" for n, c in zip(HEADER[2:], r.cells()[2:], strict=True))
-        + "</tr>"
-        for r in rows
-    )
-    outside = "".join(
-        f"<p class=warn>{e(r.file)} leaves {e(', '.join(r.fallbacks))} to the CPU</p>" for r in rows if r.fallbacks
-    )
-    bars = "".join(_bar(r, max(x.size_mb for x in rows)) for r in rows)
-    head = "".join(f"<th>{e(n)}</th>" for n in HEADER[2:])
-    return f"""<section><h2>{e(manifest.id)}</h2><p>{e(manifest.description)}. Document {e(manifest.document)}.</p>
-<h3>Accuracy of the reference</h3><ul class=figures>{accuracy}</ul><p class=small>{e(manifest.accuracy_data)}</p>
-<h3>Artifacts</h3><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>{outside}
-<h3>Size and closeness</h3>{bars}
-<p class=small>Weights: {e(manifest.weights_license)} Commit {e(manifest.git_commit[:12])}.
-{e(_tools(manifest))}</p></section>"""
+def read_latency(path: Path) -> list[dict[str, Any]]:
+    """Records as ``benchmarks.run --json`` prints them.
 
+    Raises:
+        BadInput: missing, truncated, or no such document.
+    """
+    from sdk_build.errors import BadInput
 
-def _bar(row: Row, largest_mb: float) -> str:
-    """Size as a bar; closeness as text, because dB and MB share no axis."""
-    width = 100 * row.size_mb / largest_mb
-    name = f"{html.escape(row.file)} <i>{row.precision}</i>"
-    return (
-        f"<div class=bar><span>{name}</span><b style='width:{width:.1f}%'></b>"
-        f"<em>{row.size_mb:.2f} MB, {row.sqnr_db:.0f} dB</em></div>"
-    )
-
-
-def _tools(manifest: Manifest) -> str:
-    return ", ".join(f"{t.name} {t.value}" for t in manifest.tool_versions)
-
-
-_PAGE = """<!doctype html><html lang=en><meta charset=utf-8>
-<meta name=viewport content="width=device-width, initial-scale=1"><title>OnPar report</title>
-<style>
-:root{color-scheme:light dark;--ink:#1c1e22;--soft:#6a6f78;--paper:#fafaf8;--card:#fff;--line:#e2e2de;--accent:#007acc}
-@media(prefers-color-scheme:dark){
-:root{--ink:#e9e9e6;--soft:#9aa0a8;--paper:#16181b;--card:#1e2125;--line:#33373d;--accent:#4db2ff}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
-margin:0 auto;max-width:1080px;padding:24px 16px}
-h1{margin:0 0 4px}h2{margin:0;font-size:1.25rem}h3{margin:18px 0 6px;font-size:.95rem;color:var(--soft)}
-section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:20px 0}
-p{margin:4px 0}.small{font-size:.82rem;color:var(--soft);overflow-wrap:anywhere}.warn{color:#c2410c;font-weight:600}
-table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}
-th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line)}
-.figures{list-style:none;display:flex;flex-wrap:wrap;gap:8px 24px;padding:0;margin:0}.figures b{font-size:1.2rem}
-.bar{display:grid;grid-template-columns:15rem 1fr 9rem;gap:12px;align-items:center;font-size:.86rem;margin:4px 0}
-.bar b{height:12px;background:var(--accent);border-radius:6px}.bar em,.bar i{font-style:normal;color:var(--soft)}
-@media(max-width:720px){thead{display:none}tr{display:block;border-bottom:2px solid var(--line);padding:6px 0}
-td{display:flex;justify-content:space-between;gap:16px;border:0;padding:2px 0}
-td:before{content:attr(data-name);color:var(--soft)}
-.bar{grid-template-columns:1fr auto}.bar span{grid-column:1/3}}
-</style>
-<h1>OnPar report</h1><p>{count} bundles. Every figure was measured when the artifact was proved against the PyTorch
-reference. <b>Emulated</b> means run by OnPar's own executor of Core ML programs, not by Apple's.
-No phone measured yet.</p>
-{bodies}
-</html>
-"""
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_text())["records"]
+        for record in found:
+            for key in ("model", "runtime", "precision", "threads", "p50_ms", "device"):
+                record[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} holds no records ({error}); give what benchmarks.run --json printed") from error
+    return found
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build import parity
 from sdk_build.accuracy import Evaluation, load_evaluation
@@ -69,15 +70,20 @@ def measure(
         tuning.observed["pytorch"] = observe(reference.lowered, spec, drawn.samples)
         parts = measure_parts(reference.lowered, spec, drawn.samples[:SENSITIVITY_SAMPLES], tuning.observed["pytorch"])
     old = load_measured(spec.name, models_dir)
+    if old and runtimes and old.calibration != tuning.calibration_entry():
+        raise BadInput(
+            f"{spec.name} was calibrated with other samples before; measure all runtimes again, without --runtime"
+        )
     artifacts = [a for a in old.artifacts if a.runtime not in runtimes] if old and runtimes else []
     work = [(name, held) for name in runtimes or RUNTIMES for held in held_by(name)]
     for number, (runtime, held) in enumerate(work, 1):
         say(f"{spec.name}: {number}/{len(work)} {runtime} {held}")
         artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
+    kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and runtimes else []
     measured = Measured(
         weights_digest(spec.name, models_dir),
         tuning.calibration_entry(),
-        tuple(range_set(name, ranges) for name, ranges in tuning.observed.items()),
+        (*kept, *(range_set(name, ranges) for name, ranges in tuning.observed.items())),
         tuple(NamedValue(part, round(value, 2)) for part, value in parts),
         tuple(artifacts),
         data.name,

@@ -24,6 +24,10 @@ MOVES = (
     *("slice", "select", "view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous"),
     *("constant_pad_nd", "pad", "clone", "expand"),
 )
+ACTIVATIONS = (
+    *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu"),
+    "clamp",
+)
 EPS = 2**-12  # the smallest scale that XNNPACK's kernels take
 
 
@@ -113,7 +117,17 @@ def module_path(node: fx.Node) -> str:
 
 def filter_of(keep_float: tuple[str, ...]) -> Callable[[Any], bool]:
     """True for the nodes that may be quantised; weights and inputs belong to no module and never stand in the way."""
-    return lambda node: node.op != "call_function" or not is_inside(module_path(node), keep_float)
+    return lambda node: node.op != "call_function" or not is_inside(module_path(_fused_into(node)), keep_float)
+
+
+def _fused_into(node: fx.Node) -> fx.Node:
+    """The operation that a runtime fuses an activation into, or the node itself.
+
+    Quantisers annotate such a pair at the activation and ask about it alone.
+    """
+    while operation(node).rstrip("_") in ACTIVATIONS and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    return node
 
 
 def xnnpack_quantizer(recipe: Recipe, quantization: Quantization) -> Any:

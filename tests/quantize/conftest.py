@@ -21,7 +21,7 @@ class Tiny(nn.Module):
 
     def forward(self, image):
         x = self.body(self.act(self.first(image)))
-        return self.head(x.mean((2, 3)) + 0.5)
+        return self.head(x.mean((2, 3), keepdim=True).flatten(1) + 0.5)
 
 
 SPEC = ModelSpec(

@@ -1,0 +1,183 @@
+"""What an export uses: given data before stored ones, stored ones only for the same weights and choices."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reference.errors import BadInput
+from sdk_build.backends import RUNTIMES, TARGETS, get_backend
+from sdk_build.delegation import Delegation
+from sdk_build.errors import DelegationError, LoweringError
+from sdk_build.manifest import CalibrationEntry, NamedValue
+from sdk_build.metrics import sqnr_db
+from sdk_build.quantize.calibration import Calibration
+from sdk_build.quantize.measured import (
+    Measured,
+    MeasuredArtifact,
+    exceeded,
+    load_measured,
+    range_set,
+    save_measured,
+    smallest,
+    weights_digest,
+)
+from sdk_build.quantize.recipes import Quantization
+from sdk_build.quantize.tflite import scope_pattern, shorten
+from sdk_build.quantize.tuning import Tuning, always_float
+from sdk_build.quiet import quiet
+from sdk_build.sandbox import run_artifact
+
+CALIBRATION = CalibrationEntry("set", 4, 0, "0" * 64)
+
+
+def artifact(runtime, precision, size, passed=True, fallbacks=()):
+    values = (NamedValue("top1", 90.0),)
+    return MeasuredArtifact(
+        runtime, precision, size, ("",), 10, values, values, 30.0, 5, 5, 1, fallbacks, passed, "" if passed else "why"
+    )
+
+
+@pytest.fixture
+def measured():
+    sizes = {"fp32": 100, "fp16": 50, "w8": 30, "w8a8": 28, "dynamic_w8": 31}
+    found = [artifact(r, p, sizes[p]) for r in ("litert", "executorch") for p in sizes]
+    ranges = (range_set("litert", {"a": (0.0, 1.0)}), range_set("pytorch", {"b": (-1.0, 1.0)}))
+    return Measured("0" * 64, CALIBRATION, ranges, (), tuple(found), "set")
+
+
+def change(measured, runtime, precision, **values):
+    found = [
+        replace(a, **values) if (a.runtime, a.precision) == (runtime, precision) else a for a in measured.artifacts
+    ]
+    return replace(measured, artifacts=tuple(found))
+
+
+def test_default_is_the_smallest_of_which_everything_passed(measured):
+    assert smallest(measured, "android") == ("w8a8", 56)
+    assert smallest(change(measured, "executorch", "w8a8", passed=False), "android")[0] == "w8"
+    assert smallest(change(measured, "litert", "w8a8", passed=False), "web") == ("w8", 30)
+    assert smallest(measured, "ios") is None  # Core ML was not measured
+
+
+def test_a_silent_fallback_is_no_default(measured):
+    slow = change(measured, "litert", "w8a8", fallbacks=("SOFTMAX",))
+    assert smallest(slow, "web")[0] == "w8"
+    both = change(slow, "litert", "fp32", fallbacks=("SOFTMAX",))
+    assert smallest(both, "web")[0] == "w8a8"
+
+
+def test_stored_only_for_the_same_weights(measured, tmp_path, refused):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "weights.safetensors").write_bytes(b"one")
+    assert load_measured("tiny", tmp_path) is None
+    kept = replace(measured, weights_sha256=weights_digest("tiny", tmp_path))
+    save_measured("tiny", kept, tmp_path)
+    assert load_measured("tiny", tmp_path) == kept
+    (tmp_path / "tiny" / "weights.safetensors").write_bytes(b"two")
+    assert load_measured("tiny", tmp_path) is None
+    path = tmp_path / "tiny" / "quantization.json"
+    path.write_text(path.read_text()[:-30])
+    with refused(BadInput, path, "sdk_build.quantize tiny"):
+        load_measured("tiny", tmp_path)
+    path.write_text(json.dumps({"schema_version": 9}))
+    with refused(BadInput, "schema_version is 9"):
+        load_measured("tiny", tmp_path)
+
+
+def test_budget(refused):
+    reference = {"top1": 90.0, "nme": 5.0}
+    assert exceeded({"top1": -1.0, "nme": 0.2}, {"top1": 89.1, "nme": 5.1}, reference) == ""
+    assert "top1 88.9 is -1.1 from 90, allowed -1" in exceeded({"top1": -1.0}, {"top1": 88.9}, reference)
+    assert "nme" in exceeded({"nme": 0.2}, {"nme": 5.3}, reference)
+    assert exceeded({"top1": -1.0}, {"top1": 99.0}, reference) == ""
+    with refused(BadInput, "'psnr'", "top1"):
+        exceeded({"psnr": -1.0}, {"top1": 1.0}, reference)
+
+
+def test_ranges_are_needed(network, spec, measured, refused):
+    with refused(BadInput, "tiny in w8a8 needs ranges", "--calibration"):
+        Tuning().quantization(network, spec, "litert", "w8a8")
+    assert Tuning(measured=measured).quantization(network, spec, "litert", "w8a8").ranges == {"a": (0.0, 1.0)}
+    assert Tuning().quantization(network, spec, "litert", "w8") == Quantization()
+
+
+def test_stored_accuracy_is_about_the_same_artifact(network, measured, samples):
+    stored = Tuning(measured=measured)
+    assert stored.stored_accuracy(network, "litert", "w8a8") == {"top1": 90.0}
+    other = replace(stored, calibration=Calibration("other", 1, "f" * 64, tuple(samples)))
+    assert other.stored_accuracy(network, "litert", "w8a8") == {}
+    assert replace(stored, keep_float=("", "head")).stored_accuracy(network, "litert", "w8a8") == {}
+
+
+def test_too_many_fallbacks(refused):
+    found = Delegation("XNNPACK", 10, 8, 3, ("CUMSUM", "TOPK"))
+    Tuning().require_delegation("tiny", found)
+    Tuning(max_fallbacks=2).require_delegation("tiny", found)
+    with refused(DelegationError, "2 of 10 operations stay outside XNNPACK (CUMSUM, TOPK)", "allowed 1"):
+        Tuning(max_fallbacks=1).require_delegation("tiny", found)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "executorch"])
+def test_static_artifacts_compute_what_the_network_does(runtime, network, spec, samples, tmp_path):
+    """The real converters and runtimes: smaller, close, delegated, and float where it was asked for."""
+    import torch
+
+    backend = get_backend(runtime)
+    with quiet():
+        ranges = backend.observe(network, spec, samples)
+        for name, kept in (("all", ("",)), ("some", ("", "first", "body.0"))):
+            backend.lower(network, spec, "w8a8", tmp_path / name, Quantization(kept, ranges))
+        found = backend.lower(network, spec, "w8a8", tmp_path / "all", Quantization(("",), ranges))
+    assert found.outside == 0
+    with torch.no_grad():
+        exact = network(torch.from_numpy(samples[0])).numpy()
+    outputs = {
+        n: run_artifact(runtime, tmp_path / n, spec, [{"image": samples[0]}])[0]["logits"] for n in ("all", "some")
+    }
+    quality = {name: sqnr_db(output, exact) for name, output in outputs.items()}
+    assert 20 < quality["all"] < 70
+    assert not np.array_equal(outputs["all"], outputs["some"])
+    assert quality["some"] > 20
+
+
+def test_nothing_to_make_dynamic(spec, tmp_path, refused):
+    from torch import nn
+
+    from sdk_build.backends import executorch
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 16), nn.Flatten()).eval()
+    with quiet(), pytest.raises(LoweringError, match="can't hold tiny in dynamic_w8"):
+        executorch.lower(network, spec, "dynamic_w8", tmp_path / "m.pte")
+
+
+def test_transposed_convolutions_stay_float_in_executorch(network):
+    from torch import nn
+
+    class Up(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.ConvTranspose2d(4, 4, 2)
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), Up(), nn.ConvTranspose2d(4, 4, 2))
+    assert always_float(net, "executorch") == ("", "1", "2")
+    assert always_float(net, "litert") == ("",)
+    assert always_float(network, "executorch") == ("",)
+
+
+def test_names_of_tensors():
+    long = "x.<locals>.Named/reference.tiny.Tiny_network/torch.nn.Sequential_body/torch.nn.conv.Conv2d_0;2"
+    assert shorten(long) == "body.0;2"
+    assert shorten("serving_default_image:0") == "serving_default_image:0"
+    import re
+
+    assert re.search(scope_pattern("body.0"), long + ";")
+    assert re.search(scope_pattern("body"), long + ";")
+    assert not re.search(scope_pattern("bod"), long + ";")
+    assert not re.search(scope_pattern(""), long + ";")
+    assert re.search(scope_pattern(""), "x.Named/reference.tiny.Tiny_network;4")
+
+
+def test_every_target_knows_its_runtimes():
+    assert {name for names in TARGETS.values() for name in names} == set(RUNTIMES)

@@ -1,0 +1,76 @@
+"""The page's plots: scales with known answers, nothing invented, nothing injected."""
+
+import json
+import math
+
+import pytest
+
+from sdk_build import report
+from sdk_build.errors import BadInput
+from sdk_build.report_page import _histogram, _latency, _log_ticks, _parts, _scatter, _ticks
+
+LATENCY = {
+    "model": "template_keypoints",
+    "runtime": "litert",
+    "precision": "fp16",
+    "threads": 1,
+    "p50_ms": 2.5,
+    "device": {"name": "A <fast> host", "kind": "host"},
+    "peers": {"onnxruntime": {"p50_ms": 5.0, "ratio": 0.5}},
+}
+
+
+def test_ticks_are_round():
+    assert _ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert _ticks(62.8, 63.3) == [62.8, 62.9, 63.0, 63.1, 63.2, 63.3]
+    assert _log_ticks(0.9, 12) == [1.0, 2.0, 5.0, 10.0]
+
+
+def test_larger_files_lie_to_the_right_and_better_ones_higher():
+    drawing = _scatter([("litert", "w8", 1.0, 60.0), ("coreml", "fp32", 4.0, 63.0)])
+    first, second = (part.split(" r=")[0] for part in drawing.split("<circle cx=")[1:])
+    assert float(first.split()[0]) < float(second.split()[0])
+    assert float(first.split("cy=")[1]) > float(second.split("cy=")[1])
+
+
+def test_one_point_has_a_scale_too():
+    assert "NaN" not in _scatter([("litert", "w8", 1.0, 0.0)])
+
+
+def test_parts_are_the_worst_ones_in_order():
+    drawing = _parts([["", 20.0], ["features.<1>", 40.0]])
+    assert "between the modules" in drawing and "features.&lt;1&gt;" in drawing
+    assert "width:50.0%" in drawing and "width:100.0%" in drawing
+    assert _parts([]) == ""
+
+
+def test_histogram_bars_are_logarithmic():
+    drawing = _histogram("m.tflite", {"output": "o", "low": -0.5, "high": 0.5, "counts": [0, 9, 99, 0]})
+    assert drawing.count("<rect") == 2
+    assert f"height={58 * math.log1p(9) / math.log1p(99):.1f}" in drawing
+    assert "-0.5" in drawing
+
+
+def test_latency_is_shown_with_its_device():
+    drawing = _latency("template_keypoints", [LATENCY])
+    assert "2.50 ms, 0.50 x onnxruntime" in drawing
+    assert "A &lt;fast&gt; host (host)" in drawing
+    assert _latency("other", [LATENCY]) == ""
+
+
+def test_the_page_shows_latency_and_says_that_no_phone_was_measured(web_dist, tmp_path, capsys):
+    (tmp_path / "r.json").write_text(json.dumps({"records": [LATENCY]}))
+    page = tmp_path / "p.html"
+    assert report.main([str(web_dist), "--html", str(page), "--latency", str(tmp_path / "r.json")]) == 0
+    assert "No phone measured yet." in page.read_text() and "2.50 ms" in page.read_text()
+    phone = LATENCY | {"device": {"name": "Pixel 8a", "kind": "phone"}}
+    (tmp_path / "r.json").write_text(json.dumps({"records": [phone]}))
+    assert report.main([str(web_dist), "--html", str(page), "--latency", str(tmp_path / "r.json")]) == 0
+    assert "Phones measured: Pixel 8a." in page.read_text()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"records": [{}]}', "[]"])
+def test_damaged_latency_files(content, tmp_path, refused):
+    (tmp_path / "r.json").write_text(content)
+    with refused(BadInput, "r.json", "benchmarks.run --json"):
+        report.read_latency(tmp_path / "r.json")
