@@ -11,16 +11,19 @@ WARM := torch.export, torchao, executorch.exir, litert_torch, ai_edge_quantizer,
 
 TARGET ?= all
 MODEL ?= all
+DATA ?= data
+# Small enough for every change; the rest is exported and proved by hand before a release.
+GATED ?= classifier template_keypoints voxel64
 PRECISION ?= default
 
 # Bytecode of the toolchains saves half a minute at every start; some machines switch it off.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean
+.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables arm64
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
 setup: $(STAMP) ## make .venv with everything that export, training, timing and tests need
 
@@ -110,6 +113,21 @@ apps-android: apps-bundles ## the Kotlin library and app: compile, test with Lit
 
 apps-ios: apps-bundles ## the Swift package: build and test in a Debian root folder with Swift
 	ios_demo/check.sh $(APPS_CACHE) $(APPS_BUNDLES) $(LITERT)
+
+gates: $(STAMP) ## parity, size, delegation and latency ratio of fresh bundles against the committed figures
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	for precision in fp32 fp16; do $(PYTHON) -m sdk_build.export --target android --model $(GATED) \
+	  --precision $$precision --max-fallbacks 0 --output-dir "$$folder" || exit $$?; done && \
+	$(PYTHON) -m benchmarks.gates "$$folder"
+
+quantize: $(STAMP) ## MODEL=name DATA=folder: measure every precision on every runtime, search mixed ones, store it
+	$(PYTHON) -m sdk_build.quantize $(MODEL) --data $(DATA)
+
+tables: $(STAMP) ## every table of sizes, accuracy and latency anew; needs a quiet machine
+	$(PYTHON) -m benchmarks.tables
+
+arm64: $(STAMP) ## prove every .tflite of dist/ on emulated arm64 cores; fetches the toolchain into .cache once
+	$(PYTHON) -m benchmarks.arm64 --prepare
 
 # `PIP_CONSTRAINT=requirements.lock make lock` keeps the versions and adds only what is new. The local label of a torch
 # build ('+cpu') is cut off: nobody else can install it. pip itself is not a dependency.

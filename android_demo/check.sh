@@ -57,7 +57,7 @@ mkdir -p "$out/r"
 } >"$out/r/R.kt"
 compile_once android -jvm-target 17 -no-jdk -Xfriend-paths="$out/core" -cp "$framework:$out/core:$kotlin/kotlin-stdlib.jar" onpar/src/main/kotlin/org/onpar/android
 compile_once executorch -jvm-target 17 -cp "$out/core" onpar-executorch/src
-compile_once app -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin
+compile_once app -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin app/src/debug/kotlin
 
 run() { java -Xmx1g -cp "$out/tests:$out/core:$libraries" "$@"; }
 classes=$(cd "$out/tests" && ls org/onpar/*Test.class | sed 's/\.class$//; s#/#.#g')

@@ -23,8 +23,7 @@ from sdk_build.command import exit_with
 from sdk_build.errors import BackendUnavailable
 
 APP = "org.onpar.demo"
-RUNNER = f"{APP}.test/androidx.test.runner.AndroidJUnitRunner"
-TEST_CLASS = f"{APP}.LatencyBenchmark"
+RUNNER = f"{APP}/{APP}.LatencyBenchmark"
 DEVICE_FOLDER = f"/sdcard/Android/data/{APP}/files"
 OUTPUT = Path(__file__).parent / "results" / "phones"
 
@@ -114,10 +113,10 @@ def from_android(paths: Sequence[Path], serial: str | None, folder: Path) -> lis
     _adb([*phone, "shell", "rm", "-rf", f"{DEVICE_FOLDER}/records"])
     for path in paths:
         _adb([*phone, "push", str(path), f"{DEVICE_FOLDER}/bundles/{path.name}"])
-    said = _adb([*phone, "shell", "am", "instrument", "-w", "-e", "class", TEST_CLASS, RUNNER])
+    said = _adb([*phone, "shell", "am", "instrument", "-w", RUNNER])
     if "FAILURES" in said or "INSTRUMENTATION_FAILED" in said:
         last = (said.strip().splitlines() or ["no message"])[-1]
-        raise BadInput(f"the benchmark failed on the phone ({last}); install the demo app and its test first")
+        raise BadInput(f"the benchmark failed on the phone ({last}); install a debug build of the demo app first")
     _adb([*phone, "pull", f"{DEVICE_FOLDER}/records", str(folder)])
     return sorted(folder.rglob("*.json"))
 

@@ -48,12 +48,13 @@ def load_devices(path: Path = PATH) -> list[Phone]:
 
 def judge(records: Sequence[Record], phones: Sequence[Phone]) -> list[str]:
     """A line for every record of a target phone against its budget; one line if no phone was measured."""
-    budgets = {(phone.name, model): ms for phone in phones for model, ms in phone.budget_ms.items()}
     lines = []
     for r in records:
         if r.device.kind != "phone":
             continue
-        budget = budgets.get((r.device.name, r.model))
+        # Android puts the maker first: Google Pixel 8a.
+        mine = [phone for phone in phones if r.device.name.endswith(phone.name)]
+        budget = mine[0].budget_ms.get(r.model) if mine else None
         aim = "no budget" if budget is None else f"{'within' if r.percentile(50) <= budget else 'OVER'} {budget:g} ms"
         lines.append(f"{r.device.name}: {r.model} {r.runtime} {r.precision} {r.percentile(50):.2f} ms, {aim}")
     return lines or [UNMEASURED]

@@ -23,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--init", type=Path, help="start from these weights (voxel: another member; saliency: a classifier)"
     )
+    parser.add_argument(
+        "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
+    )
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
@@ -54,9 +57,10 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     """Train one model; the branches are the recipes."""
     import torch
 
+    from reference.card import MODELS_DIR
     from reference.data.drawings import report_removed
     from reference.registry import get_spec
-    from reference.train import classifier, distributed, saliency, template_keypoints, voxel
+    from reference.train import classifier, distributed, qat, saliency, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
@@ -79,6 +83,9 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
+    if a.qat:
+        qat.start_from(recipe.network, a.init or MODELS_DIR / name / "weights.safetensors")
+        qat.simulate(recipe.network)
     config = LoopConfig(
         out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json, average=a.average, device=device
     )

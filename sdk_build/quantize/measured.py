@@ -165,21 +165,23 @@ def exceeded(budget: Mapping[str, float], accuracy: Mapping[str, float], referen
 
 
 def smallest(measured: Measured, target: str) -> tuple[str, int] | None:
-    """The precision with the smallest bundle for a target of which every artifact passed, and its bytes.
+    """The precision with the smallest bundle for a target of which every artifact passed, and its bytes."""
+    sizes = {precision: passing(measured, target, precision) for precision in precisions_of(target)}
+    found = [(precision, size) for precision, size in sizes.items() if size is not None]
+    return min(found, key=lambda item: item[1]) if found else None
 
-    An artifact that leaves operations to the CPU which its float form does not leave there is passed over.
+
+def passing(measured: Measured, target: str, precision: str) -> int | None:
+    """Bytes of a target's artifacts in a precision if all of them passed, else None.
+
+    An artifact that leaves operations to the CPU which its float form does not leave there does not pass.
     """
-    best: tuple[str, int] | None = None
-    for precision in precisions_of(target):
-        total = 0
-        for name in TARGETS[target]:
-            artifact = measured.find(name, RUNTIMES[name].precisions[precision])
-            floating = measured.find(name, "fp32")
-            allowed = set(floating.fallbacks) if floating else set()
-            if artifact is None or not artifact.passed or not set(artifact.fallbacks) <= allowed:
-                break
-            total += artifact.bytes
-        else:
-            if best is None or total < best[1]:
-                best = precision, total
-    return best
+    total = 0
+    for name in TARGETS[target]:
+        artifact = measured.find(name, RUNTIMES[name].precisions[precision])
+        floating = measured.find(name, "fp32")
+        allowed = set(floating.fallbacks) if floating else set()
+        if artifact is None or not artifact.passed or not set(artifact.fallbacks) <= allowed:
+            return None
+        total += artifact.bytes
+    return total

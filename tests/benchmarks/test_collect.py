@@ -108,7 +108,7 @@ def test_devices():
 
 
 def test_budgets_are_judged():
-    phone = replace(RECORD.device, name="Pixel 8a")
+    phone = replace(RECORD.device, name="Google Pixel 8a")
     fast = replace(RECORD, device=phone, model="classifier")
     slow = replace(fast, samples_ms=(50.0, 50.0, 50.0, 50.0))
     lines = judge([fast, slow], load_devices())

@@ -1,0 +1,51 @@
+package org.onpar.demo
+
+import android.app.Activity
+import android.app.Instrumentation
+import android.os.Build
+import java.io.File
+import org.onpar.BenchmarkRecord
+import org.onpar.Bundle
+import org.onpar.Device
+import org.onpar.OnParException
+
+/**
+ * Times every bundle that `python -m benchmarks.collect --adb` pushed, without a screen.
+ *
+ * `adb shell am instrument -w org.onpar.demo/org.onpar.demo.LatencyBenchmark` reads `files/bundles` and writes one
+ * record per bundle to `files/records`, both in the app's folder on shared storage.
+ */
+class LatencyBenchmark : Instrumentation() {
+    override fun onCreate(arguments: android.os.Bundle?) {
+        super.onCreate(arguments)
+        start()
+    }
+
+    override fun onStart() {
+        val said = android.os.Bundle()
+        val code = try {
+            said.putString(REPORT_KEY_STREAMRESULT, measureAll().joinToString("\n", postfix = "\n"))
+            Activity.RESULT_OK
+        } catch (error: OnParException) {
+            said.putString(REPORT_KEY_STREAMRESULT, "FAILURES: ${error.message}\n")
+            Activity.RESULT_CANCELED
+        }
+        finish(code, said)
+    }
+
+    private fun measureAll(): List<String> {
+        val files = requireNotNull(targetContext.getExternalFilesDir(null))
+        val records = File(files, "records").apply { mkdirs() }
+        val device = Device("${Build.MANUFACTURER} ${Build.MODEL}", "phone", "Android ${Build.VERSION.RELEASE}")
+        val version = targetContext.getString(R.string.litert_version)
+        return File(files, "bundles").listFiles().orEmpty().sorted().map { folder ->
+            val record = BenchmarkRecord.measure(Bundle.open(folder), ROUNDS, device, version)
+            File(records, "${folder.name}.json").writeText(record.toJson())
+            "%s p50 %.2f ms".format(folder.name, record.quantile(0.5))
+        }
+    }
+
+    private companion object {
+        const val ROUNDS = 200
+    }
+}

@@ -1,0 +1,157 @@
+"""``python -m benchmarks.tables``: every table of sizes, accuracy and latency, made anew by one command.
+
+Exports each model in each precision that was measured for its present weights (``sdk_build.quantize``), times every
+native artifact with one and two threads beside eager PyTorch and ONNX Runtime, and writes
+``benchmarks/results/host.json`` (every sample) and ``benchmarks/results/tables.md``. Run it on a quiet machine; the
+load average at the start and the end is part of the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.records import Record, this_device, write_records
+from benchmarks.run import Protocol, measure_all
+from reference.errors import BadInput, OnParError
+from sdk_build.command import error_line, exit_with
+
+if TYPE_CHECKING:
+    from reference.spec import ModelSpec
+    from sdk_build.manifest import Manifest, ModelFile
+
+RESULTS = Path(__file__).parent / "results"
+WORK = Path(__file__).parents[1] / "build" / "tables"
+HEADER = (
+    *("model", "target", "file", "precision", "MB", "accuracy", "SQNR dB", "delegated"),
+    *("ms, 1 thread", "ms, 2 threads", "x onnxruntime", "MB of memory"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and make the tables; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", nargs="+", default=["all"], metavar="NAME", help="registered models, or all")
+    parser.add_argument("--precision", nargs="+", metavar="P", help="only these; default: every one that was measured")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default 1 2")
+    parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="default benchmarks/results")
+    a = parser.parse_args(arguments)
+    return exit_with(lambda: run(a.model, a.precision, a.threads, a.rounds, a.output))
+
+
+def run(models: list[str], precisions: list[str] | None, threads: list[int], rounds: int, output: Path) -> int:
+    """The command's body; a model that can't be exported is named, and the rest goes on."""
+    from sdk_build.export import choose_models
+
+    cores = this_device().cores
+    protocols = [Protocol(n, rounds) for n in threads if n <= cores]
+    if not protocols:
+        raise BadInput(f"--threads is {threads}; this machine has {cores} cores")
+    before, code = os.getloadavg()[0], 0
+    paths: list[Path] = []
+    for spec in choose_models(models):
+        try:
+            paths += export_all(spec, precisions, WORK)
+        except OnParError as error:
+            code = code or error.exit_code
+            print(f"{spec.name}: {error_line(error)}", file=sys.stderr)
+    records = measure_all(paths, protocols, _say)
+    write_records(output / "host.json", records)
+    note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
+    (output / "tables.md").write_text(page(paths, records, note))
+    print(f"wrote {output / 'host.json'} and {output / 'tables.md'}: {len(records)} records. {note}")
+    return code
+
+
+def _say(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def export_all(spec: ModelSpec, precisions: list[str] | None, folder: Path) -> list[Path]:
+    """Bundles of one model for every target, in every precision of which each artifact passed.
+
+    Raises:
+        BadInput: the model's present weights were not measured.
+    """
+    from sdk_build.backends import TARGETS, precisions_of
+    from sdk_build.build import build
+    from sdk_build.quantize.measured import load_measured, passing
+
+    measured = load_measured(spec.name)
+    if measured is None and precisions is None:
+        precisions = ["fp32", "fp16"]
+    paths = []
+    for precision in precisions or list(precisions_of("ios")):
+        targets = [
+            t
+            for t in TARGETS
+            if precision in precisions_of(t) and (measured is None or passing(measured, t, precision) is not None)
+        ]
+        _say(f"{spec.name} {precision}: {', '.join(targets) or 'for no target'}")
+        paths += [built.path for built in build(spec, targets, precision, folder)] if targets else []
+    return paths
+
+
+def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
+    """The Markdown page."""
+    from sdk_build.bundle import open_bundle
+    from sdk_build.report import markdown_table
+
+    manifests = [open_bundle(path).manifest for path in paths]
+    rows = [row(m, f, records) for m in manifests for f in m.model_files]
+    device = this_device()
+    return "\n".join(
+        [
+            "# Sizes, accuracy and latency",
+            "",
+            "Made by `python -m benchmarks.tables`; raw samples are in `host.json`.",
+            f"Times: {device.name}, {device.os}; no phone measured yet. {note}",
+            "Core ML runs nowhere but on Apple's systems: its accuracy is from the emulation, and it has no time here.",
+            "Memory is what loading and running the artifact added to a process that held only the runtime.",
+            "",
+            *markdown_table(HEADER, rows),
+            "",
+        ]
+    )
+
+
+def row(manifest: Manifest, file: ModelFile, records: Sequence[Record]) -> tuple[str, ...]:
+    """One artifact."""
+    from sdk_build.parity import ARTIFACT_STAGES
+
+    mine = [r for r in records if (r.bundle, r.runtime) == (manifest.id, file.runtime)]
+    by_threads = {r.threads: r for r in mine}
+    one = by_threads.get(1)
+    ratios = one.ratios_to("onnxruntime") if one else ()
+    sqnr = min(
+        c.value
+        for c in manifest.parity
+        if c.runtime == file.executed_here_by and c.stage in ARTIFACT_STAGES and c.metric == "sqnr_db"
+    )
+    accuracy = f"{file.accuracy[0].name} {file.accuracy[0].value:.4g}" if file.accuracy else "-"
+    d = file.delegation
+    return (
+        manifest.model,
+        manifest.target,
+        file.file,
+        file.precision,
+        f"{file.bytes / 1e6:.2f}",
+        accuracy,
+        f"{sqnr:.1f}",
+        f"{d.delegated}/{d.total} in {d.partitions}" if d.partitions else "on device",
+        *(f"{by_threads[n].percentile(50):.2f}" if n in by_threads else "-" for n in (1, 2)),
+        f"{np.median(ratios):.2f}" if ratios else "-",
+        f"{one.model_mb:.0f}" if one else "-",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
