@@ -116,7 +116,7 @@ apps-ios: apps-bundles ## the Swift package: build and test in a Debian root fol
 
 gates: $(STAMP) ## parity, size, delegation and latency ratio of fresh bundles against the committed figures
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	for precision in fp32 fp16; do $(PYTHON) -m sdk_build.export --target android --model $(GATED) \
+	for precision in fp32 w8a8; do $(PYTHON) -m sdk_build.export --target android --model $(GATED) \
 	  --precision $$precision --max-fallbacks 0 --output-dir "$$folder" || exit $$?; done && \
 	$(PYTHON) -m benchmarks.gates "$$folder"
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 def measure(size: int) -> dict[str, tuple[float, ...]]:
     """Milliseconds of every call, by runtime and precision."""
     reference = load_reference(get_spec(f"voxel{size}"))
-    encoder = reference.lowered.encoder
+    encoder = reference.lowered.get_submodule("encoder")
     inputs = [case.input for case in reference.golden]
     import torch
 

@@ -139,8 +139,8 @@ def weights_digest(name: str, models_dir: Path = MODELS_DIR) -> str:
 
 
 def range_set(toolchain: str, ranges: Ranges) -> RangeSet:
-    """Ranges in their stored form; seven digits are float32's own."""
-    digits = [NamedRange(name, float(f"{low:.7g}"), float(f"{high:.7g}")) for name, (low, high) in ranges.items()]
+    """Ranges in their stored form: nine digits give a float32 back exactly, and so the very same artifact."""
+    digits = [NamedRange(name, float(f"{low:.9g}"), float(f"{high:.9g}")) for name, (low, high) in ranges.items()]
     return RangeSet(toolchain, tuple(digits))
 
 

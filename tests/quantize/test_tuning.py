@@ -181,3 +181,12 @@ def test_names_of_tensors():
 
 def test_every_target_knows_its_runtimes():
     assert {name for names in TARGETS.values() for name in names} == set(RUNTIMES)
+
+
+def test_stored_ranges_are_exact(network, spec, samples):
+    """Whoever has no data makes the same bytes."""
+    backend = get_backend("litert")
+    with quiet():
+        fresh = backend.observe(network, spec, samples)
+    stored = range_set("litert", fresh).as_mapping()
+    assert all(np.float32(stored[k][i]) == np.float32(fresh[k][i]) for k in fresh for i in (0, 1))
