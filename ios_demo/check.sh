@@ -14,10 +14,11 @@ inside=$root/onpar
 in_root() { chroot "$root" env HOME=/tmp PATH=/usr/bin:/bin LD_LIBRARY_PATH=/onpar/build/apps sh -c "cd /onpar/ios_demo && $1"; }
 
 # The build folder stays from run to run; sources are copied, and links between the demos become files.
-mkdir -p "$inside/ios_demo" "$inside/tests" "$inside/build/apps" ../build/apps
-rm -rf "$inside"/ios_demo/{Sources,Tests,App,ExecuTorch,Package.swift} "$inside/build/apps/bundles" "$inside/tests/vectors"
+mkdir -p "$inside/ios_demo" "$inside/tests" "$inside/models/motions" "$inside/build/apps" ../build/apps
+rm -rf "$inside"/ios_demo/{Sources,Tests,App,ExecuTorch,Package.swift} "$inside/build/apps/bundles" "$inside/tests/vectors" "$inside/models/motions/golden"
 cp -RLp Package.swift Sources Tests App ExecuTorch "$inside/ios_demo/"
 cp -Rp ../tests/vectors "$inside/tests/"
+cp -Rp ../models/motions/golden "$inside/models/motions/"
 cp -Rp "$bundles" "$inside/build/apps/bundles"
 cp -p "$litert" "$inside/build/apps/libLiteRt.so"
 

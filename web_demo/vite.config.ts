@@ -10,10 +10,16 @@ const copyWasm: Plugin = {
   closeBundle: () => cp(here('node_modules/@litertjs/core/wasm'), here('dist/wasm'), { recursive: true }),
 };
 
+/** The character that the page offers as a sample. */
+const copyCharacter: Plugin = {
+  name: 'copy-character',
+  closeBundle: () => cp(here('../models/motions/golden'), here('dist/characters'), { recursive: true }),
+};
+
 // Relative addresses: the page works from any folder of any server.
 export default defineConfig({
   base: './',
-  plugins: [copyWasm],
+  plugins: [copyWasm, copyCharacter],
   build: {
     target: 'es2022',
     rollupOptions: { input: [here('index.html'), here('tests/library.html')] },

@@ -1,5 +1,6 @@
 /** Lets the tests reach the library, with the parts that an app does not see. */
 import { getGlobalLiteRt } from '@litertjs/core';
+import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
 import * as onpar from '../src/onpar';
 import * as manifest from '../src/onpar/manifest';
@@ -22,5 +23,15 @@ async function classifyExample(bundles: string, wasmPath: string): Promise<strin
 }
 
 Object.assign(globalThis, {
-  onpar: { ...onpar, ...manifest, ...metrics, ...postprocess, ...preprocess, ...signature, wasmBytes, classifyExample },
+  onpar: {
+    ...onpar,
+    ...manifest,
+    ...metrics,
+    ...postprocess,
+    ...preprocess,
+    ...signature,
+    wasmBytes,
+    classifyExample,
+    animate,
+  },
 });

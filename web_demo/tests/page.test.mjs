@@ -107,6 +107,27 @@ describe('the proof', () => {
   });
 });
 
+describe('a character', () => {
+  test('plays at phone width, proves itself, stops, and names a damaged file', async () => {
+    const page = await open('classifier', { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await page.click('#character-sample');
+    await page.waitForSelector('#character-view:not([hidden])');
+    assert.match(await page.textContent('#character-verdict'), /^Proved: golden poses within/);
+    const picture = () => page.evaluate(() => document.querySelector('#character-view').toDataURL());
+    const first = await picture();
+    await page.waitForFunction((p) => document.querySelector('#character-view').toDataURL() !== p, first);
+    const moving = await picture();
+    await page.waitForFunction((p) => document.querySelector('#character-view').toDataURL() !== p, moving);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+    await page.click('#character-play');
+    assert.equal(await page.textContent('#character-play'), 'Play');
+    await page.setInputFiles('#character-file', { name: 'x.safetensors', mimeType: '', buffer: Buffer.from('text') });
+    await page.waitForSelector('#character-alert:not([hidden])');
+    assert.match(await page.textContent('#character-alert'), /^BundleInvalid: x.safetensors is no character file/);
+    await close(page);
+  });
+});
+
 describe('what goes wrong', () => {
   test('a damaged bundle is named', async () => {
     const damaged = await serve({

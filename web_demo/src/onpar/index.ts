@@ -18,3 +18,5 @@ export {
 } from './tasks';
 export { decodeDepthPng, isDepthPng } from './depth_png';
 export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './golden_self_test';
+export { CharacterAnimator } from './character_animator';
+export type { CharacterClip, CharacterFile } from './character_file';

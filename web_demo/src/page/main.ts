@@ -9,6 +9,7 @@ import {
   type SelfTestReport,
 } from '../onpar';
 import { Camera } from './camera';
+import { listenForCharacters } from './character';
 import { depthPicture } from './drawing';
 import { Session, type Input } from './session';
 import type { Solid } from './solid';
@@ -282,6 +283,7 @@ async function keepForOffline(): Promise<void> {
 
 async function start(): Promise<void> {
   listen();
+  listenForCharacters();
   await guarded(async () => {
     const answer = await fetch('bundles/index.json').catch(() => undefined);
     const names = answer?.ok ? ((await answer.json()) as string[]) : [];
