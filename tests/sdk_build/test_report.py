@@ -49,7 +49,7 @@ def test_the_table_tells_the_bundles_numbers(web_dist, web_bundle, capsys):
     lines = out.splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[0].split() == " ".join(HEADER[2:]).split()
-    assert lines[1] == "template_keypoints for web"
+    assert lines[1] == "template_keypoints for web, accuracy is nme_percent"
     manifest = open_bundle(web_bundle).manifest
     worst = min(c.value for c in manifest.parity if c.runtime == "litert" and c.metric == "sqnr_db")
     delegation = manifest.model_files[0].delegation
