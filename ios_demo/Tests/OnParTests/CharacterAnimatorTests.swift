@@ -178,6 +178,10 @@ struct CharacterDamage: Sendable, CustomStringConvertible {
         #expect(kept == copy)
     }
 
+    @Test func theExampleOfTheDocumentation() throws {
+        #expect(try animate(golden, timeMs: 500) == "3953 vertices, 3953 uvs, 7902 triangles")
+    }
+
     @Test func noFile() async {
         let found = await refusal { _ = try CharacterAnimator.fromFile(root.appendingPathComponent("nothing")) }
         #expect(found.name == "BundleNotFound" && found.message.contains("no character file nothing"))

@@ -142,6 +142,9 @@ class CharacterAnimatorTest {
     private fun Thread.number(): Long = @Suppress("DEPRECATION") id
 
     @Test
+    fun `the example of the documentation`() = assertEquals("3953 vertices, 3953 uvs, 7902 triangles", animate(file, 500.0))
+
+    @Test
     fun `no file`() {
         val message = assertFailsWith<BundleNotFound> { CharacterAnimator.fromFile(File(ROOT, "nothing.safetensors")) }.message!!
         assertContains(message, "no character file nothing.safetensors")
