@@ -77,8 +77,9 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
     Raises:
         BadInput: unknown model or unusable folder.
     """
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.faces import load_faces
-    from reference.registry import get_spec
+    from reference.registry import build_network, get_spec
     from reference.train import classifier, hierarchical_keypoints, saliency, template_keypoints, voxel
 
     spec = get_spec(name)
@@ -88,8 +89,12 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         return classifier.evaluate(network, classifier.load_validation(data))
     if name == "saliency":
         return saliency.evaluate(network, saliency.load_validation(data))
-    if name in ("template_keypoints", "template_keypoints_refined"):
-        return template_keypoints.evaluate(network, load_faces(data, "val"), second=name.endswith("_refined"))
+    if name == "template_keypoints":
+        return template_keypoints.evaluate(network, load_faces(data, "val"))
+    if name == "template_keypoints_refined":
+        first = build_network(get_spec("template_keypoints"))
+        load_weights(first, MODELS_DIR / "template_keypoints" / "weights.safetensors", ignore=TRAINING_HEADS)
+        return template_keypoints.evaluate_cascade(first, network, load_faces(data, "val"))
     if name == "hierarchical_keypoints":
         return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
     return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))

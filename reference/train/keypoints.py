@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from reference.data.faces import FaceDataset, Faces, join, load_faces, select
+from reference.data.faces import CROP_SCALE, FaceDataset, Faces, join, load_faces, select, square_around
 from reference.data.heads import load_ict
 from reference.data.pictures import SUFFIXES
 from reference.data.rendered_faces import render_faces
 from reference.errors import BadInput
+from reference.face_pipeline import Square, square_from_points
 
 OUTER_EYES = (36, 45)
 PRECISE_SETS = ("helen", "afw")
@@ -172,10 +173,7 @@ def balance_poses(
 
 
 def evaluate(network: Callable[[Tensor], Any], faces: Faces, size: int, upright: bool = False) -> dict[str, float]:
-    """NME in percent of the outer eye distance, AUC and failure rate at 10 %.
-
-    Precisely labelled sets (Helen, AFW) count, by pose and with an artificially covered part; video frames and rendered
-    faces are reported apart.
+    """NME in percent of the outer eye distance, AUC and failure rate at 10 %; see :func:`summarize`.
 
     Args:
         network: (B, 3, S, S) to keypoints (B, 68, 2), or several such outputs of which the first is the result and the
@@ -195,6 +193,56 @@ def evaluate(network: Callable[[Tensor], Any], faces: Faces, size: int, upright:
 
     final, *first = run(FaceDataset(faces, size, upright=upright))
     covered, *_ = run(FaceDataset(faces, size, occluded=True, upright=upright))
+    return summarize(faces, final, covered, first[0] if first else None)
+
+
+def evaluate_cascade(
+    first: Callable[[Tensor], Any], second: Callable[[Tensor], Any], faces: Faces, size: int
+) -> dict[str, float]:
+    """As :func:`evaluate`, of the second network on crops cut by the first network's points (row T6).
+
+    Args:
+        first, second: (1, 3, S, S) to keypoints (1, 68, 2) and more outputs.
+    """
+
+    def run(occluded: bool) -> NDArray[np.float32]:
+        part = FaceDataset(faces, size, occluded=occluded)
+        errors = []
+        for index in range(len(part)):
+            crop, points, *_ = part[index]
+            found = first(crop[None])[0][0].numpy()
+            # What is covered is covered for both networks: the second crop is cut from the first one's pixels there.
+            picture = (crop.permute(1, 2, 0).numpy() * 255).astype(np.uint8) if occluded else faces.canvases[index]
+            whole = Square((size - 1) / 2, (size - 1) / 2, size) if occluded else _exact(faces.points[index])
+            square = square_from_points(whole.to_picture(found))
+            result = square.to_picture(second(torch.from_numpy(square.sample(picture, size)))[0][0].numpy())
+            truth = whole.to_picture(points.numpy().T)
+            errors.append(normalized_errors(torch.from_numpy(result.T[None]), torch.from_numpy(truth.T[None])))
+        return torch.cat(errors).numpy()
+
+    return summarize(faces, run(False), run(True))
+
+
+def _exact(points: NDArray[np.float32]) -> Square:
+    left, top, side = square_around(points, CROP_SCALE)
+    return Square(left + side / 2, top + side / 2, side)
+
+
+def summarize(
+    faces: Faces,
+    final: NDArray[np.float32],
+    covered: NDArray[np.float32],
+    first: NDArray[np.float32] | None = None,
+) -> dict[str, float]:
+    """Metrics of (N,) errors in percent of the outer eye distance.
+
+    Precisely labelled sets (Helen, AFW) count, by pose and with an artificially covered part; video frames are reported
+    apart, and rendered faces not at all.
+
+    Args:
+        covered: with a part of each face covered.
+        first: of the templates alone.
+    """
     sources = np.array(faces.sources)
     precise = np.isin(sources, PRECISE_SETS)
     if not precise.any():
@@ -207,8 +255,8 @@ def evaluate(network: Callable[[Tensor], Any], faces: Faces, size: int, upright:
         "nme_occluded": covered[precise],
         "nme_video": final[~precise & (sources == "youtube_faces")],
     }
-    if first:
-        groups["nme_template_only"] = first[0][precise]
+    if first is not None:
+        groups["nme_template_only"] = first[precise]
     return {
         **{name: float(errors.mean()) for name, errors in groups.items() if len(errors)},
         "auc_10": float(100 * np.clip(1 - final[precise] / 10, 0, 1).mean()),

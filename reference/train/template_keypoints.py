@@ -77,3 +77,9 @@ class KeypointRecipe:
 def evaluate(network: Callable[[Tensor], Any], faces: Faces, second: bool = False) -> dict[str, float]:
     """See :func:`reference.train.keypoints.evaluate`."""
     return keypoints.evaluate(network, faces, template_keypoints.SIZE, upright=second)
+
+
+@torch.no_grad()
+def evaluate_cascade(first: Callable[[Tensor], Any], second: Callable[[Tensor], Any], faces: Faces) -> dict[str, float]:
+    """See :func:`reference.train.keypoints.evaluate_cascade`."""
+    return keypoints.evaluate_cascade(first, second, faces, template_keypoints.SIZE)

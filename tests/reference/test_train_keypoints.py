@@ -19,6 +19,7 @@ from reference.train.keypoints import (
     balance_poses,
     epoch_order,
     evaluate,
+    evaluate_cascade,
     heat_loss,
     load_backdrops,
     load_training,
@@ -185,3 +186,32 @@ def test_without_a_precise_set_every_photograph_counts(folder):
     assert data.precise.all()
     assert len(data.precise) == 6
     assert len(data.validation.yaw) == 2
+
+
+def test_a_cascade_maps_the_second_crop_back(face_shape):
+    """The canvas' colours tell where a crop came from: networks that read them are off by what is added alone."""
+    rows, columns = np.mgrid[:CANVAS, :CANVAS]
+    canvas = np.stack([columns, rows, 0 * rows], -1).astype(np.uint8)
+    angle = np.radians(25)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = ((face_shape @ turn) * 50 + [88, 90]).astype(np.float32)
+    faces = Faces(canvas[None], points[None], np.zeros(1, np.float32), ("helen",))
+    middles = (np.mgrid[30:80, 30:80][::-1].reshape(2, -1).T + 0.5) / 112  # away from the border, where edges repeat
+    design = np.column_stack([middles, np.ones(len(middles))])
+
+    def reads(shift):
+        def network(crop):
+            seen = crop[0, :2, 30:80, 30:80].numpy().reshape(2, -1).T * 255
+            matrix, *_ = np.linalg.lstsq(design, seen, rcond=None)
+            fractions = (points - matrix[2]) @ np.linalg.inv(matrix[:2]) + shift
+            return torch.from_numpy(fractions.astype(np.float32))[None], None
+
+        return network
+
+    exact = evaluate_cascade(reads(0), reads(0), faces, 112)
+    assert exact["nme_percent"] < 1
+    span = np.ptp(face_shape, axis=0).max()  # in outer eye distances; the crop's side is 1.6 of it
+    off = evaluate_cascade(reads(0), reads(np.array([0.03, 0.04])), faces, 112)
+    assert off["nme_percent"] == pytest.approx(100 * 0.05 * 1.6 * span, rel=0.05)
+    rough = evaluate_cascade(reads(np.array([0.1, 0])), reads(0), faces, 112)
+    assert rough["nme_percent"] < 1  # the first network's error is gone
