@@ -79,6 +79,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
     """
     from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.faces import load_faces
+    from reference.data.heads import load_head_models
     from reference.registry import build_network, get_spec
     from reference.train import classifier, hierarchical_keypoints, saliency, template_keypoints, voxel
 
@@ -97,7 +98,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         return template_keypoints.evaluate_cascade(first, network, load_faces(data, "val"))
     if name == "hierarchical_keypoints":
         return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
-    return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))
+    return voxel.evaluate(network, voxel.held_out(load_head_models(data), spec.preprocess.size[0]))
 
 
 def describe(metrics: dict[str, Any], indent: int = 0) -> str:

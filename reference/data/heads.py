@@ -41,6 +41,15 @@ _ICT_EYES = (7, 8)
 _ICT_MAX_IDENTITY = 2.5
 _ICT_MAX_EXPRESSIONS = 3
 _MAKEHUMAN_GROUPS = ("body", "l-eye", "r-eye")
+# The file's vertices next to the 68 landmarks of an ICT head that was fitted to an average MakeHuman head by closest
+# points (1 mm apart on average); checked by eye from the front and from the side.
+_MAKEHUMAN_VERTICES = 5071
+_MAKEHUMAN_LANDMARKS = (
+    1652, 1651, 1507, 898, 737, 1359, 1709, 1582, 1640, 3699, 3819, 3482, 2887, 3032, 3626, 3764, 2995,
+    262, 232, 222, 223, 228, 2431, 2427, 2426, 2435, 2461, 133, 131, 201, 294, 360, 314, 343,
+    2507, 2551, 1051, 2192, 2193, 72, 1427, 1424, 2286, 4294, 4293, 3175, 3546, 3549, 425, 410, 456,
+    455, 2645, 2600, 2612, 2663, 2675, 492, 490, 478, 445, 471, 474, 2657, 2635, 2666, 523, 481,
+)  # fmt: skip
 _MAKEHUMAN_DETAILS = ("nose", "mouth", "eyes", "cheek", "chin", "head")
 _MAKEHUMAN_DETAIL_CHANCE = 0.3
 _MAKEHUMAN_DETAIL_SPREAD = 0.4
@@ -166,6 +175,15 @@ def load_ict(path: Path) -> HeadModel:
         )
 
 
+def load_head_models(data: Path) -> list[HeadModel]:
+    """The morphable heads in a folder: ``ict_facekit.npz`` and ``makehuman_heads.npz``, one of them is enough."""
+    loaders = {"ict_facekit.npz": load_ict, "makehuman_heads.npz": load_makehuman}
+    models = [load(data / name) for name, load in loaders.items() if (data / name).is_file()]
+    if not models:
+        raise BadInput(f"no head model in {data}; needed: {' or '.join(loaders)}")
+    return models
+
+
 def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
     """(count,) bool: whether a number lies in one of the ranges [first, end)."""
     inside = np.zeros(count, bool)
@@ -179,6 +197,7 @@ def load_makehuman(path: Path) -> HeadModel:
     with np.load(path) as data:
         groups = data["group_names"].tolist()
         quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
+        eyes = np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS[1:]])
         keep = np.zeros(len(data["vertices"]), bool)
         keep[quads] = True
         names = {name: number for number, name in enumerate(data["target_names"].tolist()) if _is_used(name)}
@@ -189,6 +208,9 @@ def load_makehuman(path: Path) -> HeadModel:
             faces=select_vertices(triangulate(quads), keep),
             offsets=offsets,
             draw_weights=_MakeHumanWeights(index, _detail_controls(index), len(offsets)),
+            # Another cut of the base mesh has other numbers.
+            landmarks68=(np.cumsum(keep) - 1)[list(_MAKEHUMAN_LANDMARKS)] if len(keep) == _MAKEHUMAN_VERTICES else None,
+            eyes=np.isin(np.arange(len(keep)), data["quads"][eyes])[keep],
         )
 
 

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from reference.checkpoint import load_weights
 from reference.data import WORKERS
-from reference.data.heads import HeadModel, load_ict, load_makehuman, voxel_sample
-from reference.errors import BadInput, WeightsError
+from reference.data.heads import HeadModel, load_head_models, voxel_sample
+from reference.errors import WeightsError
 from reference.train.grow import grow_from
 from reference.voxel import THRESHOLD, VOLUME_CHANNELS, VoxelNetwork
 
@@ -43,15 +43,6 @@ class HeadVoxels(Dataset[tuple[Tensor, Tensor]]):
         model = self.models[index % len(self.models)]
         depth, voxels = voxel_sample(model, rng, self.size, self.augmented)
         return torch.from_numpy(depth)[None].float(), torch.from_numpy(voxels).float()
-
-
-def load_head_models(data: Path) -> list[HeadModel]:
-    """The morphable heads in a folder: ``ict_facekit.npz`` and ``makehuman_heads.npz``, one of them is enough."""
-    loaders = {"ict_facekit.npz": load_ict, "makehuman_heads.npz": load_makehuman}
-    models = [load(data / name) for name, load in loaders.items() if (data / name).is_file()]
-    if not models:
-        raise BadInput(f"no head model in {data}; needed: {' or '.join(loaders)}")
-    return models
 
 
 def start_from(network: VoxelNetwork, path: Path) -> int:

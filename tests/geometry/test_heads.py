@@ -104,7 +104,7 @@ def test_ict_landmarks_follow_the_mesh(ict_path):
     assert model.landmark_positions(mesh) == pytest.approx(mesh.vertices[:68])
 
 
-def test_makehuman_has_no_landmarks(makehuman_path):
+def test_another_cut_of_makehuman_has_no_landmarks(makehuman_path):
     model = load_makehuman(makehuman_path)
     with pytest.raises(BadInput, match="head model without landmarks, allowed is one that has them; use load_ict"):
         model.landmark_positions(model.sample(np.random.default_rng(0)))
