@@ -19,12 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
+    parser.add_argument(
+        "--samples", type=int, default=512, help="generated samples an epoch (voxel models, face_detector)"
+    )
     parser.add_argument(
         "--init", type=Path, help="start from these weights (voxel: another member; saliency: a classifier)"
     )
     parser.add_argument(
         "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
+    )
+    parser.add_argument(
+        "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR", help="pictures without faces (face_detector)"
     )
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
@@ -60,7 +65,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.card import MODELS_DIR
     from reference.data.drawings import report_removed
     from reference.registry import get_spec
-    from reference.train import classifier, distributed, qat, saliency, template_keypoints, voxel
+    from reference.train import classifier, distributed, face_detector, qat, saliency, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
@@ -81,6 +86,8 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
     elif name == "template_keypoints":
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
+    elif name == "face_detector":
+        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
     if a.qat:
