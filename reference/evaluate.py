@@ -78,7 +78,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         BadInput: unknown model or unusable folder.
     """
     from reference.registry import get_spec
-    from reference.train import classifier, saliency, template_keypoints, voxel
+    from reference.train import classifier, face_detector, saliency, template_keypoints, voxel
 
     spec = get_spec(name)
     if not data.is_dir():
@@ -87,6 +87,8 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         return classifier.evaluate(network, classifier.load_validation(data))
     if name == "saliency":
         return saliency.evaluate(network, saliency.load_validation(data))
+    if name == "face_detector":
+        return face_detector.evaluate_all(network, data)
     if name == "template_keypoints":
         return template_keypoints.evaluate(network, template_keypoints.load_validation(data))
     return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))

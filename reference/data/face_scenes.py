@@ -6,7 +6,7 @@ and a camera's faults: blur, noise, JPEG. Everything is drawn from one generator
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import cv2
@@ -22,6 +22,7 @@ LEAST_VISIBLE = 0.6
 LARGEST_TURN = 45.0
 MIRRORED = [1, 0, 2, 4, 3]
 SHARE_WHOLE, SHARE_COMPOSED = 0.2, 0.52  # of scenes; the rest has no face
+SHARE_RENDERED = 0.2  # of composed faces
 FACE_COUNTS = (0.4, 0.25, 0.15, 0.1, 0.1)
 
 Floats = NDArray[np.float32]
@@ -44,10 +45,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Sources:
-    """What scenes are composed of."""
+    """What scenes are composed of: photographed faces, rendered heads if any, pictures without faces if any."""
 
-    faces: list[Face]
+    photos: list[Face]
     backgrounds: list[Picture]
+    rendered: list[Face] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def compose(sources: Sources, frame: tuple[int, int], rng: np.random.Generator, 
             _paste_patch(picture, sources.backgrounds, rng, smallest)
         if kind < SHARE_WHOLE + SHARE_COMPOSED:
             for _ in range(1 + int(rng.choice(len(FACE_COUNTS), p=FACE_COUNTS))):
-                _paste_face(picture, sources.faces[int(rng.integers(len(sources.faces)))], placed, rng, smallest)
+                several = sources.rendered if sources.rendered and rng.random() < SHARE_RENDERED else sources.photos
+                _paste_face(picture, several[int(rng.integers(len(several)))], placed, rng, smallest)
     for face in placed:
         if rng.random() < 0.2:
             _occlude(picture, face.box, rng)
@@ -117,7 +120,7 @@ def _whole_picture(
     sources: Sources, frame: tuple[int, int], placed: list[Placed], rng: np.random.Generator, smallest: float
 ) -> Picture:
     """A face's own picture as it is: filling the frame, or lying on it with hard edges."""
-    face = sources.faces[int(rng.integers(len(sources.faces)))]
+    face = sources.photos[int(rng.integers(len(sources.photos)))]
     height, width = frame
     own = face.levels[0].shape[:2]
     longer = face.size * (1 + 2 * GROW)
@@ -137,12 +140,14 @@ def _whole_picture(
     return base
 
 
-def warp(face: Face, placed: Placed, window: tuple[int, int, int, int], border: int) -> Picture:
-    """The face's picture inside a window (x0, y0, x1, y1) of the frame, sampled from the level that does not alias."""
+def warp(
+    face: Face, placed: Placed, window: tuple[int, int, int, int], border: int, cover: bool = False
+) -> NDArray[np.uint8]:
+    """The face's picture, or its cover, inside a window (x0, y0, x1, y1) of the frame; from the level that fits."""
     x0, y0, x1, y1 = window
     scale = float(np.hypot(placed.matrix[0, 0], placed.matrix[1, 0]))
     level = int(np.clip(np.floor(np.log2(1 / scale) + 0.3), 0, len(face.levels) - 1))
-    picture = face.levels[level]
+    picture = face.covers[level] if cover and face.covers is not None else face.levels[level]
     matrix = _between_levels(face, placed, level)
     # From outer corners to the centres of pixels, which is what OpenCV counts in.
     shift = matrix[:, :2] @ [0.5, 0.5] - 0.5
@@ -179,7 +184,10 @@ def _paste_face(picture: Picture, face: Face, placed: list[Placed], rng: np.rand
     content = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_REPLICATE).astype(np.float32)
     under = picture[y0:y1, x0:x1].astype(np.float32)
     content = _relight(content, under, rng)
-    alpha = _face_mask(face, new, (x0, y0, x1, y1), rng)[..., None]
+    if face.covers is None:
+        alpha = _face_mask(face, new, (x0, y0, x1, y1), rng)[..., None]
+    else:
+        alpha = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_CONSTANT, True)[..., None] / np.float32(255)
     picture[y0:y1, x0:x1] = np.clip(under + alpha * (content - under), 0, 255).astype(np.uint8)
     placed.append(new)
 

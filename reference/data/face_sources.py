@@ -21,6 +21,8 @@ Picture = NDArray[np.uint8]
 LANDMARKS = 68
 LARGEST_SIDE = 320  # faces in a frame are rarely larger than the picture that the network sees
 SMALLEST_LEVEL = 16
+RENDERED_SIZE = 160
+FRONTAL = 0.2  # largest yaw index of the photos that give rendered heads their skin
 WITH_PEOPLE = ("person",)
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -32,10 +34,12 @@ class Face:
     Attributes:
         levels: the picture at its own size, half of it, a quarter and so on: (H, W, 3) uint8 RGB.
         landmarks: (68, 2) float32 in pixels of the first level, whose outer corner is (0, 0).
+        covers: (H, W) uint8 of each level, 255 where the head is; None where nobody knows, as in photos.
     """
 
     levels: tuple[Picture, ...]
     landmarks: NDArray[np.float32]
+    covers: tuple[NDArray[np.uint8], ...] | None = None
 
     @property
     def size(self) -> float:
@@ -54,17 +58,21 @@ def five_points(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]]).astype(np.float32)
 
 
-def make_face(picture: Picture, landmarks: NDArray[np.float32]) -> Face:
+def make_face(picture: Picture, landmarks: NDArray[np.float32], cover: NDArray[np.uint8] | None = None) -> Face:
     """A face from a picture and its 68 landmarks, which are pixels with the first pixel's centre at (0, 0)."""
     scale = min(1.0, LARGEST_SIDE / max(picture.shape[:2]))
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     xy = ((landmarks + 0.5) * scale).astype(np.float32)
+    return Face(_halves(picture), xy, None if cover is None else _halves(cover))
+
+
+def _halves(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
     levels = [np.ascontiguousarray(picture)]
     while min(levels[-1].shape[:2]) >= 2 * SMALLEST_LEVEL:
         height, width = levels[-1].shape[:2]
         levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
-    return Face(tuple(levels), xy)
+    return tuple(levels)
 
 
 def load_faces(folder: Path, split: str) -> list[Face]:
@@ -99,6 +107,55 @@ def _read_face(table: Path, number: int, row: dict[str, str]) -> Face:
     if picture is None:
         raise BadInput(f"{table} line {number}: can't read {file}; remove the line or mend the picture")
     return make_face(np.ascontiguousarray(picture[..., ::-1]), xy)
+
+
+def load_rendered(heads: Path, data: Path, count: int, seed: int, cache: Path) -> list[Face]:
+    """Rendered heads in any pose, half of them with the skin of photographed training faces.
+
+    Args:
+        heads: folder with ``ict_facekit.npz``.
+        data: folder of the faces68 layout.
+        cache: .npz file that keeps them, because one takes half a second.
+
+    Raises:
+        BadInput: no head model.
+    """
+    if not cache.is_file():
+        _render(heads, data, count, seed, cache)
+    with np.load(cache) as stored:
+        parts = (stored[name] for name in ("pictures", "landmarks", "covers"))
+        return [make_face(*face) for face in zip(*parts, strict=True)]
+
+
+def _render(heads: Path, data: Path, count: int, seed: int, cache: Path) -> None:
+    from reference.data.faces import load_faces as load_canvases
+    from reference.data.heads import load_ict
+    from reference.data.rendered_faces import FacePainter
+
+    file = heads / "ict_facekit.npz"
+    if not file.is_file():
+        raise BadInput(f"no {file}; --heads names the folder with it")
+    painter = FacePainter(load_ict(file))
+    photos = load_canvases(data, "train")
+    frontal = np.flatnonzero(np.abs(photos.yaw) < FRONTAL)
+    drawn = []
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        plain = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)  # shows at the head's border alone
+        if number % 2 and len(frontal):
+            chosen = int(rng.choice(frontal))
+            vertices, colors = painter.from_photo(photos.canvases[chosen], photos.points[chosen])
+            shaded = float(rng.uniform(0, 0.5))
+        else:
+            vertices, colors, shaded = painter.draw_head(rng), painter.paint(rng), 1.0
+        drawn.append(painter.render(vertices, colors, plain, rng, shaded, RENDERED_SIZE))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        cache,
+        pictures=np.stack([face.picture for face in drawn]),
+        landmarks=np.stack([face.points for face in drawn]),
+        covers=np.stack([np.round(face.cover * 255).astype(np.uint8) for face in drawn]),
+    )
 
 
 def load_backgrounds(folders: list[Path], split: str) -> list[Picture]:

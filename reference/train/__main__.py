@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR", help="pictures without faces (face_detector)"
     )
+    parser.add_argument("--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too")
+    parser.add_argument("--rendered", type=int, default=600, help="number of rendered faces")
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
@@ -64,6 +66,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
 
     from reference.card import MODELS_DIR
     from reference.data.drawings import report_removed
+    from reference.data.face_sources import load_rendered
     from reference.registry import get_spec
     from reference.train import classifier, distributed, face_detector, qat, saliency, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
@@ -87,7 +90,8 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     elif name == "template_keypoints":
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
     elif name == "face_detector":
-        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples)
+        heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
+        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
     if a.qat:

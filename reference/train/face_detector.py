@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reference import face_detector
+from reference.data.face_files import held_out, read_scenes
 from reference.data.face_scenes import Scene, Sources, compose
-from reference.data.face_sources import load_backgrounds, load_faces
-from reference.detection import evaluate
+from reference.data.face_sources import Face, load_backgrounds, load_faces
+from reference.detection import evaluate, evaluate_cascade
 
 MOST_FACES = 6
 FINE_BELOW, COARSE_FROM = 56.0, 40.0  # longer side in input pixels; between the two, both grids learn a face
 SMALLEST = 12.0
 # (until this share of the training, frame): most is learnt sooner on smaller frames.
 FRAMES = ((0.6, (160, 208)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
-VALIDATION_FRAME = (480, 640)
 VALIDATION_SCENES = 160
 
 
@@ -126,23 +128,24 @@ class DetectorRecipe:
         data: folder of the faces68 layout.
         backgrounds: folders of pictures without faces (:mod:`reference.data.face_sources`); none: plain colours.
         samples: scenes an epoch.
+        rendered: rendered heads, if any.
     """
 
     monitor = "average_precision"
     larger_is_better = True
 
-    def __init__(self, data: Path, backgrounds: list[Path], epochs: int, batch: int, seed: int, samples: int) -> None:
+    def __init__(
+        self, data: Path, backgrounds: list[Path], epochs: int, batch: int, seed: int, samples: int,
+        rendered: list[Face] | None = None,
+    ) -> None:  # fmt: skip
         cv2.setNumThreads(1)  # the loader's workers are the threads
         self.epochs = epochs
         self.batch = batch
         self.network = face_detector.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        sources = Sources(load_faces(data, "train"), load_backgrounds(backgrounds, "train"))
+        sources = Sources(load_faces(data, "train"), load_backgrounds(backgrounds, "train"), rendered or [])
         self.training = SceneDataset(sources, samples, seed)
-        held_out = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))
-        self.validation = [
-            compose(held_out, VALIDATION_FRAME, np.random.default_rng((1, i)), 2 * SMALLEST)
-            for i in range(VALIDATION_SCENES)
-        ]
+        others = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))
+        self.validation = held_out(others, VALIDATION_SCENES)
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         self.optimizer = torch.optim.AdamW(
@@ -161,3 +164,16 @@ class DetectorRecipe:
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         return evaluate(network, self.validation)
+
+
+@lru_cache(maxsize=1)
+def load_validation(data: Path) -> tuple[list[Scene], dict[str, float]]:
+    """Pictures with known faces (:mod:`reference.data.face_files`), and what OpenCV's cascade finds in them."""
+    scenes = read_scenes(data)
+    return scenes, {f"cascade_{name}": value for name, value in evaluate_cascade(scenes).items()}
+
+
+def evaluate_all(network: Callable[[Tensor], Any], data: Path) -> dict[str, float]:
+    """The figures of a network on a folder of pictures with known faces, and the cascade's on the same pictures."""
+    scenes, cascade = load_validation(data)
+    return evaluate(network, scenes) | cascade
