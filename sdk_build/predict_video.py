@@ -58,7 +58,7 @@ def run_video(
     """
     from sdk_build.build import execution_name
 
-    if bundle.manifest.task not in ("image_classification", "salient_object_detection"):
+    if bundle.manifest.task not in ("image_classification", "salient_object_detection", "face_detection"):
         raise BadInput(f"{bundle.manifest.id} takes single pictures; give picture files instead of {path}")
     documents: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
@@ -76,11 +76,17 @@ def run_video(
         name = execution_name(runtime)
         print(json.dumps({"bundle": bundle.manifest.id, "file": str(path), "runtime": name, "frames": documents}))
         return 0
-    shown = ", ".join(f"{n} {status}" for status, n in counts.items()) or f"{len(documents)} masks"
+    shown = ", ".join(f"{n} {status}" for status, n in counts.items()) or _describe(documents)
     print(f"{path}: {len(documents)} frames, {shown}  ({execution_name(runtime)})")
     if save is not None:
         print(f"saved {save}")
     return 0
+
+
+def _describe(documents: list[dict[str, Any]]) -> str:
+    if documents and "faces" in documents[0]:
+        return f"{sum(len(d['faces']) for d in documents)} faces"
+    return f"{len(documents)} masks"
 
 
 def predict_frames(bundle: Bundle, path: Path, runtime: str, frames: int, unconfirmed: str) -> Iterator[FrameResult]:
@@ -163,7 +169,7 @@ class _Writer:
 
 
 def draw_frame(frame: FrameResult) -> Picture:
-    """The frame with its class (grey and with a question mark while unconfirmed), or its mask."""
+    """The frame with its class (grey and with a question mark while unconfirmed), its mask or its faces."""
     import numpy as np
 
     from sdk_build.draw import draw, draw_label, enlarge

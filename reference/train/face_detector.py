@@ -23,7 +23,7 @@ MOST_FACES = 6
 FINE_BELOW, COARSE_FROM = 56.0, 40.0  # longer side in input pixels; between the two, both grids learn a face
 SMALLEST = 12.0
 # (until this share of the training, frame): most is learnt sooner on smaller frames.
-FRAMES = ((0.6, (160, 208)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
+FRAMES = ((0.65, (144, 192)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
 VALIDATION_SCENES = 160
 
 
