@@ -29,7 +29,7 @@ def one_line(text):
     [
         (
             ["clasifier"],
-            ("BadInput: model is 'clasifier'", "allowed: classifier, saliency, face_detector, template_keypoints"),
+            ("BadInput: model is 'clasifier'", "allowed: classifier, saliency, face_detector, "),
         ),
         (["classifier", "--data", "{tmp}/none"], ("BadInput: no folder", "--data names the folder")),
         (["classifier"], ("BadInput: no folder", "<split>/<image type>/<class>/<picture>")),
