@@ -25,6 +25,7 @@ from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpe
 
 HEIGHT, WIDTH = 240, 320
 STRIDES = (8, 16)
+EIGHTH, SIXTEENTH = 3, 8  # blocks of the feature network, and how much smaller their outputs are
 CELLS = sum((HEIGHT // s) * (WIDTH // s) for s in STRIDES)
 POINTS = 5  # eye centres, nose tip, corners of the mouth; the image's left first
 COLUMNS = 5 + 2 * POINTS  # x0, y0, x1, y1, score, x of the points, y of the points
@@ -41,7 +42,7 @@ SPEC = ModelSpec(
     outputs=(TensorSpec("faces", (1, CELLS, COLUMNS), "NPC", "crop_fraction", (0.0, 1.0)),),
     preprocess=PreprocessSpec(size=(HEIGHT, WIDTH), mean=MEAN, std=STD, resize="contain"),
     postprocess=PostprocessSpec("FaceBoxes", threshold=0.4),
-    intermediate="sixteenth",
+    intermediate="features",
     description="Boxes, scores and five points of the faces in a picture",
 )
 
@@ -61,10 +62,9 @@ class FaceDetector(nn.Module):
     def __init__(self, width: float = 0.75, channels: int = 32, size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
         super().__init__()
         self.normalize = Normalize(MEAN, STD)
-        blocks = list(MobileNetV3Features("small", width))
-        self.eighth = nn.Sequential(*blocks[:4])
-        self.sixteenth = nn.Sequential(*blocks[4:9])
-        fine, coarse = (_channels(part) for part in (self.eighth, self.sixteenth))
+        # Named as in the other networks, so that a training can start from their features.
+        self.features = nn.Sequential(*list(MobileNetV3Features("small", width))[: SIXTEENTH + 1])
+        fine, coarse = (_channels(self.features[number]) for number in (EIGHTH, SIXTEENTH))
         self.lateral = ConvNormAct(fine, channels, 1)
         self.context = ConvNormAct(coarse, channels, 1)
         self.heads = nn.ModuleList(_Head(channels) for _ in STRIDES)
@@ -79,12 +79,15 @@ class FaceDetector(nn.Module):
 
     def raw(self, image: Tensor) -> Tensor:
         """(B, N, 15): score logit, centre, log size and points of (B, 3, H, W) RGB in [0, 1]; see :func:`decode`."""
-        fine = self.eighth(self.normalize(image))
-        coarse = self.context(self.sixteenth(fine))
+        x = fine = self.normalize(image)
+        for number, block in enumerate(self.features):
+            x = block(x)
+            fine = x if number == EIGHTH else fine
+        coarse = self.context(x)
         # Bilinear, because XNNPACK in ExecuTorch 1.4 has no nearest neighbour.
         up = nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear")
         levels = (nn.functional.relu(self.lateral(fine) + up), nn.functional.relu(coarse))
-        flat = [head(x).permute(0, 2, 3, 1).flatten(1, 2) for head, x in zip(self.heads, levels, strict=True)]
+        flat = [head(y).permute(0, 2, 3, 1).flatten(1, 2) for head, y in zip(self.heads, levels, strict=True)]
         return torch.cat(flat, dim=1)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -115,7 +118,7 @@ class _Head(nn.Sequential):
             last.bias.copy_(torch.tensor(bias))  # type: ignore[union-attr, operator]
 
 
-def _channels(part: nn.Sequential) -> int:
+def _channels(part: nn.Module) -> int:
     return next(m.num_features for m in reversed(list(part.modules())) if isinstance(m, nn.BatchNorm2d))
 
 

@@ -91,7 +91,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
     elif name == "face_detector":
         heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
-        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads)
+        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
     if a.qat:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reference import face_detector
+from reference.checkpoint import load_features
 from reference.data.face_files import held_out, read_scenes
 from reference.data.face_scenes import Scene, Sources, compose
 from reference.data.face_sources import Face, load_backgrounds, load_faces
@@ -129,6 +130,7 @@ class DetectorRecipe:
         backgrounds: folders of pictures without faces (:mod:`reference.data.face_sources`); none: plain colours.
         samples: scenes an epoch.
         rendered: rendered heads, if any.
+        init: weights of a network whose features are of the same width, to start from.
     """
 
     monitor = "average_precision"
@@ -136,12 +138,14 @@ class DetectorRecipe:
 
     def __init__(
         self, data: Path, backgrounds: list[Path], epochs: int, batch: int, seed: int, samples: int,
-        rendered: list[Face] | None = None,
+        rendered: list[Face] | None = None, init: Path | None = None,
     ) -> None:  # fmt: skip
         cv2.setNumThreads(1)  # the loader's workers are the threads
         self.epochs = epochs
         self.batch = batch
         self.network = face_detector.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if init is not None:
+            load_features(self.network, init)
         sources = Sources(load_faces(data, "train"), load_backgrounds(backgrounds, "train"), rendered or [])
         self.training = SceneDataset(sources, samples, seed)
         others = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))

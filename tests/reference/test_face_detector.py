@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reference import face_detector
+from reference.card import MODELS_DIR
 from reference.data import face_files
 from reference.data.face_files import read_scenes, write_scenes
 from reference.data.face_scenes import Scene, Sources, compose, grow_box, place, similarity, visible_share, warp
@@ -355,7 +356,9 @@ def test_training_resumes_and_is_evaluated(folders, capsys, monkeypatch):
     monkeypatch.setattr("reference.train.face_detector.VALIDATION_SCENES", 2)
     monkeypatch.setattr("reference.train.face_detector.FRAMES", ((0.5, (64, 96)), (1.0, (80, 112))))
     out = folders / "out"
-    options = f"face_detector --data {folders}/faces --backgrounds {folders}/plain --out {out} --batch 2 --samples 4"
+    init = MODELS_DIR / "template_keypoints" / "weights.safetensors"
+    options = f"face_detector --init {init} --data {folders}/faces --out {out} --batch 2 --samples 4"
+    options += f" --backgrounds {folders}/plain"
     assert train_main([*options.split(), "--epochs", "1", "--json"]) == 0
     assert train_main([*options.split(), "--epochs", "2", "--json"]) == 0
     assert "average_precision" in json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]
