@@ -87,7 +87,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
     from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.faces import load_faces
     from reference.registry import build_network, get_spec
-    from reference.train import classifier, hierarchical_keypoints, saliency, template_keypoints, voxel
+    from reference.train import classifier, face_detector, hierarchical_keypoints, saliency, template_keypoints, voxel
 
     spec = get_spec(name)
     if not data.is_dir():
@@ -96,6 +96,8 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
         return classifier.evaluate(network, classifier.load_validation(data))
     if name == "saliency":
         return saliency.evaluate(network, saliency.load_validation(data))
+    if name == "face_detector":
+        return face_detector.evaluate_all(network, data)
     if name == "template_keypoints":
         return template_keypoints.evaluate(network, load_faces(data, "val"))
     if name == "template_keypoints_refined":

@@ -13,6 +13,8 @@ from reference.errors import BadInput
 from reference.preprocess import Region
 from reference.spec import ModelSpec
 
+# Of two boxes of one face, the one with the lower score goes.
+LARGEST_OVERLAP = 0.4
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
@@ -37,6 +39,70 @@ class Classification:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
         return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
+
+
+@dataclass(frozen=True)
+class FaceBoxes:
+    """Faces in a picture, the most certain one first.
+
+    Attributes:
+        boxes_px: (N, 4) float32 x0, y0, x1, y1 in picture pixels, the picture's outer corner at (0, 0); a box may reach
+            beyond the picture.
+        scores: (N,) float32 in [0, 1], at least the threshold.
+        points_px: (N, 5, 2) float32, x and y in picture pixels, the centre of the first pixel at (0, 0): the centres of
+            the eyes, the tip of the nose, the corners of the mouth, the image's left first.
+    """
+
+    boxes_px: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    points_px: NDArray[np.float32]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        faces = zip(self.boxes_px, self.scores, self.points_px, strict=True)
+        return {
+            "faces": [
+                {"box_px": box.round(2).tolist(), "score": round(float(score), 4), "points_px": xy.round(2).tolist()}
+                for box, score, xy in faces
+            ]
+        }
+
+
+def keep_best(boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = LARGEST_OVERLAP) -> list[int]:
+    """Non-maximum suppression: which of (N, 4) boxes stay, by falling score; equal scores keep their order.
+
+    The best box stays, every box whose intersection over union with it is larger than ``overlap`` goes, and so on. A
+    box without area overlaps nothing.
+    """
+    low, high = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
+    area = np.maximum(high - low, 0).prod(1)
+    left = list(np.argsort(-scores, kind="stable"))
+    kept: list[int] = []
+    while left:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        both = np.maximum(np.minimum(high[best], high[left]) - np.maximum(low[best], low[left]), 0).prod(1)
+        either = area[best] + area[left] - both
+        left = [i for i, b, e in zip(left, both, either, strict=True) if b <= overlap * e]
+    return kept
+
+
+def find_faces(faces: NDArray[np.float32], region: Region, threshold: float) -> FaceBoxes:
+    """The faces of a detector's output.
+
+    Args:
+        faces: (N, 15): x0, y0, x1, y1, score, five x, five y; places in shares of the region.
+        region: the part of the picture that the network saw; boxes whose middle lies outside the network's input,
+            scores below ``threshold`` and values that are not finite are dropped.
+    """
+    middle = (faces[:, :2] + faces[:, 2:4]) / 2
+    inside = np.isfinite(faces).all(1) & (middle >= 0).all(1) & (middle <= 1).all(1)
+    faces = faces[inside & (faces[:, 4] >= threshold)]
+    faces = faces[keep_best(faces[:, :4], faces[:, 4])]
+    size, start = np.array([region.width, region.height]), np.array([region.left, region.top])
+    boxes = faces[:, :4].reshape(-1, 2, 2) * size + start
+    points = np.stack([faces[:, 5:10], faces[:, 10:15]], axis=-1)
+    return FaceBoxes(boxes.reshape(-1, 4).astype(np.float32), faces[:, 4], region.to_picture(points))
 
 
 @dataclass(frozen=True)
@@ -147,7 +213,7 @@ class VoxelGrid:
         return {"size": self.occupancy.shape[0], "filled_voxels": int(self.filled.sum())}
 
 
-Result = Classification | Mask | Keypoints | VoxelGrid
+Result = Classification | Mask | FaceBoxes | Keypoints | VoxelGrid
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -166,10 +232,13 @@ def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
     if kind == "Mask":
         assert spec.postprocess.threshold is not None
         return Mask(outputs["mask"][0, 0], region, spec.postprocess.threshold)
+    if kind == "FaceBoxes":
+        assert spec.postprocess.threshold is not None
+        return find_faces(outputs["faces"][0], region, spec.postprocess.threshold)
     if kind == "Keypoints":
         points, *template = (region.to_picture(outputs[t.name][0]) for t in spec.outputs)
         return Keypoints(points, template[0] if template else points, region)
     if kind == "VoxelGrid":
         assert spec.postprocess.threshold is not None
         return VoxelGrid(outputs["occupancy"][0], spec.postprocess.threshold)
-    raise BadInput(f"result type is {kind!r}; allowed: Classification, Mask, Keypoints, VoxelGrid")
+    raise BadInput(f"result type is {kind!r}; allowed: Classification, Mask, FaceBoxes, Keypoints, VoxelGrid")

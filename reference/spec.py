@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from reference.errors import BadInput
 
-TASKS = ("image_classification", "salient_object_detection", "face_keypoints", "depth_to_voxels")
+TASKS = ("image_classification", "salient_object_detection", "face_detection", "face_keypoints", "depth_to_voxels")
 LAYOUTS = ("NCHW", "NC", "NPC", "NDHW")  # P: points, D: depth slices from the viewer away
 DTYPES = ("float32", "uint8")
 RESIZES = ("cover", "contain", "stretch")
@@ -121,14 +121,14 @@ class PostprocessSpec:
 
     Attributes:
         result: name of the result type.
-        threshold: occupancy or mask threshold where one applies.
+        threshold: occupancy, mask or score threshold where one applies.
     """
 
     result: str
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("result", self.result, ("Classification", "Mask", "Keypoints", "VoxelGrid"))
+        _one_of("result", self.result, ("Classification", "Mask", "FaceBoxes", "Keypoints", "VoxelGrid"))
 
 
 @dataclass(frozen=True)

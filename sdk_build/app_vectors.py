@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from reference.camera import Plane, YuvFrame, picture_from_yuv, upright
 from reference.errors import BadInput
-from reference.postprocess import Keypoints, Mask, postprocess
+from reference.postprocess import FaceBoxes, Keypoints, Mask, postprocess
 from reference.preprocess import Box, Region, preprocess_depth, preprocess_picture
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 from sdk_build.app_signatures import signatures
@@ -271,19 +271,36 @@ def results() -> list[Json]:
         (_spec("Keypoints", one := {"keypoints": points["keypoints"]}), one),
         (_spec("VoxelGrid", {"occupancy": occupancy}, threshold=0.5), {"occupancy": occupancy}),
         (_spec("Mask", mask, threshold=0.5), mask),
+        (_spec("FaceBoxes", faces := {"faces": face_rows()}, threshold=0.4), faces),
     ]
     return [_result_case(spec, outputs, region) for spec, outputs in cases]
+
+
+def face_rows() -> NDArray[np.float32]:
+    """(1, 12, 15) output of a detector: overlaps, equal scores, and rows that no library may keep."""
+    rows = np.random.default_rng(8).random((12, 15), np.float32)
+    low, side = rows[:, :2] * np.float32(0.6), np.float32(0.1) + rows[:, 2:4] * np.float32(0.3)
+    rows[:, :2], rows[:, 2:4] = low, low + side
+    rows[:, 4] = 0.4 + 0.05 * np.arange(12)
+    rows[1, :4] = rows[2, :4] + np.float32(0.01)  # nearly the same box
+    rows[3, 4] = rows[4, 4]
+    rows[5, 4] = 0.39
+    rows[6, 7] = np.nan
+    rows[7, :4] = (0.9, 0.9, 1.3, 1.3)  # its middle lies outside
+    rows[8, :4] = (-0.1, 0.2, 0.3, 0.5)  # beyond the border, its middle inside
+    return rows[None]
 
 
 def _spec(
     result: str, outputs: dict[str, NDArray[np.float32]], labels: tuple[str, ...] = (), threshold: float | None = None
 ) -> ModelSpec:
-    layouts = {"Classification": "NC", "Keypoints": "NPC", "VoxelGrid": "NDHW", "Mask": "NCHW"}
+    layouts = {"Classification": "NC", "Keypoints": "NPC", "VoxelGrid": "NDHW", "Mask": "NCHW", "FaceBoxes": "NPC"}
     tasks = {
         "Classification": "image_classification",
         "Keypoints": "face_keypoints",
         "VoxelGrid": "depth_to_voxels",
         "Mask": "salient_object_detection",
+        "FaceBoxes": "face_detection",
     }
     return ModelSpec(
         "vector", tasks[result], "", "", (TensorSpec("image", (1, 3, 10, 12), "NCHW", "intensity"),),
@@ -297,6 +314,12 @@ def _result_case(spec: ModelSpec, outputs: dict[str, NDArray[np.float32]], regio
     expected = result.to_json()
     if isinstance(result, Keypoints):
         expected = {"points_px": encode(result.points_px), "template_points_px": encode(result.template_points_px)}
+    if isinstance(result, FaceBoxes):
+        expected = {
+            "boxes_px": encode(result.boxes_px),
+            "scores": encode(result.scores),
+            "points_px": encode(result.points_px),
+        }
     width, height = 131, 97  # the region of the vectors lies partly beside this picture, and does not cover all of it
     if isinstance(result, Mask):
         expected = {"values": encode(result.in_picture(width, height))}
@@ -320,7 +343,7 @@ def metrics() -> list[Json]:
     broken[0, 7, 1] = np.nan
     pairs = {"near": actual, "equal": expected, "not finite": broken}
     finite = {float("inf"): 1e300}  # JSON has no infinity
-    return [
+    found = [
         {
             "name": f"{metric} {name}",
             "metric": metric,
@@ -330,6 +353,28 @@ def metrics() -> list[Json]:
             "value": finite.get(value := _measure(metric, values, expected), value),
         }
         for metric in ("max_abs_of_range", "sqnr_db", "psnr_db", "cosine", "top1_agreement", "nme_percent", "voxel_iou")
+        for name, values in pairs.items()
+    ]
+    return found + face_metrics()
+
+
+def face_metrics() -> list[Json]:
+    """The detector's metric: boxes moved a little, a face too few, none at all."""
+    expected = face_rows()
+    moved, fewer, none = expected.copy(), expected.copy(), expected.copy()
+    moved[0, :, :4] += np.float32(0.02)
+    fewer[0, 9:, 4] = 0.1
+    none[..., 4] = 0.0
+    pairs = {"near": moved, "equal": expected, "fewer": fewer, "none": none}
+    return [
+        {
+            "name": f"face_agreement {name}",
+            "metric": "face_agreement",
+            "shape": expected.shape,
+            "actual": encode(values),
+            "expected": encode(expected),
+            "value": _measure("face_agreement", values, expected),
+        }
         for name, values in pairs.items()
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reference.postprocess import Classification, Keypoints, Mask, Result, VoxelGrid
+from reference.postprocess import Classification, FaceBoxes, Keypoints, Mask, Result, VoxelGrid
 
 Picture = NDArray[np.uint8]
 INK, PAPER, ACCENT = (28, 30, 34), (250, 250, 248), (0, 122, 204)
@@ -44,6 +44,8 @@ def draw(picture: NDArray[Any], results: Sequence[Result], on_picture: bool = Fa
         return draw_classification(canvas, results[0])
     if results and isinstance(results[0], Mask):
         return draw_mask(canvas, results[0], scale)
+    if results and isinstance(results[0], FaceBoxes):
+        return draw_boxes(canvas, results[0], scale)
     faces = [result for result in results if isinstance(result, Keypoints)]
     for face in faces:
         _draw_points(canvas, face, scale)
@@ -93,6 +95,27 @@ def draw_label(canvas: Image.Image, text: str, certain: bool = True) -> None:
     box = (0.4 * height, top, 0.4 * height + width, top + height)
     pen.rounded_rectangle(box, height * 0.25, (*(ACCENT if certain else (120, 122, 126)), 225))
     pen.text((box[0] + width / 2, top + height / 2), text, (255, 255, 255), font, anchor="mm")
+
+
+def draw_boxes(canvas: Image.Image, result: FaceBoxes, scale: float) -> Picture:
+    """The picture with the box, the score and the five points of each face."""
+    pen = ImageDraw.Draw(canvas)
+    line = max(2, canvas.height // 240)
+    for box, score, points in zip(result.boxes_px * scale, result.scores, result.points_px, strict=True):
+        side = float((box[2:] - box[:2]).max())
+        pen.rounded_rectangle(tuple(box), side * 0.06, outline=LINE, width=line)
+        radius = max(1.5, side / 45)
+        for x, y in (points + 0.5) * scale:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), POINT, INK)
+        font = font_of(int(np.clip(side / 7, 11, 22)))
+        text = f"{100 * score:.0f} %"
+        width, height = pen.textlength(text, font) + 8, font.size + 6
+        left, top = max(0.0, float(box[0])), max(0.0, float(box[1]) - height)
+        pen.rectangle((left, top, left + width, top + height), LINE)
+        pen.text((left + width / 2, top + height / 2), text, INK, font, anchor="mm")
+    if not len(result.scores):
+        _banner(canvas, "no face found")
+    return np.array(canvas)
 
 
 def draw_mask(canvas: Image.Image, result: Mask, scale: float) -> Picture:

@@ -68,6 +68,39 @@ def iou(actual: Array, expected: Array, threshold: float = 0.5) -> float:
     return int((a & e).sum()) / union if union else 1.0
 
 
+def face_agreement(actual: Array, expected: Array, threshold: float = 0.3) -> float:
+    """How alike the faces of two detectors' outputs are: mean IoU over all faces that either of them finds.
+
+    A face that only one of them finds counts 0; 1 if neither finds one.
+
+    Args:
+        actual, expected: (1, N, 15) as :mod:`reference.face_detector` puts out.
+        threshold: score from which a box counts.
+    """
+    a, e = (_faces(x[0], threshold) for x in _float64(actual, expected))
+    if len(a) == 0 or len(e) == 0:
+        return float(len(a) == len(e))
+    both = np.minimum(a[:, None, 2:], e[None, :, 2:]) - np.maximum(a[:, None, :2], e[None, :, :2])
+    shared = np.maximum(both, 0).prod(-1)
+    area_a, area_e = ((x[:, 2:] - x[:, :2]).prod(-1) for x in (a, e))
+    table = shared / (area_a[:, None] + area_e[None] - shared)
+    # Best pairs first; boxes of one picture hardly overlap, so that no better pairing is lost.
+    total, pairs = 0.0, 0
+    while table.max(initial=0) > 0:
+        i, j = np.unravel_index(table.argmax(), table.shape)
+        total, pairs = total + float(table[i, j]), pairs + 1
+        table[i], table[:, j] = 0, 0
+    return total / (len(a) + len(e) - pairs)
+
+
+def _faces(faces: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Boxes (N, 4) that count; a value that is not finite is no face."""
+    from reference.postprocess import find_faces
+    from reference.preprocess import Region
+
+    return find_faces(faces.astype(np.float32), Region(0, 0, 1, 1), threshold).boxes_px.astype(np.float64)
+
+
 def _float64(actual: Array, expected: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if actual.shape != expected.shape:
         raise ValueError(f"shapes are {actual.shape} and {expected.shape}; both must be equal")
@@ -110,11 +143,13 @@ METRICS = {
     "nme_percent": Metric(nme_percent, False, "%"),
     "voxel_iou": Metric(iou, True),
     "mask_iou": Metric(iou, True),
+    "face_agreement": Metric(face_agreement, True),
 }
 # What a task adds, on the first output only.
 TASK_METRICS = {
     "image_classification": "top1_agreement",
     "salient_object_detection": "mask_iou",
+    "face_detection": "face_agreement",
     "face_keypoints": "nme_percent",
     "depth_to_voxels": "voxel_iou",
 }

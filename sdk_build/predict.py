@@ -255,11 +255,15 @@ def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.
 
 def describe(prediction: Prediction) -> str:
     """One line for people."""
-    from reference.postprocess import Classification, Mask, VoxelGrid
+    from reference.postprocess import Classification, FaceBoxes, Mask, VoxelGrid
 
     if not prediction.results:
         return "no face found"
     first = prediction.results[0]
+    if isinstance(first, FaceBoxes):
+        scores = ", ".join(f"{100 * score:.0f} %" for score in first.scores)
+        count = len(first.scores)
+        return f"{count} face{'s' if count > 1 else ''} ({scores})" if count else "no face found"
     if isinstance(first, Classification):
         return ", ".join(f"{label} {100 * score:.1f} %" for label, score in first.scores[:3])
     if isinstance(first, Mask):

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 def _describe(documents: list[dict[str, Any]]) -> str:
-    if documents and "results" in documents[0]:
-        return f"{sum(len(d['results']) for d in documents)} faces"
+    for key in ("results", "faces"):
+        if documents and key in documents[0]:
+            return f"{sum(len(d[key]) for d in documents)} faces"
     return f"{len(documents)} masks"
 
 
@@ -73,7 +74,7 @@ def run_video(
     """
     from sdk_build.build import execution_name
 
-    if bundle.manifest.task not in ("image_classification", "salient_object_detection", "face_keypoints"):
+    if bundle.manifest.task == "depth_to_voxels":
         raise BadInput(f"{bundle.manifest.id} takes single pictures; give picture files instead of {path}")
     documents: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
@@ -204,7 +205,7 @@ class _Writer:
 
 
 def draw_frame(frame: FrameResult) -> Picture:
-    """The frame with its class (grey and with a question mark while unconfirmed), or its mask."""
+    """The frame with its class (grey and with a question mark while unconfirmed), its mask or its faces."""
     import numpy as np
 
     from sdk_build.draw import draw, draw_label, draw_points, enlarge

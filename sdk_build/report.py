@@ -31,7 +31,13 @@ HEADER = (
     "parts",
 )
 # What a task metric is called in a narrow column.
-SHORT = {"top1_agreement": "top-1 same", "nme_percent": "NME +", "voxel_iou": "IoU", "mask_iou": "IoU"}
+SHORT = {
+    "top1_agreement": "top-1 same",
+    "nme_percent": "NME +",
+    "voxel_iou": "IoU",
+    "mask_iou": "IoU",
+    "face_agreement": "IoU",
+}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
+    parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel, face_detector)")
     parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
     parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
     parser.add_argument(
@@ -29,9 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
     )
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
-    parser.add_argument("--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints)")
-    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (keypoints)")
-    parser.add_argument("--backgrounds", type=Path, help="folder of pictures for behind rendered faces (keypoints)")
+    parser.add_argument(
+        "--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector)"
+    )
+    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
+    parser.add_argument(
+        "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR",
+        help="pictures for behind rendered faces (keypoints, one folder) or without faces (face_detector)",
+    )  # fmt: skip
     parser.add_argument("--unbalanced", action="store_true", help="without row H1's balance (hierarchical_keypoints)")
     parser.add_argument("--no-copies", action="store_true", help="without row H5's second loss (likewise)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
@@ -67,10 +72,12 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.card import MODELS_DIR
     from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.drawings import report_removed
+    from reference.data.face_sources import load_rendered
     from reference.registry import get_spec
     from reference.train import (
         classifier,
         distributed,
+        face_detector,
         hierarchical_keypoints,
         keypoints,
         qat,
@@ -86,6 +93,9 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
         raise BadInput(f"no folder {data}; --data names the folder with the training data")
+    if len(a.backgrounds) > 1 and name != "face_detector":
+        raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
+    backgrounds = a.backgrounds[0] if a.backgrounds else None
     device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
     distributed.start(device)
     torch.manual_seed(a.seed)
@@ -97,16 +107,19 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     elif name == "saliency":
         recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
     elif name in ("template_keypoints", "template_keypoints_refined"):
-        faces = keypoints.load_training(data, a.heads, a.backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
         second = name.endswith("_refined")
         recipe = template_keypoints.KeypointRecipe(faces, a.epochs, a.batch, a.seed, second)
         if a.init is not None:
             load_weights(recipe.network, a.init, ignore=TRAINING_HEADS)
     elif name == "hierarchical_keypoints":
-        faces = keypoints.load_training(data, a.heads, a.backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
         recipe = hierarchical_keypoints.HierarchicalRecipe(
             faces, a.epochs, a.batch, a.seed, None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
         )
+    elif name == "face_detector":
+        heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
+        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
     else:
         size = int(name.removeprefix("voxel"))
         recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)

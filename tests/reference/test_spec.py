@@ -156,7 +156,7 @@ def test_model_rules(change, parts, refused):
 
 
 def test_result_type_must_exist(refused):
-    with refused(BadInput, "result is 'Poem'", "allowed: Classification, Mask, Keypoints, VoxelGrid"):
+    with refused(BadInput, "result is 'Poem'", "allowed: Classification, Mask, FaceBoxes, Keypoints, VoxelGrid"):
         PostprocessSpec("Poem")
 
 

@@ -27,7 +27,10 @@ def one_line(text):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["clasifier"], ("BadInput: model is 'clasifier'", "allowed: classifier, saliency, template_keypoints")),
+        (
+            ["clasifier"],
+            ("BadInput: model is 'clasifier'", "allowed: classifier, saliency, face_detector, "),
+        ),
         (["classifier", "--data", "{tmp}/none"], ("BadInput: no folder", "--data names the folder")),
         (["classifier"], ("BadInput: no folder", "<split>/<image type>/<class>/<picture>")),
         (["template_keypoints"], ("BadInput: no */annotations.csv in",)),

@@ -10,6 +10,7 @@ from sdk_build.metrics import (
     METRICS,
     TASK_METRICS,
     cosine,
+    face_agreement,
     iou,
     max_abs_of_range,
     nme_percent,
@@ -94,10 +95,37 @@ def test_voxel_iou_at_the_threshold():
     assert iou(array(0.2, 0.4), array(0.4, 0.4), threshold=0.3) == 0.5
 
 
+def faces(*rows):
+    """(1, N, 15) output of a detector; rows are x0, y0, x1, y1, score."""
+    return np.array([[(*row, *[0.5] * 10) for row in rows]], np.float32)
+
+
+ONE, OTHER = (0.1, 0.1, 0.3, 0.3, 0.9), (0.6, 0.6, 0.8, 1.0, 0.5)
+
+
+def test_faces_agree_by_their_overlap():
+    both = faces(ONE, OTHER)
+    assert face_agreement(both, both) == pytest.approx(1.0)
+    assert face_agreement(faces(OTHER, ONE), both) == pytest.approx(1.0)  # in whatever order
+    half = faces((0.1, 0.1, 0.2, 0.3, 0.9), OTHER)
+    assert face_agreement(half, both) == pytest.approx(0.75)
+
+
+def test_a_face_that_one_side_lacks_counts_nothing():
+    assert face_agreement(faces(ONE), faces(ONE, OTHER)) == pytest.approx(0.5)
+    assert face_agreement(faces(ONE, OTHER), faces(ONE)) == pytest.approx(0.5)
+    assert face_agreement(faces(ONE), faces(OTHER)) == 0
+    unsure = faces(ONE, (*OTHER[:4], 0.2))
+    assert face_agreement(unsure, faces(ONE)) == pytest.approx(1.0)  # below the threshold nobody finds it
+    assert face_agreement(faces((*ONE[:4], 0.1)), faces((*OTHER[:4], 0.1))) == 1.0
+    assert face_agreement(faces((*ONE[:4], math.nan)), faces(ONE)) == 0
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_exact_agreement_is_the_best_value(name):
     best = {"sqnr_db": CAP_DB, "psnr_db": CAP_DB, "max_abs_of_range": 0.0, "nme_percent": 0.0}
-    assert METRICS[name].function(points(), points()) == pytest.approx(best.get(name, 1.0))
+    values = faces(ONE, OTHER) if name == "face_agreement" else points()
+    assert METRICS[name].function(values, values.copy()) == pytest.approx(best.get(name, 1.0))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

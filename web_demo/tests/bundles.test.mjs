@@ -11,6 +11,7 @@ const RESULTS = JSON.parse(await readFile(join(DIST, 'bundles/results.json'), 'u
 const CLASSIFIER = NAMES.find((name) => name.startsWith('classifier-'));
 const TASKS = {
   image_classification: 'ImageClassifier',
+  face_detection: 'FaceDetector',
   face_keypoints: 'FaceKeypointDetector',
   depth_to_voxels: 'DepthVoxelizer',
   salient_object_detection: 'SaliencySegmenter',
@@ -124,6 +125,7 @@ describe("Python's results", () => {
               scores: value.scores,
               points: value.pointsPx && [...value.pointsPx],
               filled: value.filledVoxels,
+              faces: value.faces?.map(({ boxPx, score }) => ({ boxPx, score })),
               mask: value.values && Array.from(value.values, (v) => v >= value.threshold),
             });
           }
@@ -148,6 +150,13 @@ function checkSame(found, expected) {
       ...expected.points_px.map(([x, y], i) => Math.hypot(x - found.points[2 * i], y - found.points[2 * i + 1])),
     );
     assert.ok(worst <= 0.05, `points are off by ${worst} px`);
+  }
+  if (expected.faces !== undefined) {
+    assert.equal(found.faces.length, expected.faces.length);
+    found.faces.forEach(({ boxPx, score }, i) => {
+      assert.ok(boxPx.every((value, k) => Math.abs(value - expected.faces[i].box_px[k]) <= 0.05));
+      assert.ok(Math.abs(score - expected.faces[i].score) <= 1e-3);
+    });
   }
   if (expected.filled_bits !== undefined) {
     const bits = Buffer.from(expected.filled_bits, 'base64');

@@ -146,6 +146,7 @@ describe('results', () => {
     Keypoints: 'toKeypoints',
     VoxelGrid: 'toVoxelGrid',
     Mask: 'toMask',
+    FaceBoxes: 'toFaceBoxes',
   };
   for (const item of VECTORS.results) {
     test(item.postprocess.result, async () => {
@@ -159,6 +160,7 @@ describe('results', () => {
             pictureHeight: c.height,
           });
           const plain = (v) => (v instanceof Float32Array ? [...v] : v);
+          if (result.faces) return result.faces.map((face) => ({ ...face, pointsPx: [...face.pointsPx] }));
           return Object.fromEntries(Object.entries(result).map(([k, v]) => [k, plain(v)]));
         },
         [item, MANIFEST(item), decoders[item.postprocess.result]],
@@ -189,6 +191,10 @@ function checkResult({ postprocess, expected }, value) {
     assert.ok(near(value.templatePointsPx, floats(expected.template_points_px), 1e-4));
   } else if (postprocess.result === 'VoxelGrid') {
     assert.deepEqual([value.size, value.filledVoxels], [expected.size, expected.filled_voxels]);
+  } else if (postprocess.result === 'FaceBoxes') {
+    assert.ok(near(value.flatMap((face) => face.boxPx), floats(expected.boxes_px), 1e-4));
+    assert.ok(near(value.map((face) => face.score), floats(expected.scores), 1e-6));
+    assert.ok(near(value.flatMap((face) => face.pointsPx), floats(expected.points_px), 1e-4));
   } else {
     assert.ok(near(value.values, floats(expected.values), 1e-5));
   }

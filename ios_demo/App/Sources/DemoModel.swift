@@ -56,6 +56,7 @@ struct Shown: Sendable {
 /// The detector that a bundle's result needs; a new result type is one more case.
 enum AnyDetector: Sendable {
     case classifier(ImageClassifier)
+    case faces(FaceDetector)
     case keypoints(FaceKeypointDetector)
     case saliency(SaliencySegmenter)
     case voxels(DepthVoxelizer)
@@ -65,6 +66,7 @@ enum AnyDetector: Sendable {
         self =
             switch bundle.manifest.postprocess.result {
             case "Classification": .classifier(try .fromBundle(bundle, runner: coreML))
+            case "FaceBoxes": .faces(try .fromBundle(bundle, runner: coreML))
             case "Keypoints": .keypoints(try .fromBundle(bundle, runner: coreML))
             case "Mask": .saliency(try .fromBundle(bundle, runner: coreML))
             case "VoxelGrid": .voxels(try .fromBundle(bundle, runner: coreML))
@@ -75,6 +77,7 @@ enum AnyDetector: Sendable {
     func detect(_ picture: any PixelSource) async throws -> Shown? {
         switch self {
         case .classifier(let detector): show(try await detector.detect(picture))
+        case .faces(let detector): show(try await detector.detect(picture))
         case .keypoints(let detector): show(try await detector.detect(picture))
         case .saliency(let detector): show(try await detector.detect(picture))
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for pictures")
@@ -84,6 +87,7 @@ enum AnyDetector: Sendable {
     func detectForVideo(_ frame: any PixelSource, timestampMs: Int) async throws -> Shown? {
         switch self {
         case .classifier(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map(show)
+        case .faces(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map(show)
         case .keypoints(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map(show)
         case .saliency(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map(show)
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for the camera")
@@ -93,6 +97,12 @@ enum AnyDetector: Sendable {
     private func show(_ found: Detection<Classification>) -> Shown {
         let best = found.value.scores.prefix(3).map { "\($0.label) \(Int(100 * $0.probability)) %" }
         return Shown(found, best.joined(separator: ", "))
+    }
+
+    private func show(_ found: Detection<FaceBoxes>) -> Shown {
+        let count = found.value.faces.count
+        return Shown(
+            found, count == 1 ? "1 face" : "\(count) faces", pointsPx: found.value.faces.flatMap(\.pointsPx))
     }
 
     private func show(_ found: Detection<Keypoints>) -> Shown {

@@ -2,6 +2,7 @@ import Foundation
 
 private let capDb = 200.0
 private let outerEyes = (36, 45)
+private let faceScore: Float = 0.3
 
 /// How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for.
 enum Metric: String, CaseIterable {
@@ -13,6 +14,7 @@ enum Metric: String, CaseIterable {
     case nmePercent = "nme_percent"
     case voxelIou = "voxel_iou"
     case maskIou = "mask_iou"
+    case faceAgreement = "face_agreement"
 
     /// The metric of a name in bundle.json.
     static func named(_ name: String) throws -> Metric {
@@ -35,6 +37,7 @@ enum Metric: String, CaseIterable {
         case .top1Agreement: allFinite(a) && a.firstIndex(of: a.max()!) == e.firstIndex(of: e.max()!) ? 1 : 0
         case .nmePercent: meanError(a, e)
         case .voxelIou, .maskIou: intersectionOverUnion(a, e)
+        case .faceAgreement: faceAgreementOf(actual, expected)
         }
     }
 }
@@ -70,6 +73,31 @@ private func intersectionOverUnion(_ a: [Double], _ e: [Double]) -> Double {
         if x >= 0.5 || y >= 0.5 { either += 1 }
     }
     return either > 0 ? Double(both) / Double(either) : 1
+}
+
+/// Mean overlap of the faces that either of two detectors' outputs holds; a face that only one holds counts 0.
+private func faceAgreementOf(_ a: [Float], _ e: [Float]) -> Double {
+    let whole = Region(left: 0, top: 0, width: 1, height: 1)
+    let (found, wanted) = (findFaces(a, whole, threshold: faceScore), findFaces(e, whole, threshold: faceScore))
+    if found.isEmpty || wanted.isEmpty { return found.isEmpty == wanted.isEmpty ? 1 : 0 }
+    var pairs: [(i: Int, j: Int, overlap: Double)] = []
+    for (i, one) in found.enumerated() {
+        for (j, other) in wanted.enumerated() { pairs.append((i, j, overlap(one, other))) }
+    }
+    pairs.sort { $0.overlap > $1.overlap }
+    var (takenA, takenE, total) = (Set<Int>(), Set<Int>(), 0.0)
+    for pair in pairs where pair.overlap > 0 && !takenA.contains(pair.i) && !takenE.contains(pair.j) {
+        takenA.insert(pair.i)
+        takenE.insert(pair.j)
+        total += pair.overlap
+    }
+    return total / Double(found.count + wanted.count - takenA.count)
+}
+
+private func overlap(_ a: FaceBox, _ b: FaceBox) -> Double {
+    func area(_ box: FaceBox) -> Double { (box.x1 - box.x0) * (box.y1 - box.y0) }
+    let both = max(0, min(a.x1, b.x1) - max(a.x0, b.x0)) * max(0, min(a.y1, b.y1) - max(a.y0, b.y0))
+    return both / (area(a) + area(b) - both)
 }
 
 private func decibel(_ signal: Double, _ a: [Double], _ e: [Double]) -> Double {

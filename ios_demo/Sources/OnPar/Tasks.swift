@@ -1,5 +1,7 @@
 /// What a picture shows.
 public typealias ImageClassifier = Detector<any PixelSource, Classification>
+/// Box, score and five points of every face.
+public typealias FaceDetector = Detector<any PixelSource, FaceBoxes>
 /// 68 points of the face in a box; without a box, of the face that fills the picture.
 public typealias FaceKeypointDetector = Detector<any PixelSource, Keypoints>
 /// Which pixels belong to the salient object.
@@ -10,6 +12,12 @@ public typealias DepthVoxelizer = Detector<DepthMap, VoxelGrid>
 extension Detector where Input == any PixelSource, Value == Classification {
     public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> ImageClassifier {
         try open(bundle, "Classification", runner, toClassification)
+    }
+}
+
+extension Detector where Input == any PixelSource, Value == FaceBoxes {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> FaceDetector {
+        try open(bundle, "FaceBoxes", runner, toFaceBoxes)
     }
 }
 

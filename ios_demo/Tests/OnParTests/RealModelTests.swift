@@ -45,6 +45,16 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
                     hypot(point[0].doubleValue - Double(found[2 * i]), point[1].doubleValue - Double(found[2 * i + 1]))
                         <= 0.05)
             }
+        case "FaceBoxes":
+            let detector = try FaceDetector.fromBundle(bundle, runner: liteRTRunner)
+            let faces = try await detector.detect(Png.picture(raw)).value.faces
+            let expected = (wanted.json["faces"] as! [[String: Any]]).map(Case.init)
+            #expect(faces.count == expected.count)
+            for (face, other) in zip(faces, expected) {
+                let boxes = zip([face.x0, face.y0, face.x1, face.y1], other.doubles("box_px")!)
+                #expect(boxes.allSatisfy { abs($0 - $1) <= 0.05 })
+                #expect(abs((other.json["score"] as! NSNumber).floatValue - face.score) <= 1e-3)
+            }
         case "VoxelGrid":
             let detector = try DepthVoxelizer.fromBundle(bundle, runner: liteRTRunner)
             let filled = try await detector.detect(Png.depthMap(raw)).value.filledVoxels

@@ -104,6 +104,12 @@ private let limit = 5e-5
             let found = try toKeypoints(outputs, context)
             #expect(difference(found.pointsPx, expected.floats("points_px")) <= 1e-4)
             #expect(difference(found.templatePointsPx, expected.floats("template_points_px")) <= 1e-4)
+        case "FaceBoxes":
+            let faces = try toFaceBoxes(outputs, context).faces
+            let boxes = faces.flatMap { [$0.x0, $0.y0, $0.x1, $0.y1].map { Float($0) } }
+            #expect(difference(boxes, expected.floats("boxes_px")) <= 1e-4)
+            #expect(difference(faces.map(\.score), expected.floats("scores")) <= 1e-6)
+            #expect(difference(faces.flatMap(\.pointsPx), expected.floats("points_px")) <= 1e-4)
         case "VoxelGrid":
             let found = try toVoxelGrid(outputs, context)
             #expect(found.size == expected.int("size"))

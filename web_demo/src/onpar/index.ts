@@ -4,11 +4,12 @@ export { Bundle, filesSource, httpSource, type BundleSource } from './bundle';
 export type { Manifest, PreprocessSpec, PostprocessSpec } from './manifest';
 export { DepthMap, Picture, YuvFrame, type PixelSource, type Plane, type YuvMatrix, type YuvRange } from './pixels';
 export type { Box, Region } from './preprocess';
-export type { Classification, Keypoints, Mask, VoxelGrid } from './postprocess';
+export type { Classification, FaceBox, FaceBoxes, Keypoints, Mask, VoxelGrid } from './postprocess';
 export type { Runner } from './runner';
 export { LiteRtRunner, threadsAvailable, webGpuAvailable, type LiteRtOptions } from './litert_runner';
 export {
   DepthVoxelizer,
+  FaceDetector,
   FaceKeypointDetector,
   ImageClassifier,
   SaliencySegmenter,

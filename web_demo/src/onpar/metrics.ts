@@ -1,8 +1,10 @@
 /** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
 import { BundleInvalid } from './errors';
+import { findFaces } from './postprocess';
 
 const CAP_DB = 200;
 const OUTER_EYES = [36, 45] as const;
+const FACE_SCORE = 0.3;
 
 export interface Metric {
   readonly largerIsBetter: boolean;
@@ -26,6 +28,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   nme_percent: { largerIsBetter: false, compute: nmePercent },
   voxel_iou: { largerIsBetter: true, compute: iou },
   mask_iou: { largerIsBetter: true, compute: iou },
+  face_agreement: { largerIsBetter: true, compute: faceAgreement },
 };
 
 export function metric(name: string): Metric {
@@ -71,6 +74,32 @@ function iou(a: Float32Array, e: Float32Array): number {
     if (inA || inE) either++;
   }
   return either ? both / either : 1;
+}
+
+/** Mean overlap of the faces that either of two detectors' outputs holds; a face that only one holds counts 0. */
+function faceAgreement(a: Float32Array, e: Float32Array): number {
+  const whole = { left: 0, top: 0, width: 1, height: 1 };
+  const [found, wanted] = [a, e].map((rows) => findFaces(rows, whole, FACE_SCORE).map((face) => face.boxPx));
+  if (!found?.length || !wanted?.length) return found?.length === wanted?.length ? 1 : 0;
+  const pairs = found.flatMap((box, i) => wanted.map((other, j) => ({ i, j, overlap: overlapOf(box, other) })));
+  pairs.sort((one, other) => other.overlap - one.overlap);
+  const [takenA, takenE] = [new Set<number>(), new Set<number>()];
+  let total = 0;
+  for (const { i, j, overlap } of pairs) {
+    if (overlap <= 0 || takenA.has(i) || takenE.has(j)) continue;
+    takenA.add(i);
+    takenE.add(j);
+    total += overlap;
+  }
+  return total / (found.length + wanted.length - takenA.size);
+}
+
+function overlapOf(a: readonly number[], b: readonly number[]): number {
+  const both =
+    Math.max(0, Math.min(a[2]!, b[2]!) - Math.max(a[0]!, b[0]!)) *
+    Math.max(0, Math.min(a[3]!, b[3]!) - Math.max(a[1]!, b[1]!));
+  const area = (box: readonly number[]): number => (box[2]! - box[0]!) * (box[3]! - box[1]!);
+  return both / (area(a) + area(b) - both);
 }
 
 function decibel(signal: number, a: Float32Array, e: Float32Array): number {

@@ -8,11 +8,13 @@ import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
 import type { DepthMap, PixelSource } from './pixels';
 import {
   toClassification,
+  toFaceBoxes,
   toKeypoints,
   toMask,
   toVoxelGrid,
   type Classification,
   type Context,
+  type FaceBoxes,
   type Keypoints,
   type Mask,
   type Tensors,
@@ -124,6 +126,13 @@ async function open(from: From, result: string, options: TaskOptions): Promise<r
 export class ImageClassifier extends PictureTask<Classification> {
   static async fromBundle(from: From, options: TaskOptions = {}): Promise<ImageClassifier> {
     return new ImageClassifier(...(await open(from, 'Classification', options)), toClassification);
+  }
+}
+
+/** Box, score and five points of every face. */
+export class FaceDetector extends PictureTask<FaceBoxes> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<FaceDetector> {
+    return new FaceDetector(...(await open(from, 'FaceBoxes', options)), toFaceBoxes);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Results on a canvas. */
-import type { DepthMap, Keypoints, Mask } from '../onpar';
+import type { DepthMap, FaceBoxes, Keypoints, Mask } from '../onpar';
 
 /** 300-W order: jaw, brows, nose bridge, nostrils, eyes, outer and inner lips; true closes the line. */
 const FACE_LINES: readonly (readonly [number, number, boolean])[] = [
@@ -51,6 +51,23 @@ export function drawPoints(canvas: HTMLCanvasElement, { pointsPx }: Keypoints, s
     pen.arc(...at(i), Math.max(2, face / 95), 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
+  }
+}
+
+/** A frame around each face, and its five points. */
+export function drawFaces(canvas: HTMLCanvasElement, { faces }: FaceBoxes, scale: number): void {
+  const pen = canvas.getContext('2d')!;
+  pen.lineWidth = Math.max(2, canvas.height / 240);
+  pen.strokeStyle = 'rgb(40 200 120)';
+  pen.fillStyle = '#ffd60a';
+  for (const { boxPx, pointsPx } of faces) {
+    const [x0, y0, x1, y1] = boxPx.map((value) => value * scale) as [number, number, number, number];
+    pen.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    for (let i = 0; i < pointsPx.length; i += 2) {
+      pen.beginPath();
+      pen.arc((pointsPx[i]! + 0.5) * scale, (pointsPx[i + 1]! + 0.5) * scale, Math.max(2, (x1 - x0) / 45), 0, 7);
+      pen.fill();
+    }
   }
 }
 

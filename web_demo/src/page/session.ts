@@ -5,6 +5,7 @@ import {
   Bundle,
   decodeDepthPng,
   DepthVoxelizer,
+  FaceDetector,
   FaceKeypointDetector,
   ImageClassifier,
   isDepthPng,
@@ -14,7 +15,7 @@ import {
   type DepthMap,
   type Detection,
 } from '../onpar';
-import { depthPicture, drawMask, drawPicture, drawPoints, type Drawable } from './drawing';
+import { depthPicture, drawFaces, drawMask, drawPicture, drawPoints, type Drawable } from './drawing';
 import { Solid } from './solid';
 
 /** An input as the library takes it and as it is shown. */
@@ -53,6 +54,14 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
     show: (value, canvas, input) => {
       drawInput(canvas, input);
       return { summary: `${value.label}, ${percent(value.score)}`, scores: value.scores };
+    },
+  }),
+  FaceBoxes: kind<FaceDetector>({
+    open: (bundle) => FaceDetector.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawFaces(canvas, value, drawInput(canvas, input));
+      const count = value.faces.length;
+      return { summary: count === 1 ? '1 face' : `${count} faces`, scores: [] };
     },
   }),
   Keypoints: kind<FaceKeypointDetector>({

@@ -8,6 +8,7 @@ import kotlin.math.sqrt
 private const val CAP_DB = 200.0
 private const val LEFT_EYE = 36
 private const val RIGHT_EYE = 45
+private const val FACE_SCORE = 0.3f
 
 /** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
 enum class Metric(val largerIsBetter: Boolean, val compute: (actual: FloatArray, expected: FloatArray) -> Double) {
@@ -19,6 +20,7 @@ enum class Metric(val largerIsBetter: Boolean, val compute: (actual: FloatArray,
     NME_PERCENT(false, ::nmePercent),
     VOXEL_IOU(true, ::iou),
     MASK_IOU(true, ::iou),
+    FACE_AGREEMENT(true, ::faceAgreement),
     ;
 
     companion object {
@@ -69,6 +71,30 @@ private fun iou(a: FloatArray, e: FloatArray): Double {
         if (inA || inE) either++
     }
     return if (either > 0) both.toDouble() / either else 1.0
+}
+
+/** Mean overlap of the faces that either of two detectors' outputs holds; a face that only one holds counts 0. */
+private fun faceAgreement(a: FloatArray, e: FloatArray): Double {
+    val whole = Region(0.0, 0.0, 1.0, 1.0)
+    val found = findFaces(a, whole, FACE_SCORE).map { it.boxPx }
+    val wanted = findFaces(e, whole, FACE_SCORE).map { it.boxPx }
+    if (found.isEmpty() || wanted.isEmpty()) return if (found.isEmpty() == wanted.isEmpty()) 1.0 else 0.0
+    val pairs = found.indices.flatMap { i -> wanted.indices.map { j -> Triple(i, j, overlap(found[i], wanted[j])) } }
+    val takenA = mutableSetOf<Int>()
+    val takenE = mutableSetOf<Int>()
+    var total = 0.0
+    for ((i, j, share) in pairs.sortedByDescending { it.third }) {
+        if (share <= 0 || i in takenA || j in takenE) continue
+        takenA.add(i)
+        takenE.add(j)
+        total += share
+    }
+    return total / (found.size + wanted.size - takenA.size)
+}
+
+private fun overlap(a: DoubleArray, b: DoubleArray): Double {
+    val both = maxOf(0.0, minOf(a[2], b[2]) - maxOf(a[0], b[0])) * maxOf(0.0, minOf(a[3], b[3]) - maxOf(a[1], b[1]))
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 }
 
 private fun decibel(signal: Double, a: FloatArray, e: FloatArray): Double {

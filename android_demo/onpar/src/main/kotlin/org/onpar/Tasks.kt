@@ -110,6 +110,11 @@ class ImageClassifier private constructor(bundle: Bundle, runner: Runner) :
     companion object : TaskFactory<ImageClassifier>("Classification", ::ImageClassifier)
 }
 
+/** Box, score and five points of every face. */
+class FaceDetector private constructor(bundle: Bundle, runner: Runner) : PictureTask<FaceBoxes>(bundle, runner, ::toFaceBoxes) {
+    companion object : TaskFactory<FaceDetector>("FaceBoxes", ::FaceDetector)
+}
+
 /** 68 points of the face in a box; without a box, of the face that fills the picture. */
 class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
     PictureTask<Keypoints>(bundle, runner, ::toKeypoints) {

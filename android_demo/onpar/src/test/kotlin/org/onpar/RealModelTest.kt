@@ -61,6 +61,17 @@ class GoldenProofTest(private val name: String, private val folder: File) {
                         assertTrue(hypot(x - found[2 * i], y - found[2 * i + 1]) <= 0.05)
                     }
                 }
+            "FaceBoxes" ->
+                FaceDetector.fromBundle(bundle).use { detector ->
+                    val faces = detector.detect(Png.picture(raw)).value.faces
+                    val expected = wanted.getJSONArray("faces").objects()
+                    assertEquals(expected.size, faces.size)
+                    for ((face, other) in faces.zip(expected)) {
+                        val box = other.getJSONArray("box_px").doubles()
+                        for (i in 0 until 4) assertTrue(abs(box[i] - face.boxPx[i]) <= 0.05)
+                        assertTrue(abs(other.getDouble("score") - face.score) <= 1e-3)
+                    }
+                }
             "VoxelGrid" ->
                 DepthVoxelizer.fromBundle(bundle).use { detector ->
                     val filled = detector.detect(Png.depthMap(raw)).value.filledVoxels

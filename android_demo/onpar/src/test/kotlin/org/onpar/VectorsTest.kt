@@ -110,6 +110,14 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
                 assertTrue(difference(points.pointsPx, floats(expected.getString("points_px"))) <= 1e-4)
                 assertTrue(difference(points.templatePointsPx, floats(expected.getString("template_points_px"))) <= 1e-4)
             }
+            "FaceBoxes" -> {
+                val faces = toFaceBoxes(outputs, context).faces
+                val boxes = faces.flatMap { face -> face.boxPx.map { it.toFloat() } }.toFloatArray()
+                assertTrue(difference(boxes, floats(expected.getString("boxes_px"))) <= 1e-4)
+                assertTrue(difference(faces.map { it.score }.toFloatArray(), floats(expected.getString("scores"))) <= 1e-6)
+                val points = faces.flatMap { it.pointsPx.toList() }.toFloatArray()
+                assertTrue(difference(points, floats(expected.getString("points_px"))) <= 1e-4)
+            }
             "VoxelGrid" -> {
                 val solid = toVoxelGrid(outputs, context)
                 assertEquals(listOf(expected.getInt("size"), expected.getInt("filled_voxels")), listOf(solid.size, solid.filledVoxels))

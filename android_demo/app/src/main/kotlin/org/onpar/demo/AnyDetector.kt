@@ -6,6 +6,8 @@ import org.onpar.Classification
 import org.onpar.DepthMap
 import org.onpar.DepthVoxelizer
 import org.onpar.Detection
+import org.onpar.FaceBoxes
+import org.onpar.FaceDetector
 import org.onpar.FaceKeypointDetector
 import org.onpar.ImageClassifier
 import org.onpar.Keypoints
@@ -20,6 +22,7 @@ import org.onpar.VoxelGrid
 fun open(bundle: Bundle): Task<*, *> =
     when (val result = bundle.manifest.postprocess.result) {
         "Classification" -> ImageClassifier.fromBundle(bundle)
+        "FaceBoxes" -> FaceDetector.fromBundle(bundle)
         "Keypoints" -> FaceKeypointDetector.fromBundle(bundle)
         "Mask" -> SaliencySegmenter.fromBundle(bundle)
         "VoxelGrid" -> DepthVoxelizer.fromBundle(bundle)
@@ -48,6 +51,7 @@ fun detectGolden(detector: Task<*, *>): Detection<*> {
 fun describe(value: Any?): String =
     when (value) {
         is Classification -> value.scores.take(3).joinToString { "%s %.0f %%".format(it.label, 100 * it.probability) }
+        is FaceBoxes -> if (value.faces.size == 1) "1 face" else "${value.faces.size} faces"
         is Keypoints -> "${value.pointsPx.size / 2} points on the face"
         is Mask -> "%.0f %% of the picture stands out".format(100 * value.share)
         is VoxelGrid -> "${value.filledVoxels} of ${value.size}³ voxels filled"

@@ -1,0 +1,141 @@
+"""How well faces are found: recall, false boxes and average precision at an overlap of one half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.face_detector import SPEC
+from reference.postprocess import FaceBoxes, find_faces
+from reference.preprocess import preprocess_picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from reference.data.face_scenes import Scene
+
+LEAST_OVERLAP = 0.5
+LOWEST_SCORE = 0.02  # below it nothing counts for the average precision either
+SMALL = 48.0  # longer side in pixels below which a face counts as small
+# From the cascade's box to ours: shifts and sizes in shares of its side, medians over the training faces it finds.
+CASCADE_SHIFT = (0.0, 0.16)
+CASCADE_SIZE = (1.0, 0.96)
+Floats = NDArray[np.float32]
+
+
+def overlaps(boxes: Floats, others: Floats) -> NDArray[np.float64]:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
+    a, b = boxes[:, None].astype(np.float64), others[None].astype(np.float64)
+    both = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(-1)
+    area_a, area_b = ((x[..., 2:] - x[..., :2]).prod(-1) for x in (a, b))
+    return both / np.maximum(area_a + area_b - both, 1e-12)
+
+
+def match(found: FaceBoxes, boxes: Floats) -> NDArray[np.int64]:
+    """The face (N,) that each found box is, -1 for none; the more certain box takes a face first."""
+    index = np.full(len(found.scores), -1)
+    table = overlaps(found.boxes_px, boxes)
+    for number in np.argsort(-found.scores, kind="stable"):
+        if len(boxes) and table[number].max() >= LEAST_OVERLAP:
+            index[number] = best = int(table[number].argmax())
+            table[:, best] = 0
+    return index
+
+
+def average_precision(right: NDArray[np.bool_], scores: Floats, faces: int) -> float:
+    """Area under the curve of precision over recall, precision made to fall only (as PASCAL VOC has it since 2010).
+
+    Args:
+        right: (N,) whether a box is a face; scores: (N,).
+        faces: how many there are to find.
+    """
+    right = right[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((precision * right).sum() / max(1, faces))
+
+
+def figures(found: Sequence[FaceBoxes], truth: Sequence[Scene], threshold: float) -> dict[str, float]:
+    """What a detector finds in pictures with known faces.
+
+    Args:
+        found: of each picture, all boxes down to :data:`LOWEST_SCORE`.
+        threshold: score from which a box counts for recall and false boxes.
+
+    Returns:
+        ``recall``, ``recall_small`` (faces below 48 pixels), ``false_per_picture``, ``average_precision`` and
+        ``point_error_percent``: the mean distance of the five points of the faces found, in percent of the longer side
+        of the box. What there is nothing to measure of is left out.
+    """
+    right, hit, small, errors, false = [], [], [], [], 0
+    for boxes, scene in zip(found, truth, strict=True):
+        index = match(boxes, scene.boxes)
+        sure = boxes.scores >= threshold
+        right.append(index >= 0)
+        false += int(((index < 0) & sure).sum())
+        hit.append(np.isin(np.arange(len(scene.boxes)), index[sure]))
+        longer = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(1, initial=0)
+        small.append(longer < SMALL)
+        taken = index[sure & (index >= 0)]
+        far = np.linalg.norm(boxes.points_px[sure & (index >= 0)] + 0.5 - scene.points[taken], axis=2).mean(1)
+        errors.append(100 * far / longer[taken])
+    hits, smalls, distances = (np.concatenate(part) for part in (hit, small, errors))
+    distances = distances[np.isfinite(distances)]
+    scores = np.concatenate([boxes.scores for boxes in found])
+    results = {"false_per_picture": false / len(truth)}
+    if len(hits):
+        results |= {
+            "recall": float(hits.mean()),
+            "average_precision": average_precision(np.concatenate(right), scores, len(hits)),
+        }
+    if smalls.any():
+        results["recall_small"] = float(hits[smalls].mean())
+    if len(distances):
+        results["point_error_percent"] = float(distances.mean())
+    return results
+
+
+def detect(network: Callable[[Tensor], Any], picture: NDArray[np.uint8], threshold: float) -> FaceBoxes:
+    """Faces in an (H, W, 3) uint8 picture, by the reference or an artifact."""
+    import torch
+
+    tensor, region = preprocess_picture(picture, SPEC.preprocess)
+    return find_faces(network(torch.from_numpy(tensor)).numpy()[0], region, threshold)
+
+
+def evaluate(network: Callable[[Tensor], Any], scenes: Sequence[Scene]) -> dict[str, float]:
+    """:func:`figures` of a network."""
+    assert SPEC.postprocess.threshold is not None
+    found = [detect(network, scene.picture, LOWEST_SCORE) for scene in scenes]
+    return figures(found, scenes, SPEC.postprocess.threshold)
+
+
+def cascade_faces(picture: NDArray[np.uint8]) -> FaceBoxes:
+    """What OpenCV's frontal cascade finds in an (H, W, 3) uint8 picture, as boxes of our kind; it has no points."""
+    grey = cv2.equalizeHist(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    found, _, weights = _cascade().detectMultiScale3(
+        grey, scaleFactor=1.1, minNeighbors=5, minSize=(20, 20), outputRejectLevels=True
+    )
+    squares = np.asarray(found, np.float64).reshape(-1, 4)
+    side = squares[:, 2:]
+    middle = squares[:, :2] + side * (0.5 + np.array(CASCADE_SHIFT))
+    half = side * np.array(CASCADE_SIZE) / 2
+    boxes = np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
+    scores = np.asarray(weights, np.float32).reshape(-1)
+    return FaceBoxes(boxes, scores, np.full((len(boxes), 5, 2), np.nan, np.float32))
+
+
+@lru_cache(maxsize=1)
+def _cascade() -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
+
+
+def evaluate_cascade(scenes: Sequence[Scene]) -> dict[str, float]:
+    """:func:`figures` of OpenCV's cascade; every box that it gives counts."""
+    return figures([cascade_faces(scene.picture) for scene in scenes], scenes, -np.inf)
