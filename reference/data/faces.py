@@ -61,6 +61,19 @@ def square_around(points: NDArray[np.float32], scale: float) -> tuple[float, flo
     return float(center[0]) - side / 2, float(center[1]) - side / 2, side
 
 
+def yaw_index(points: NDArray[np.float32]) -> float:
+    """Where the nose tip lies between the ends of the jaw, -1 to 1; 0 is frontal, negative points to the image's left.
+
+    Args:
+        points: (68, 2). Roll is taken out first, by the line through the eyes.
+    """
+    eyes = points[42:48].mean(0) - points[36:42].mean(0)
+    along = eyes / max(1e-9, float(np.linalg.norm(eyes)))
+    x = points @ along
+    left, right = x[:3].mean(), x[14:17].mean()
+    return float(np.clip(2 * (x[30] - left) / (right - left) - 1, -1, 1)) if right != left else 0.0
+
+
 def cut_square(
     picture: NDArray[np.uint8], left: float, top: float, side: float, size: int, angle: float = 0.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -37,6 +37,7 @@ DrawWeights = Callable[[np.random.Generator], NDArray[np.float32]]
 
 # Face, head and neck, mouth socket, eye sockets, eyeballs; the rest is teeth and shading helpers.
 _ICT_PARTS = (0, 1, 2, 3, 4, 7, 8)
+_ICT_EYES = (7, 8)
 _ICT_MAX_IDENTITY = 2.5
 _ICT_MAX_EXPRESSIONS = 3
 _MAKEHUMAN_GROUPS = ("body", "l-eye", "r-eye")
@@ -55,6 +56,8 @@ class HeadModel:
         offsets: (K, N, 3) float32 vertex offsets at weight 1.
         draw_weights: gives (K,) float32 weights of a plausible head.
         landmarks68: (68,) vertex numbers of the 300-W landmarks, or None if the source has none.
+        eyes: (N,) bool, the vertices of the eyeballs, or None if the source does not tell.
+        identities: the first so many offsets change who it is, the others the expression; 0: not told apart.
     """
 
     neutral: NDArray[np.float32]
@@ -62,6 +65,8 @@ class HeadModel:
     offsets: NDArray[np.float32]
     draw_weights: DrawWeights
     landmarks68: NDArray[np.int64] | None = None
+    eyes: NDArray[np.bool_] | None = None
+    identities: int = 0
 
     def __post_init__(self) -> None:
         # Selecting vertices leaves another memory order, with which each sample would copy all offsets.
@@ -144,9 +149,7 @@ def _around_average(amount: float) -> dict[str, float]:
 def load_ict(path: Path) -> HeadModel:
     """Reads ``ict_facekit.npz`` of the data pack (outer surface: face, head, neck, eyes)."""
     with np.load(path) as data:
-        keep = np.zeros(len(data["neutral"]), bool)
-        for first, end in data["part_vertex_ranges"][list(_ICT_PARTS)]:
-            keep[first:end] = True
+        keep = _in_ranges(data["part_vertex_ranges"][list(_ICT_PARTS)], len(data["neutral"]))
         offsets = np.concatenate([data["identity"][:, keep], data["expression"][:, keep]]).astype(np.float32)
         identities = len(data["identity"])
         pairs: dict[str, list[int]] = {}
@@ -158,7 +161,17 @@ def load_ict(path: Path) -> HeadModel:
             offsets=offsets,
             draw_weights=_IctWeights(identities, tuple(tuple(pair) for pair in pairs.values()), len(offsets)),
             landmarks68=(np.cumsum(keep) - 1)[data["landmarks68"]],
+            eyes=_in_ranges(data["part_vertex_ranges"][list(_ICT_EYES)], len(keep))[keep],
+            identities=identities,
         )
+
+
+def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """(count,) bool: whether a number lies in one of the ranges [first, end)."""
+    inside = np.zeros(count, bool)
+    for first, end in ranges:
+        inside[first:end] = True
+    return inside
 
 
 def load_makehuman(path: Path) -> HeadModel:

@@ -27,6 +27,7 @@ from reference.preprocess import load_picture
 Picture = NDArray[np.uint8]
 LARGEST = 256  # longer side of a cached picture
 PHOTO, DRAWING, CARTOON = 0, 1, 2
+MOVED = 0.35  # share of the photos whose subject is put into another scene
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,9 @@ def cut_all(folder: Path, kind: int, most: int = 1000) -> list[Subject]:
 class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
     """Random views of subjects: (picture (3, S, S) float32 RGB in [0, 1], mask (1, S, S) in [0, 1], image type).
 
-    Photos are cropped, flipped and recoloured; drawings and cartoons are placed anew on paper, real or coloured.
+    Photos are cropped, flipped and recoloured, and some subjects are moved to another photo from which its own subject
+    was painted out (copy and paste: Ghiasi et al., CVPR 2021); drawings and cartoons are placed anew on paper, real or
+    coloured.
 
     Attributes:
         size: side in pixels; may be changed between epochs.
@@ -143,6 +146,7 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
     def __init__(self, photos: list[Subject], drawings: list[Subject], cartoons: list[Subject], seed: int) -> None:
         self.subjects = [*photos, *drawings, *cartoons]
         self.types = np.repeat([PHOTO, DRAWING, CARTOON], [len(photos), len(drawings), len(cartoons)])
+        self.scenes = [paint_out(photo) for photo in photos] if len(photos) > 1 else []
         self.size = 224
         self.seed = seed
         self.epoch = 0
@@ -154,7 +158,12 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         subject, kind = self.subjects[index], int(self.types[index])
         picture, mask = subject.picture, subject.mask.astype(np.float32)
-        picture, mask = crop(picture, mask, self.size, rng) if kind == PHOTO else self._place(picture, mask, kind, rng)
+        if kind != PHOTO:
+            picture, mask = self._place(picture, mask, kind, rng)
+        elif self.scenes and rng.random() < MOVED:
+            picture, mask = self._move(picture, mask, rng)
+        else:
+            picture, mask = crop(picture, mask, self.size, rng)
         if rng.random() < 0.5:
             picture, mask = np.ascontiguousarray(picture[:, ::-1]), mask[:, ::-1]
         if rng.random() < 0.8:
@@ -163,6 +172,27 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
             picture = augment.random_blur(picture, rng)
         image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
         return image, torch.from_numpy(np.ascontiguousarray(mask)).float()[None], kind
+
+    def _move(
+        self, picture: Picture, mask: NDArray[np.float32], rng: np.random.Generator
+    ) -> tuple[Picture, NDArray[np.float32]]:
+        """Put a photo's subject into another photo's scene."""
+        size = self.size
+        scene = cv2.resize(self.scenes[int(rng.integers(len(self.scenes)))], (size, size))
+        if rng.random() < 0.5:
+            scene = scene[:, ::-1]
+        height, width = mask.shape
+        matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-15, 15), 1.0), np.float64)
+        matrix = np.diag([size / width, size / height]) @ matrix * rng.uniform(0.6, 1.1)
+        ys, xs = np.nonzero(mask)
+        center = matrix @ [xs.mean(), ys.mean(), 1.0]
+        matrix[:, 2] += size * rng.normal(0.5, 0.12, 2) - center
+        moved = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved_mask = np.asarray(cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
+        if moved_mask.sum() < 0.02 * size * size:
+            return crop(picture, mask, size, rng)
+        soft = moved_mask[..., None]
+        return np.clip(moved * soft + scene * (1 - soft), 0, 255).astype(np.uint8), moved_mask
 
     def _place(
         self, picture: Picture, mask: NDArray[np.float32], kind: int, rng: np.random.Generator
@@ -201,6 +231,14 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
         shade = light[0] * ramp[:, None] + light[1] * ramp[None, :]
         noise = rng.normal(0, rng.uniform(0, 5), (size, size))
         return np.clip(color + (shade + noise)[..., None], 0, 255).astype(np.float32)
+
+
+def paint_out(subject: Subject, size: int = 112) -> Picture:
+    """A photo's scene (size, size, 3) with its subject painted over from the edges inwards: coarse, as a backdrop."""
+    small = cv2.resize(subject.picture, (size, size), interpolation=cv2.INTER_AREA)
+    hole = cv2.resize(subject.mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST)
+    hole = cv2.dilate(hole, np.ones((5, 5), np.uint8))
+    return np.asarray(cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA), np.uint8)
 
 
 def crop(

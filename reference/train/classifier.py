@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from reference import classifier
+from reference.data import WORKERS
 from reference.data.pictures import (
     AllTypesSampler,
     PictureDataset,
@@ -115,7 +116,7 @@ class ClassifierRecipe:
         self.training.epoch = self.sampler.epoch = epoch
         self.training.smallest_crop = 0.25 if epoch < MIXED * self.epochs else 0.4
         self.training.size = next((size for share, size in SIZES if epoch < share * self.epochs), SIZES[-1][1])
-        return DataLoader(self.training, batch_sampler=self.sampler, num_workers=2)
+        return DataLoader(self.training, batch_sampler=self.sampler, num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, labels, types = batch

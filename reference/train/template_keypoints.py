@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from reference import template_keypoints
+from reference.data import WORKERS
 from reference.data.faces import FaceDataset, Faces, attribute_weights, learn_templates, load_faces
 
 OUTER_EYES = (36, 45)
@@ -71,7 +72,7 @@ class KeypointRecipe:
         self.training.epoch = epoch
         order = np.random.default_rng((self.seed, epoch)).permutation(self.repeats)
         order = order[: len(order) // self.batch * self.batch].reshape(-1, self.batch)
-        return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=2)
+        return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, weights = batch

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reference.checkpoint import load_weights
+from reference.data import WORKERS
 from reference.data.heads import HeadModel, load_ict, load_makehuman, voxel_sample
 from reference.errors import BadInput, WeightsError
 from reference.train.grow import grow_from
@@ -138,7 +139,7 @@ class VoxelRecipe:
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         data = HeadVoxels(self.models, self.size, self.samples, True, self.seed + epoch)
-        return DataLoader(data, batch_size=self.batch, num_workers=2)
+        return DataLoader(data, batch_size=self.batch, num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         depth, voxels = batch

@@ -147,7 +147,7 @@ def test_loss_knows_right_from_wrong():
     assert mask_loss(wrong, mask) > 20
     inside, outside = float(mask.sum()), float((1 - mask).sum())
     overlap = (0.5 * inside + 1) / (inside + 0.5 * outside + 1)
-    assert float(mask_loss(torch.zeros_like(mask), mask)) == pytest.approx(np.log(2) + 1 - overlap, rel=1e-4)
+    assert float(mask_loss(torch.zeros_like(mask), mask)) == pytest.approx(np.log(2) + 0.5 + 1 - overlap, rel=1e-4)
 
 
 def test_precision_and_recall_at_every_threshold():
