@@ -1,305 +1,192 @@
-"""Pictures of heads whose shape is known: ICT-FaceKit heads in the skin of people from photographs.
+"""Pictures of heads whose shape is known: random ICT-FaceKit heads in painted skin or in the skin of photographed people.
 
-The head model is fitted to the 68 landmarks of each frontal photograph, the photograph's colours are carried over to
-the fitted head (:class:`Skins`), and new heads of random identity, expression and pose wear them. The shape of a
-rendered head is exact; the photograph only lends its colours, so that a fit that is a little off does no harm.
-
-Source of the idea of rendering faces from fits: Zhu et al., *Face Alignment Across Large Poses: A 3D Solution*, CVPR
-2016. Differs from it: the pictures show random heads, not the turned head of the photograph.
+:class:`reference.data.rendered_faces.FacePainter` draws them; here the shapes that belong to the pictures are kept, on
+the vertices of the face topology. A photograph only lends its colours, never its fitted shape.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from reference.data.faces import CANVAS, CANVAS_SCALE, Faces
+from reference.data.faces import Faces, yaw_index
+from reference.data.heads import HeadModel, load_ict
+from reference.data.rendered_faces import FacePainter
 from reference.errors import BadInput
-from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices
-from reference.geometry.mesh import rotation, select_vertices, triangulate
-from reference.geometry.raster import rasterize
+from reference.geometry.decimate import decimate
+from reference.geometry.face_topology import Topology, landmark_vertices
 
 HEADS_FILE = "ict_facekit.npz"
-_PARTS = ("face", "head_and_neck", "mouth_socket", "eye_socket_left", "eye_socket_right", "teeth",
-          "eyeball_left", "eyeball_right")  # fmt: skip
-_LARGEST_WEIGHT = 2.5
-_FRONTAL = 0.12  # largest yaw index of a photograph that lends its skin
-_FIT_IDENTITIES, _FIT_ROUNDS = 40, 6
-_FIT_NOISE_CM = 0.25
+FRONTAL = 0.15  # largest yaw index of a photograph that lends its skin
+PAINTED = 0.25  # share of heads in painted skin
+LARGEST_SKINS = 400
+RENDERED_VERTICES = 7500
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class IctHeads:
-    """ICT-FaceKit in the topology's frame (decimetres, centred).
+class HeadShapes:
+    """The head model on the topology's vertices, in the topology's frame.
 
     Attributes:
-        neutral: (N, 3) all vertices that are rendered.
-        triangles: (M, 3) int32.
-        offsets: (K, N, 3): identities, then expressions.
-        identities: how many of the K are identities.
-        expressions: for each expression that both sides of a face share, the numbers of its offsets.
-        vertices: (V,) numbers of the topology's vertices among N.
+        model: the whole head.
+        vertices: (V,) numbers of the topology's vertices in it.
+        neutral: (V, 3); ``offsets``: (K, V, 3), identities first.
     """
 
-    neutral: Array
-    triangles: NDArray[np.int32]
-    offsets: Array
-    identities: int
-    expressions: tuple[tuple[int, ...], ...]
+    model: HeadModel
     vertices: NDArray[np.int64]
+    neutral: Array
+    offsets: Array
 
-    def shapes(self, weights: Array, expressive: bool = True) -> Array:
-        """(B, V, 3) topology vertices of (B, K) weights; without expression if not ``expressive``."""
-        count = len(self.offsets) if expressive else self.identities
-        offsets = self.offsets[:count, self.vertices].reshape(count, -1)
-        return (self.neutral[self.vertices].reshape(-1) + weights[:, :count] @ offsets).reshape(len(weights), -1, 3)
+    def identity(self, weights: Array) -> Array:
+        """(B, V, 3) heads without expression of (B, K) weights."""
+        return self._add(weights[:, : self.model.identities], self.offsets[: self.model.identities])
+
+    def whole(self, weights: Array) -> Array:
+        """(B, V, 3) heads with expression."""
+        return self._add(weights, self.offsets)
+
+    def _add(self, weights: Array, offsets: Array) -> Array:
+        moved = weights @ offsets.reshape(len(offsets), -1)
+        return np.asarray(self.neutral + moved.reshape(len(weights), *self.neutral.shape), np.float32)
 
 
-def load_ict_heads(folder: Path, topology: Topology) -> IctHeads:
-    """Read the head model from a data folder.
+def load_head_shapes(folder: Path, topology: Topology) -> HeadShapes:
+    """Read the head model of a data folder.
 
     Raises:
-        BadInput: the file is missing or another one.
+        BadInput: the file is missing.
     """
     path = folder / HEADS_FILE
     if not path.is_file():
         raise BadInput(f"no {HEADS_FILE} in {folder}; put the head model of the data pack beside the face sets")
+    model = _coarsen(load_ict(path), topology)
+    assert model.landmarks68 is not None
     with np.load(path) as data:
-        ranges = dict(zip(data["part_names"].tolist(), data["part_vertex_ranges"].tolist(), strict=True))
-        keep = np.zeros(len(data["neutral"]), bool)
-        for part in _PARTS:
-            keep[slice(*ranges[part])] = True
-        origin = data["neutral"][data["landmarks68"]].mean(0)
-        identities = len(data["identity"])
-        offsets = np.concatenate([data["identity"][:, keep], data["expression"][:, keep]]).astype(np.float32) / 10
-        pairs: dict[str, list[int]] = {}
-        for number, name in enumerate(data["expr_names"].tolist()):
-            pairs.setdefault(name.removesuffix("_L").removesuffix("_R"), []).append(identities + number)
-        return IctHeads(
-            neutral=((data["neutral"][keep] - origin) / 10).astype(np.float32),
-            triangles=select_vertices(triangulate(data["quads"], data["tris"]), keep),
-            offsets=np.ascontiguousarray(offsets),
-            identities=identities,
-            expressions=tuple(tuple(several) for several in pairs.values()),
-            vertices=(np.cumsum(keep) - 1)[topology.source],
-        )
+        whole = data["neutral"][topology.source]
+    from scipy.spatial import cKDTree
 
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """Weak perspective: picture x = tx + scale * X, y = ty - scale * Y of the turned head X, Y, Z.
-
-    Attributes:
-        turn: (B, 3, 3) rotations; ``scale`` (B,) pixels per decimetre; ``shift`` (B, 2) pixels.
-    """
-
-    turn: Array
-    scale: Array
-    shift: Array
-
-    def project(self, vertices: Array) -> Array:
-        """(B, N, 3): x right and y down in pixels, z towards the viewer in the same unit, of (B, N, 3) heads."""
-        turned = np.einsum("bij,bnj->bni", self.turn, vertices) * self.scale[:, None, None]
-        turned[..., 0] += self.shift[:, None, 0]
-        turned[..., 1] = self.shift[:, None, 1] - turned[..., 1]
-        return turned.astype(np.float32)
-
-
-def solve_view(heads: Array, points: Array) -> View:
-    """The view in which (B, P, 3) head points come nearest to (B, P, 2) picture points (y down)."""
-    up = points * np.array([1, -1], np.float32)
-    head_mean, up_mean = heads.mean(1, keepdims=True), up.mean(1, keepdims=True)
-    centred = heads - head_mean
-    gram = np.einsum("bpi,bpj->bij", centred, centred)
-    across = np.einsum("bpx,bpj->bxj", up - up_mean, centred)
-    affine = np.linalg.solve(gram, across.transpose(0, 2, 1)).transpose(0, 2, 1)  # (B, 2, 3)
-    u, s, vt = np.linalg.svd(affine, full_matrices=False)
-    rows = u @ vt
-    turn = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
-    scale = s.mean(1)
-    shift = up_mean[:, 0] - scale[:, None] * np.einsum("bxj,bj->bx", rows, head_mean[:, 0])
-    return View(
-        turn.astype(np.float32), scale.astype(np.float32), (shift * np.array([1, -1])).astype(np.float32)
+    # The model keeps some parts of the file only; a vertex is recognised by its place.
+    distance, vertices = cKDTree(model.neutral).query(whole)
+    if distance.max() > 1e-4:
+        raise BadInput(f"{path} does not fit models/face3d/topology.safetensors; make the topology anew from it")
+    vertices[: len(model.landmarks68)] = model.landmarks68
+    origin = model.neutral[model.landmarks68].mean(0)
+    return HeadShapes(
+        model,
+        np.asarray(vertices, np.int64),
+        ((model.neutral[vertices] - origin) / 10).astype(np.float32),
+        np.ascontiguousarray(model.offsets[:, vertices] / 10, np.float32),
     )
 
 
-def fit_heads(points: Array, heads: IctHeads, topology: Topology) -> tuple[Array, View]:
-    """Weights (B, K) and view of the heads whose landmarks come nearest to (B, 68, 2) picture points.
-
-    Ridge regression with the model's own spread as prior, and the view, in turns.
-    """
-    used = np.concatenate([np.arange(_FIT_IDENTITIES), np.arange(heads.identities, len(heads.offsets))])
-    spread = np.concatenate([np.ones(_FIT_IDENTITIES), np.full(len(used) - _FIT_IDENTITIES, 0.35)])
-    basis = heads.offsets[used][:, heads.vertices]  # (U, V, 3)
-    mean = heads.neutral[heads.vertices]
-    weights = np.zeros((len(points), len(heads.offsets)), np.float32)
-    numbers = np.tile(np.arange(LANDMARKS), (len(points), 1))
-    for _ in range(_FIT_ROUNDS):
-        shapes = heads.shapes(weights)
-        landmarks = np.take_along_axis(shapes, numbers[..., None], axis=1)
-        view = solve_view(landmarks, points)
-        numbers = landmark_vertices(view.project(shapes), topology)
-        for i, (own, target) in enumerate(zip(numbers, points, strict=True)):
-            camera = view.scale[i] * view.turn[i, :2] * np.array([[1], [-1]], np.float32)
-            design = np.einsum("xj,upj->pxu", camera, basis[:, own]).reshape(2 * LANDMARKS, -1)
-            rest = (target - view.shift[i] - mean[own] @ camera.T).reshape(-1)
-            noise = _FIT_NOISE_CM / 10 * view.scale[i]
-            left = design.T @ design / noise**2 + np.diag(1 / spread**2)
-            found = np.linalg.solve(left, design.T @ rest / noise**2)
-            found[_FIT_IDENTITIES:] = found[_FIT_IDENTITIES:].clip(0, 1)
-            weights[i, used] = found.clip(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
-    landmarks = np.take_along_axis(heads.shapes(weights), numbers[..., None], axis=1)
-    return weights, solve_view(landmarks, points)
-
-
-@dataclass(frozen=True, eq=False)
-class Skins:
-    """Colours of photographed people on the head model's vertices.
-
-    Attributes:
-        colors: (S, N, 3) uint8 RGB.
-        canvases: the pictures that they are from, for backgrounds.
-    """
-
-    colors: NDArray[np.uint8]
-    canvases: NDArray[np.uint8]
-
-
-def take_skins(faces: Faces, heads: IctHeads, topology: Topology, largest: int = 400) -> Skins:
-    """Fit the head model to the frontal faces and read their colours off the pictures.
-
-    Raises:
-        BadInput: no face is frontal.
-    """
-    chosen = np.flatnonzero((np.abs(faces.yaw) < _FRONTAL) & (np.array(faces.sources) != "youtube_faces"))
-    if not len(chosen):
-        chosen = np.flatnonzero(np.abs(faces.yaw) < _FRONTAL)
-    if not len(chosen):
-        raise BadInput("no frontal face in the data; rendered heads need some to take skins from")
-    chosen = chosen[:: max(1, len(chosen) // largest)][:largest]
-    weights, view = fit_heads(faces.points[chosen], heads, topology)
-    fill = _nearest_seen(heads)
-    colors = []
-    for i, number in enumerate(chosen):
-        head = heads.neutral + np.tensordot(weights[i], heads.offsets, 1)
-        one = View(view.turn[i : i + 1], view.scale[i : i + 1], view.shift[i : i + 1])
-        colors.append(_colors_of(faces.canvases[number], one.project(head[None])[0], heads, fill))
-    return Skins(np.stack(colors), faces.canvases[chosen])
-
-
-def _colors_of(
-    canvas: NDArray[np.uint8], placed: Array, heads: IctHeads, mirrored: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """(N, 3) colours of one head placed over its picture; what is hidden takes from its other side or neighbours."""
+def _coarsen(model: HeadModel, topology: Topology) -> HeadModel:
+    """The same heads with a third of the vertices: at the size of the network's input no one sees the others."""
     from scipy.spatial import cKDTree
 
-    z_buffer, _, _ = rasterize(placed + np.array([0.5, 0.5, 0], np.float32), heads.triangles, CANVAS, CANVAS)
-    x, y = placed[:, 0].clip(0, CANVAS - 1), placed[:, 1].clip(0, CANVAS - 1)
-    ahead = z_buffer[y.round().astype(int), x.round().astype(int)]
-    seen = (placed[:, 2] > ahead - 2.0) & (np.abs(placed[:, 0] - x) + np.abs(placed[:, 1] - y) == 0)
-    sampled = cv2.remap(canvas, x[None], y[None], cv2.INTER_LINEAR)[0]
-    colors = np.where(seen[:, None], sampled, sampled[mirrored])
-    known = seen | seen[mirrored]
-    tree = cKDTree(heads.neutral[known])
-    _, near = tree.query(heads.neutral[~known], k=6)
-    colors[~known] = colors[known][near].mean(1)
-    return colors.astype(np.uint8)  # type: ignore[no-any-return]
-
-
-def _nearest_seen(heads: IctHeads) -> NDArray[np.int64]:
-    """(N,) for each vertex the one on the other side of the face."""
-    from scipy.spatial import cKDTree
-
-    _, other = cKDTree(heads.neutral).query(heads.neutral * np.array([-1, 1, 1]))
-    return np.asarray(other, np.int64)
+    assert model.landmarks68 is not None
+    tree = cKDTree(model.neutral)
+    origin = model.neutral[model.landmarks68].mean(0)
+    _, needed = tree.query(topology.mean * 10 + origin)
+    locked = np.unique(np.concatenate([needed, model.landmarks68]))
+    eyes = np.zeros(len(model.neutral), bool) if model.eyes is None else model.eyes
+    near, _ = cKDTree(model.neutral[model.landmarks68[17:]]).query(model.neutral)
+    weights = np.where(eyes, 3.0, np.where(near < 2, 8.0, 1.0))
+    kept, faces = decimate(model.neutral[None], model.faces, RENDERED_VERTICES, locked, weights)
+    return replace(
+        model,
+        neutral=model.neutral[kept],
+        faces=faces,
+        offsets=model.offsets[:, kept],
+        landmarks68=np.searchsorted(kept, model.landmarks68),
+        eyes=eyes[kept],
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Renders:
-    """Rendered heads with everything that is known about them.
+    """Rendered heads with what is known about them.
 
     Attributes:
-        faces: canvases and landmarks, as photographs would have them.
+        faces: canvases and landmarks, as photographs have them.
         weights: (N, K) of the head model.
-        view: how each head was placed in its canvas.
+        placed: (N, V, 2) float32 the topology's vertices in canvas pixels, the centre of the first pixel at (0, 0).
     """
 
     faces: Faces
     weights: Array
-    view: View
+    placed: Array
 
 
-def draw_weights(heads: IctHeads, rng: np.random.Generator) -> Array:
-    """(K,) weights of a plausible person with a random expression."""
-    weights = np.zeros(len(heads.offsets), np.float32)
-    weights[: heads.identities] = rng.standard_normal(heads.identities).clip(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
-    for several in heads.expressions:
-        if rng.random() < 0.12:
-            weights[list(several)] = rng.uniform(0, 0.9)
-    jaw_open = rng.random() < 0.35
-    if jaw_open:
-        weights[heads.identities + 30] = rng.uniform(0, 0.7)
-    return weights
+def take_skins(photos: Faces, painter: FacePainter, largest: int = LARGEST_SKINS) -> list[Array]:
+    """Colours (N, 3) on the head's vertices of people who look at the camera."""
+    precise = np.array(photos.sources) != "youtube_faces"
+    chosen = np.flatnonzero((np.abs(photos.yaw) < FRONTAL) & (precise | ~precise.any()))
+    chosen = chosen[:: max(1, -(-len(chosen) // largest))]
+    return [painter.from_photo(photos.canvases[i], photos.points[i])[1] for i in chosen]
 
 
-def draw_view(landmarks: Array, rng: np.random.Generator) -> View:
-    """A random view that places (68, 3) landmarks as a photograph's canvas does."""
-    yaw = rng.normal(0, 25) if rng.random() < 0.6 else rng.uniform(-75, 75)
-    turn = rotation(float(yaw), float(rng.normal(0, 11)), float(rng.normal(0, 6)))[:3, :3].astype(np.float32)
-    flat = (landmarks @ turn.T)[:, :2] * np.array([1, -1], np.float32)
-    low, high = flat.min(0), flat.max(0)
-    scale = CANVAS / CANVAS_SCALE / float((high - low).max())
-    shift = CANVAS / 2 - 0.5 - scale * (low + high) / 2
-    return View(turn[None], np.array([scale], np.float32), shift[None].astype(np.float32))
+def render_heads(shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int) -> Renders:
+    """Make ``count`` pictures of random heads; the same seed and photographs give the same pictures."""
+    painter = FacePainter(shapes.model)
+    skins = [] if photos is None else take_skins(photos, painter)
+    canvases, points, placed, weights = [], [], [], []
+    for number in tqdm(range(count), desc="rendering heads", leave=False, disable=None):
+        rng = np.random.default_rng((seed, number))
+        drawn = shapes.model.draw_weights(rng)
+        more = shapes.model.draw_weights(rng)  # people move several muscles at once
+        drawn[shapes.model.identities :] = np.maximum(drawn, more)[shapes.model.identities :]
+        painted = not skins or rng.random() < PAINTED
+        colors = painter.paint(rng) if painted else skins[int(rng.integers(len(skins)))]
+        backdrop = rng.uniform(0, 255, (2, 2, 3)).astype(np.uint8).repeat(88, 0).repeat(88, 1)
+        if photos is not None:
+            backdrop = photos.canvases[int(rng.integers(len(photos.canvases)))]
+            left, top = rng.integers(0, len(backdrop) // 2, 2)
+            backdrop = backdrop[top : top + len(backdrop) // 2, left : left + len(backdrop) // 2]
+        shaded = 1.0 if painted else rng.uniform(0, 0.6)
+        face = painter.render(painter.shape(drawn), colors, _enlarged(backdrop), rng, shaded, oversampling=1)
+        coarse = face.vertices[shapes.vertices]
+        canvases.append(face.picture)
+        points.append(coarse[landmark_vertices(coarse[None], topology)[0], :2])
+        placed.append(coarse[:, :2])
+        weights.append(drawn)
+    stacked = np.stack(points).astype(np.float32)
+    yaw = np.array([yaw_index(p) for p in stacked], np.float32)
+    faces = Faces(np.stack(canvases), stacked, yaw, ("rendered",) * count)
+    return Renders(faces, np.stack(weights).astype(np.float32), np.stack(placed).astype(np.float32))
 
 
-def render(heads: IctHeads, skins: Skins, topology: Topology, count: int, seed: int) -> Renders:
-    """Make ``count`` pictures of random heads; the same seed gives the same pictures."""
-    rng = np.random.default_rng(seed)
-    canvases, points, turns, scales, shifts, weights = [], [], [], [], [], []
-    for _ in range(count):
-        w = draw_weights(heads, rng)
-        head = heads.neutral + np.tensordot(w, heads.offsets, 1)
-        view = draw_view(head[heads.vertices[:LANDMARKS]], rng)
-        placed = view.project(head[None])[0]
-        coarse = placed[heads.vertices][None]
-        canvases.append(_paint(placed, heads, skins, rng))
-        points.append(coarse[0, landmark_vertices(coarse, topology)[0], :2])
-        turns.append(view.turn[0])
-        scales.append(view.scale[0])
-        shifts.append(view.shift[0])
-        weights.append(w)
-    yaw = np.degrees(np.arctan2(-np.array(turns)[:, 2, 0], np.array(turns)[:, 2, 2])).astype(np.float32) / 90
-    faces = Faces(np.stack(canvases), np.stack(points), yaw, ("rendered",) * count)
-    return Renders(faces, np.stack(weights), View(np.stack(turns), np.array(scales), np.stack(shifts)))
+def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    # Half a picture at double size: whose face it was can no longer be taken for the head's.
+    return cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
-def _paint(placed: Array, heads: IctHeads, skins: Skins, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One canvas: the head in a random skin and light, over a blurred piece of another picture."""
-    _, face, weights = rasterize(placed + np.array([0.5, 0.5, 0], np.float32), heads.triangles, CANVAS, CANVAS)
-    seen = face >= 0
-    corners = heads.triangles[face[seen]]
-    skin = skins.colors[rng.integers(len(skins.colors))].astype(np.float32)
-    color = np.einsum("pc,pcx->px", weights[seen], skin[corners])
-    edges = placed[heads.triangles]
-    normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0]) * np.array([1, 1, -1])
-    smooth = np.zeros_like(placed)
-    for i in range(3):
-        for axis in range(3):
-            smooth[:, axis] += np.bincount(heads.triangles[:, i], normals[:, axis], len(placed))
-    normal = np.einsum("pc,pcx->px", weights[seen], smooth[corners])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    light = rng.normal(0, 1, 3) * np.array([0.35, 0.3, 0.2])
-    shade = np.clip(1 + normal @ light, 0.35, 1.6)[:, None] * (1 + rng.normal(0, 0.05, 3))
-    backdrop = skins.canvases[rng.integers(len(skins.canvases))]
-    left, top = rng.integers(0, CANVAS // 2, 2)
-    picture = cv2.resize(backdrop[top : top + CANVAS // 2, left : left + CANVAS // 2], (CANVAS, CANVAS))
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 4))
-    picture[seen] = np.clip(color * shade, 0, 255).astype(np.uint8)
-    return picture  # type: ignore[return-value]
+def cached_renders(
+    path: Path, shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int
+) -> Renders:
+    """:func:`render_heads`, or what an earlier run stored in ``path``; renders of another size are made anew."""
+    if path.is_file():
+        try:
+            with np.load(path) as data:
+                if len(data["canvases"]) == count and int(data["seed"]) == seed:
+                    faces = Faces(data["canvases"], data["points"], data["yaw"], ("rendered",) * count)
+                    return Renders(faces, data["weights"], data["placed"])
+        except (OSError, KeyError, ValueError, EOFError) as error:
+            raise BadInput(f"{path} is damaged ({error}); remove it to render anew") from error
+    made = render_heads(shapes, topology, photos, count, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name("partial-" + path.name)
+    np.savez(
+        partial, canvases=made.faces.canvases, points=made.faces.points, yaw=made.faces.yaw,
+        weights=made.weights, placed=made.placed, seed=seed,
+    )  # fmt: skip
+    partial.replace(path)  # a run that was stopped leaves no half file
+    return made
