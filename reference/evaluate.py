@@ -62,11 +62,11 @@ def evaluate(name: str, data: Path, weights: Path) -> dict[str, Any]:
     """
     import torch
 
-    from reference.checkpoint import load_weights
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.registry import build_network, get_spec
 
     network = build_network(get_spec(name))
-    load_weights(network, weights, ignore=("type_head.",))
+    load_weights(network, weights, ignore=TRAINING_HEADS)
     with torch.no_grad():
         return measure(name, data, network)
 
@@ -78,7 +78,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         BadInput: unknown model or unusable folder.
     """
     from reference.registry import get_spec
-    from reference.train import classifier, saliency, template_keypoints, voxel
+    from reference.train import classifier, face3d, saliency, template_keypoints, voxel
 
     spec = get_spec(name)
     if not data.is_dir():
@@ -89,6 +89,8 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         return saliency.evaluate(network, saliency.load_validation(data))
     if name == "template_keypoints":
         return template_keypoints.evaluate(network, template_keypoints.load_validation(data))
+    if name == "face3d":
+        return face3d.evaluate(network, face3d.Validation.load(data))
     return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))
 
 

@@ -78,9 +78,7 @@ class Face3d(nn.Module):
         self.pose_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, POSE), nn.ReLU())
         self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 128), nn.ReLU(), nn.Linear(128, 3 * VERTICES))
         self.shape_reader = nn.Linear(3 * VERTICES, 32)
-        self.expression_decoder = nn.Sequential(
-            nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES)
-        )
+        self.expression_decoder = nn.Sequential(nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES))
         self.pose_decoder = nn.Linear(POSE, 7)
         self.appearance = Appearance() if appearance else None
         self._initialize()

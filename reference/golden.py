@@ -126,11 +126,11 @@ def write_golden(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> None:
     """Run the reference on the raw golden inputs and store the tensors."""
     from safetensors.numpy import save_file
 
-    from reference.checkpoint import load_weights
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.registry import build_network
 
     network = build_network(spec)
-    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=("type_head.",))
+    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=TRAINING_HEADS)
     tensors: Tensors = {}
     for number in range(COUNT):
         tensor, _, _ = read_input(models_dir / spec.name / "golden" / f"input_{number}.png", spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from reference import classifier, saliency, template_keypoints, voxel
+from reference import classifier, face3d, saliency, template_keypoints, voxel
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 
@@ -16,6 +16,7 @@ MODELS: dict[str, ModelSpec] = {
     "classifier": classifier.SPEC,
     "saliency": saliency.SPEC,
     "template_keypoints": template_keypoints.SPEC,
+    "face3d": face3d.SPEC,
     **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
 }
 

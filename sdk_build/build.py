@@ -157,7 +157,7 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
         WeightsError, BadInput: weights, card or golden files are missing or damaged.
         ParityError: the golden files or the lowering differ from the reference; or a check could not fail.
     """
-    from reference.checkpoint import load_weights
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.registry import build_network
     from sdk_build.lowering import lower
 
@@ -166,7 +166,7 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     golden = tuple(load_golden(spec, models_dir))
     network = build_network(spec)
     # The image-type head of document I is a tool of training; it never ships.
-    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=("type_head.",))
+    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=TRAINING_HEADS)
     # Lowered in float64: folding in float32 would round, and stage 2 could not tell that from a wrong rewrite.
     exact = lower(copy.deepcopy(network).double())
     checks = parity.check_reference(network, exact, spec, card, golden)

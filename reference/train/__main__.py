@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
     )
+    parser.add_argument("--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints)")
+    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (keypoints)")
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
@@ -60,11 +62,11 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.card import MODELS_DIR
     from reference.data.drawings import report_removed
     from reference.registry import get_spec
-    from reference.train import classifier, distributed, qat, saliency, template_keypoints, voxel
+    from reference.train import classifier, distributed, face3d, qat, saliency, template_keypoints, voxel
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
-    for option in ("epochs", "batch", "samples", "evaluate_every"):
+    for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
         if getattr(a, option) < 1:
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
@@ -81,6 +83,8 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
     elif name == "template_keypoints":
         recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
+    elif name == "face3d":
+        recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
     else:
         recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
     if a.qat:

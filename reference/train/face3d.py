@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reference import face3d
 from reference.data import WORKERS, augment
-from reference.data.face_renders import HEADS_FILE, Renders, cached_renders, load_head_shapes
+from reference.data.face_renders import HEADS_FILE, Renders, cached_renders, load_head_shapes, render_heads
 from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_faces, square_around
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
@@ -33,6 +33,7 @@ RENDERED_SHARE = 1 / 3  # of each batch afterwards
 DRAWN = 8  # faces a batch whose regions are drawn
 WIDTH, CURVATURE = 0.04, 0.01
 VALIDATION_RENDERS = 150
+VALIDATION_SEED = 1
 
 Array = NDArray[np.float32]
 
@@ -110,13 +111,13 @@ def _disturb(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
 
 
 class Face3dRecipe:
-    """See :class:`reference.train.loop.Recipe`; ``data`` holds sets of the faces68 layout and the head model."""
+    """See :class:`reference.train.loop.Recipe`; ``data`` holds sets of the faces68 layout, ``heads`` the head model."""
 
     monitor = "score"
     larger_is_better = False
 
     def __init__(
-        self, data: Path, epochs: int, batch: int, seed: int, rendered: int, out: Path, init: Path | None
+        self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None
     ) -> None:
         self.epochs, self.batch, self.seed = epochs, batch, seed
         self.topology = load_topology()
@@ -124,14 +125,18 @@ class Face3dRecipe:
         self.network.set_mean(torch.from_numpy(self.topology.mean))
         if init is not None:
             start_from(self.network, init)
-        shapes = load_head_shapes(data, self.topology)
+        shapes = load_head_shapes(heads, self.topology)
         photos = load_faces(data, "train")
+        if seed == VALIDATION_SEED:
+            raise BadInput(f"--seed is {seed}, which makes the held-out heads; give another")
         renders = cached_renders(out / "renders_train.npz", shapes, self.topology, photos, rendered, seed)
-        self.targets = make_targets(shapes.identity(renders.weights), shapes.whole(renders.weights), renders, self.topology)
+        self.targets = make_targets(
+            shapes.identity(renders.weights), shapes.whole(renders.weights), renders, self.topology
+        )
         self.training = MixedFaces(photos, renders.faces, True, seed)
         precise = np.isin(np.array(photos.sources), PRECISE_SETS)
         self.photo_numbers = np.repeat(np.arange(len(precise)), np.where(precise, 2, 1))
-        self.validation = Validation.load(data, out, self.topology)
+        self.validation = Validation.load(data, heads, out)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-4)
         self.mean = torch.from_numpy(self.topology.mean.T.copy())
         self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
@@ -182,7 +187,9 @@ class Face3dRecipe:
     def _roughness(self, moved: Tensor) -> Tensor:
         return (moved[:, :, self.edges[:, 0]] - moved[:, :, self.edges[:, 1]]).square().sum(1).mean()
 
-    def _regions(self, out: dict[str, Tensor], vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor) -> Tensor:
+    def _regions(
+        self, out: dict[str, Tensor], vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor
+    ) -> Tensor:
         """Row R4's second term, of a few photographs of the batch, or of rendered heads where there are none."""
         assert self.network.appearance is not None
         drawn = (~rendered if (~rendered).any() else rendered).nonzero()[:DRAWN, 0]
@@ -250,27 +257,28 @@ class Validation:
     shapes: Targets | None
 
     @classmethod
-    def load(cls, data: Path, cache: Path | None = None, topology: Topology | None = None) -> Validation:
+    def load(cls, data: Path, heads: Path | None = None, cache: Path | None = None) -> Validation:
         """Read the validation faces and, where the head model is there, render held-out heads in their skins.
+
+        Args:
+            heads: folder with the head model, ``data`` where it is None.
+            cache: folder that keeps the renders for the next time.
 
         Raises:
             BadInput: the folder has no validation faces.
         """
-        topology = topology or load_topology()
+        topology = load_topology()
         photos = load_faces(data, "val")
-        if not (data / HEADS_FILE).is_file():
+        if not ((heads or data) / HEADS_FILE).is_file():
             return cls(topology, photos, None, None)
-        heads = load_head_shapes(data, topology)
-        # Seeds of training renders are pairs that begin with another number: no head of theirs comes back.
-        path = (cache or data) / "renders_val.npz"
-        if cache is None and not path.is_file():
-            from reference.data.face_renders import render_heads
-
-            renders = render_heads(heads, topology, photos, VALIDATION_RENDERS, 1)
+        shapes = load_head_shapes(heads or data, topology)
+        if cache is None:
+            renders = render_heads(shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
         else:
-            renders = cached_renders(path, heads, topology, photos, VALIDATION_RENDERS, 1)
-        shapes = make_targets(heads.identity(renders.weights), heads.whole(renders.weights), renders, topology)
-        return cls(topology, photos, renders.faces, shapes)
+            path = cache / "renders_val.npz"
+            renders = cached_renders(path, shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
+        targets = make_targets(shapes.identity(renders.weights), shapes.whole(renders.weights), renders, topology)
+        return cls(topology, photos, renders.faces, targets)
 
 
 def evaluate(network: Callable[[Tensor], Any], data: Validation) -> dict[str, float]:
@@ -283,9 +291,7 @@ def evaluate(network: Callable[[Tensor], Any], data: Validation) -> dict[str, fl
         ``expression_error_ratio`` likewise for the face with its expression.
     """
     photos = [run_batch(network, batch) for batch in _loader(data.photos)]
-    errors = np.concatenate(
-        [landmark_errors(vertices, points, data.topology) for (vertices, _, _), points in photos]
-    )
+    errors = np.concatenate([landmark_errors(vertices, points, data.topology) for (vertices, _, _), points in photos])
     precise = np.isin(np.array(data.photos.sources), PRECISE_SETS)
     if not precise.any():
         precise[:] = True
