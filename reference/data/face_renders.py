@@ -1,4 +1,4 @@
-"""Pictures of heads whose shape is known: random ICT-FaceKit heads in painted skin or in the skin of photographed people.
+"""Pictures of heads whose shape is known: random ICT-FaceKit heads, painted or in the skin of photographed people.
 
 :class:`reference.data.rendered_faces.FacePainter` draws them; here the shapes that belong to the pictures are kept, on
 the vertices of the face topology. A photograph only lends its colours, never its fitted shape.

@@ -30,7 +30,7 @@ def align_shapes(shapes: Array, targets: Array) -> tuple[Array, Array, Array]:
 
 
 def similarity_errors(shapes: Array, targets: Array) -> Array:
-    """(N,) mean vertex distance of (N, V, 3) shapes to their targets after the best similarity, in the targets' unit."""
+    """(N,) mean vertex distance of (N, V, 3) shapes to their targets after the best similarity, in their unit."""
     scale, turn, shift = align_shapes(shapes, targets)
     moved = np.einsum("nij,nvj->nvi", turn, np.asarray(shapes, np.float64)) * scale[:, None, None] + shift[:, None]
     distance: Array = np.linalg.norm(moved - targets, axis=2).mean(1)

@@ -55,8 +55,8 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     """Crops of photographs and of rendered heads.
 
     Items are (image (3, 112, 112) float32 RGB in [0, 1]; landmarks (2, 68) in fractions of the crop; (2, 3) matrix from
-    canvas pixels to fractions; number of the rendered head, -1 for a photograph). Numbers below the count of photographs
-    are theirs.
+    canvas pixels to fractions; number of the rendered head, -1 for a photograph). Photographs come first, rendered
+    heads behind them.
 
     Args:
         augmented: random rotation, scale, shift, colour, blur and occlusion; photographs are mirrored at random.
