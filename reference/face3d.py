@@ -95,14 +95,16 @@ class Face3d(nn.Module):
         nn.init.normal_(self.heat.weight, 0, 0.05)
         # The start is an upright mean face that fills the middle of the crop; its shape is put into the biases.
         for decoder in (self.identity_decoder[2], self.expression_decoder[2], self.pose_decoder):
-            nn.init.normal_(decoder.weight, 0, 0.003)
+            nn.init.normal_(decoder.weight, 0, 0.003)  # type: ignore[arg-type]
         with torch.no_grad():
             self.pose_decoder.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0.4, 0.5, 0.5]))
 
     def set_mean(self, mean: Tensor) -> None:
         """Start from (V, 3) vertices as the face of everyone."""
+        bias = self.identity_decoder[2].bias
+        assert isinstance(bias, Tensor)
         with torch.no_grad():
-            self.identity_decoder[2].bias.copy_(mean.T.reshape(-1))
+            bias.copy_(mean.T.reshape(-1))
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
         """The "first expression" of (B, 3, 112, 112) RGB in [0, 1].

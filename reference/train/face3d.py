@@ -182,7 +182,7 @@ class Face3dRecipe:
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
     def _target(self, name: str, own: NDArray[np.int64]) -> Array:
-        return getattr(self.targets, name)[own].transpose(0, 2, 1).astype(np.float32)  # type: ignore[no-any-return]
+        return getattr(self.targets, name)[own].transpose(0, 2, 1).astype(np.float32)
 
     def _roughness(self, moved: Tensor) -> Tensor:
         return (moved[:, :, self.edges[:, 0]] - moved[:, :, self.edges[:, 1]]).square().sum(1).mean()
