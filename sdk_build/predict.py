@@ -282,7 +282,7 @@ def describe(prediction: Prediction) -> str:
         return f"{int(first.filled.sum())} of {size**3} voxels filled"
     count = len(prediction.results)
     if isinstance(first, FaceMesh):
-        pose = ", ".join(f"{name} {value:.0f}" for name, value in first.pose_degrees.items())
+        pose = ", ".join(f"{name} {round(value)}" for name, value in first.pose_degrees.items())
         return f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
     return f"{count} face{'s' if count > 1 else ''}, 68 points each"
 

@@ -16,16 +16,17 @@ def align_shapes(shapes: Array, targets: Array) -> tuple[Array, Array, Array]:
 
     ``scale * rotation @ v + shift`` of a shape's vertex lies at the target's; ``targets`` is (N, V, 3) or (V, 3).
     """
-    shapes, targets = np.asarray(shapes, np.float64), np.asarray(targets, np.float64)
-    middle, goal = shapes.mean(1, keepdims=True), targets.mean(-2, keepdims=True)
+    shapes = np.asarray(shapes, np.float64)
+    targets = np.broadcast_to(np.asarray(targets, np.float64), shapes.shape)
+    middle, goal = shapes.mean(1, keepdims=True), targets.mean(1, keepdims=True)
     centred, wanted = shapes - middle, targets - goal
-    across = np.einsum("...vi,nvj->nij", wanted, centred)
+    across = np.einsum("nvi,nvj->nij", wanted, centred)
     u, s, vt = np.linalg.svd(across)
     mirror = np.ones((len(shapes), 3))
     mirror[:, 2] = np.sign(np.linalg.det(u @ vt))
     turn = (u * mirror[:, None]) @ vt
     scale = (s * mirror).sum(1) / np.square(centred).sum((1, 2))
-    shift = goal[..., 0, :] - scale[:, None] * np.einsum("nij,nj->ni", turn, middle[:, 0])
+    shift = goal[:, 0] - scale[:, None] * np.einsum("nij,nj->ni", turn, middle[:, 0])
     return scale, turn, shift
 
 
