@@ -77,8 +77,10 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
     Raises:
         BadInput: unknown model or unusable folder.
     """
-    from reference.registry import get_spec
-    from reference.train import classifier, face3d, saliency, template_keypoints, voxel
+    from reference.checkpoint import TRAINING_HEADS, load_weights
+    from reference.data.faces import load_faces
+    from reference.registry import build_network, get_spec
+    from reference.train import classifier, face3d, hierarchical_keypoints, saliency, template_keypoints, voxel
 
     spec = get_spec(name)
     if not data.is_dir():
@@ -88,7 +90,13 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
     if name == "saliency":
         return saliency.evaluate(network, saliency.load_validation(data))
     if name == "template_keypoints":
-        return template_keypoints.evaluate(network, template_keypoints.load_validation(data))
+        return template_keypoints.evaluate(network, load_faces(data, "val"))
+    if name == "template_keypoints_refined":
+        first = build_network(get_spec("template_keypoints"))
+        load_weights(first, MODELS_DIR / "template_keypoints" / "weights.safetensors", ignore=TRAINING_HEADS)
+        return template_keypoints.evaluate_cascade(first, network, load_faces(data, "val"))
+    if name == "hierarchical_keypoints":
+        return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
     if name == "face3d":
         return face3d.evaluate(network, face3d.Validation.load(data))
     return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))

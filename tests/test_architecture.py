@@ -33,7 +33,18 @@ WITHOUT_TORCH = {
 }
 # Everything in reference that is no network: layers, and the files that a network is built from or used by.
 NOT_NETWORKS = {
-    *("__init__", "card", "checkpoint", "errors", "evaluate", "face_boxes", "golden", "layers", "postprocess"),
+    *(
+        "__init__",
+        "card",
+        "checkpoint",
+        "errors",
+        "evaluate",
+        "face_boxes",
+        "face_pipeline",
+        "golden",
+        "layers",
+        "postprocess",
+    ),
     *("animate", "camera", "preprocess", "registry", "spec"),
 }
 SKIPPED_FOLDERS = {"build", "dist", "runs", "node_modules"}

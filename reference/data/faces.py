@@ -7,6 +7,7 @@ The layout is ``<set>/annotations.csv`` beside the pictures; columns ``file, spl
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ POINTS = 68
 CROP_SCALE = 1.6  # side of the network's crop in sides of the landmarks' box
 CANVAS_SCALE = 2.2  # what is kept around a face, so that rotations and shifts find real pixels
 CANVAS = 176
+OCCLUDED = 0.3  # share of the training crops with a covered part (row T4)
+OCCLUDED_WEIGHT = 1.3  # of these: between equal (1) and as if they were half of the crops (0.7 / 0.3), row T3
 
 _MIRROR_PAIRS = (
     *((i, 16 - i) for i in range(8)),
@@ -97,7 +100,8 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
     """Read every set of a folder.
 
     Raises:
-        BadInput: no annotations, a missing column or picture, or a coordinate that is not a number.
+        BadInput: no annotations, a missing column or picture, a coordinate that is not a number, most points outside
+            the picture, or left and right swapped.
     """
     tables = sorted(folder.glob("*/annotations.csv"))
     tables = [t for t in tables if sets is None or t.parent.name in sets]
@@ -122,6 +126,13 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
             picture = cv2.imread(str(table.parent / file), cv2.IMREAD_COLOR)
             if picture is None:
                 raise BadInput(f"{table} line {number}: can't read {file}; remove the line or mend the picture")
+            height, width = picture.shape[:2]
+            outside = ((xy < -0.5) | (xy > [width - 0.5, height - 0.5])).any(1).sum()
+            if outside > POINTS / 2:
+                raise BadInput(
+                    f"{table} line {number}: {outside} of {POINTS} points lie outside {file} ({width} x {height}); "
+                    "coordinates are pixels of that picture"
+                )
             crop, matrix = cut_square(
                 np.ascontiguousarray(picture[..., ::-1]), *square_around(xy, CANVAS_SCALE), CANVAS
             )
@@ -129,58 +140,147 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
             points.append(xy @ matrix[:, :2].T + matrix[:, 2])
             yaw.append(turn)
             sources.append(table.parent.name)
+        _check_sides(table, points[len(points) - len(rows) :])
     if not canvases:
         raise BadInput(f"no face of split {split!r} in {folder}; the column split names train or val")
     return Faces(np.stack(canvases), np.stack(points).astype(np.float32), np.array(yaw, np.float32), tuple(sources))
 
 
-class FaceDataset(Dataset[tuple[Tensor, Tensor, float]]):
+def _check_sides(table: Path, points: Sequence[NDArray[np.float32]]) -> None:
+    """Find an annotation file whose left and right are swapped: its faces are mirror images of faces.
+
+    Raises:
+        BadInput: more than half of the faces are; single ones may be strong profiles.
+    """
+    mirrored = 0
+    for xy in points:
+        across, down = xy[42:48].mean(0) - xy[36:42].mean(0), xy[48:60].mean(0) - xy[36:48].mean(0)
+        mirrored += bool(across[0] * down[1] - across[1] * down[0] < 0)
+    if points and mirrored > len(points) / 2:
+        raise BadInput(
+            f"{table}: left and right are swapped in {mirrored} of {len(points)} faces; point 36 is the corner of "
+            "the eye on the picture's left, 45 on its right"
+        )
+
+
+def join(parts: Sequence[Faces]) -> Faces:
+    """Several sets of faces as one."""
+    return Faces(
+        np.concatenate([f.canvases for f in parts]),
+        np.concatenate([f.points for f in parts]),
+        np.concatenate([f.yaw for f in parts]),
+        tuple(source for f in parts for source in f.sources),
+    )
+
+
+def select(faces: Faces, chosen: NDArray[np.bool_]) -> Faces:
+    """Some of the faces: (N,) bool."""
+    sources = tuple(np.array(faces.sources)[chosen].tolist())
+    return Faces(faces.canvases[chosen], faces.points[chosen], faces.yaw[chosen], sources)
+
+
+def roll_of(points: NDArray[np.float32]) -> float:
+    """Roll of a face in degrees, from the line through the eyes of (68, 2) points; positive: its left eye is lower."""
+    x, y = points[42:48].mean(0) - points[36:42].mean(0)
+    return float(np.degrees(np.arctan2(y, x)))
+
+
+def upright_square(points: NDArray[np.float32], scale: float) -> tuple[float, float, float, float]:
+    """(left, top, side, angle) for :func:`cut_square`: as :func:`square_around`, for the face with its roll undone."""
+    angle = -roll_of(points)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turn = np.array([[cos, -sin], [sin, cos]], np.float32)
+    left, top, side = square_around(points @ turn.T, scale)
+    center = np.array([left + side / 2, top + side / 2], np.float32) @ turn  # the inverse of a rotation
+    return float(center[0]) - side / 2, float(center[1]) - side / 2, side, angle
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far training crops stray from the exact square.
+
+    Attributes:
+        angle: standard deviation of the rotation in degrees, cut at three times that.
+        zoom: largest change of the side, in natural logarithms.
+        shift: standard deviation of the shift, in sides.
+        upright: rotate from the upright face and not from the face as it is (the second network of a cascade).
+    """
+
+    angle: float = 15.0
+    zoom: float = 0.18
+    shift: float = 0.04
+    upright: bool = False
+
+
+class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
     """Network crops with landmarks.
 
-    Items are (image (3, size, size) float32 RGB in [0, 1], points (2, 68) in fractions of the crop, weight).
+    Items are (image (3, size, size) float32 RGB in [0, 1], points (2, 68) in fractions of the crop, weight,
+    attributes (3,): yaw index, roll in units of 45 degrees, share of the points that are artificially covered).
     A fraction f lies at pixel f * size - 0.5, so that 0 and 1 are the crop's outer borders.
 
     Args:
-        augmented: random rotation, scale, shift, flip, colour, blur and occlusion (row T4).
+        jitter: random rotation, scale and shift; with it go flip, colour, blur and occlusion (row T4). None: the exact
+            crop.
         weights: one per face, from the distribution of its attributes (row T3).
+        occluded: without jitter: cover a random part of every face, the same one each time.
     """
 
     def __init__(
-        self, faces: Faces, size: int, augmented: bool, weights: NDArray[np.float32] | None = None, seed: int = 0
+        self,
+        faces: Faces,
+        size: int,
+        jitter: Jitter | None = None,
+        weights: NDArray[np.float32] | None = None,
+        seed: int = 0,
+        occluded: bool = False,
+        upright: bool = False,
     ) -> None:
         self.faces = faces
         self.size = size
-        self.augmented = augmented
+        self.jitter = jitter
         self.weights = np.ones(len(faces.yaw), np.float32) if weights is None else weights
         self.seed = seed
         self.epoch = 0
+        self.occluded = occluded
+        self.upright = upright if jitter is None else jitter.upright
 
     def __len__(self) -> int:
         return len(self.faces.yaw)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, float]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, float, Tensor]:
         picture, xy = self.faces.canvases[index], self.faces.points[index]
-        left, top, side = square_around(xy, CROP_SCALE)
-        angle = 0.0
-        if self.augmented:
-            rng = np.random.default_rng((self.seed, self.epoch, index))
-            angle = float(np.clip(rng.normal(0, 15), -45, 45))
-            zoom = np.exp(rng.uniform(-0.18, 0.18))
-            shift = rng.normal(0, 0.04, 2) * side
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        yaw, weight = float(self.faces.yaw[index]), float(self.weights[index])
+        left, top, side, angle = upright_square(xy, CROP_SCALE) if self.upright else (*square_around(xy, CROP_SCALE), 0)
+        if self.jitter is not None:
+            most = 3 * self.jitter.angle
+            angle += float(np.clip(rng.normal(0, self.jitter.angle), -most, most))
+            zoom = np.exp(rng.uniform(-self.jitter.zoom, self.jitter.zoom))
+            shift = rng.normal(0, self.jitter.shift, 2) * side
             left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
             side *= zoom
         crop, matrix = cut_square(picture, left, top, side, self.size, angle)
         xy = xy @ matrix[:, :2].T + matrix[:, 2]
-        if self.augmented:
-            crop, xy = self._augment(crop, xy, rng)
+        covered = 0.0
+        if self.jitter is not None:
+            crop, xy, flipped = self._augment(crop, xy, rng)
+            yaw = -yaw if flipped else yaw
+        if self.occluded or (self.jitter is not None and rng.random() < OCCLUDED):
+            before = crop
+            crop = augment.random_occlusion(crop, rng)
+            at = xy.round().astype(int).clip(0, self.size - 1)
+            covered = float((crop[at[:, 1], at[:, 0]] != before[at[:, 1], at[:, 0]]).any(1).mean())
+            weight *= OCCLUDED_WEIGHT
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
         fractions = torch.from_numpy(((xy + 0.5) / self.size).T.astype(np.float32))
-        return image, fractions, float(self.weights[index])
+        return image, fractions, weight, torch.tensor([yaw, roll_of(xy) / 45, covered])
 
     def _augment(
         self, crop: NDArray[np.uint8], xy: NDArray[np.float32], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        if rng.random() < 0.5:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], bool]:
+        flipped = bool(rng.random() < 0.5)
+        if flipped:
             crop = np.ascontiguousarray(crop[:, ::-1])
             xy = (xy * [-1, 1] + [self.size - 1, 0])[MIRROR].astype(np.float32)
         if rng.random() < 0.7:
@@ -189,9 +289,7 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float]]):
             crop = augment.random_blur(crop, rng, 1.2)
         if rng.random() < 0.2:
             crop = augment.random_resolution(crop, rng)
-        if rng.random() < 0.3:
-            crop = augment.random_occlusion(crop, rng)
-        return crop, xy
+        return crop, xy, flipped
 
 
 def attribute_weights(yaw: NDArray[np.float32], edges: tuple[float, ...] = (0.15, 0.3, 0.6)) -> NDArray[np.float32]:
@@ -234,5 +332,10 @@ def learn_templates(points: NDArray[np.float32], count: int, seed: int = 0) -> N
         mean = mean @ turn
         mean /= np.linalg.norm(mean[45] - mean[36])
     shapes = np.stack([align_to(shape, mean) for shape in shapes])
-    centers, _ = kmeans2(shapes.reshape(len(shapes), -1), count, minit="++", rng=np.random.default_rng(seed))
+    flat = shapes.reshape(len(shapes), -1)
+    distinct = flat[np.unique(flat.round(4), axis=0, return_index=True)[1]]
+    if len(distinct) <= count:  # too few to be grouped: each is a template, some of them twice
+        centers = np.resize(distinct, (count, flat.shape[1]))
+    else:
+        centers, _ = kmeans2(flat, count, minit="++", rng=np.random.default_rng(seed))
     return centers.reshape(count, POINTS, 2).transpose(2, 1, 0).reshape(2 * POINTS, count).astype(np.float32)

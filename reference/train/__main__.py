@@ -26,9 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
     )
-    parser.add_argument("--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints)")
-    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (keypoints)")
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
+    parser.add_argument(
+        "--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints, face3d)"
+    )
+    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
+    parser.add_argument("--backgrounds", type=Path, help="folder of pictures for behind rendered faces (keypoints)")
+    parser.add_argument("--unbalanced", action="store_true", help="without row H1's balance (hierarchical_keypoints)")
+    parser.add_argument("--no-copies", action="store_true", help="without row H5's second loss (likewise)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
     parser.add_argument(
@@ -60,9 +65,20 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     import torch
 
     from reference.card import MODELS_DIR
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.drawings import report_removed
     from reference.registry import get_spec
-    from reference.train import classifier, distributed, face3d, qat, saliency, template_keypoints, voxel
+    from reference.train import (
+        classifier,
+        distributed,
+        face3d,
+        hierarchical_keypoints,
+        keypoints,
+        qat,
+        saliency,
+        template_keypoints,
+        voxel,
+    )
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
@@ -81,8 +97,17 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             report_removed(recipe.removed, out)
     elif name == "saliency":
         recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
-    elif name == "template_keypoints":
-        recipe = template_keypoints.KeypointRecipe(data, a.epochs, a.batch, a.seed)
+    elif name in ("template_keypoints", "template_keypoints_refined"):
+        faces = keypoints.load_training(data, a.heads, a.backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        second = name.endswith("_refined")
+        recipe = template_keypoints.KeypointRecipe(faces, a.epochs, a.batch, a.seed, second)
+        if a.init is not None:
+            load_weights(recipe.network, a.init, ignore=TRAINING_HEADS)
+    elif name == "hierarchical_keypoints":
+        faces = keypoints.load_training(data, a.heads, a.backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        recipe = hierarchical_keypoints.HierarchicalRecipe(
+            faces, a.epochs, a.batch, a.seed, None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
+        )
     elif name == "face3d":
         recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
     else:

@@ -25,8 +25,8 @@ from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_fac
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
 from reference.geometry.similarity import align_shapes, similarity_errors
+from reference.train.keypoints import PRECISE_SETS, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
-from reference.train.template_keypoints import PRECISE_SETS, normalized_errors, point_loss
 
 PRETRAINING = 0.15  # share of the epochs with rendered heads alone
 RENDERED_SHARE = 1 / 3  # of each batch afterwards

@@ -19,7 +19,7 @@ from reference.errors import BadInput
 from reference.spec import from_json
 from sdk_build.backends import RUNTIMES, TARGETS, precisions_of
 from sdk_build.manifest import CalibrationEntry, NamedValue
-from sdk_build.quantize.recipes import Ranges
+from sdk_build.quantize.recipes import RECIPES, Ranges
 
 FILE = "quantization.json"
 SCHEMA_VERSION = 1
@@ -174,11 +174,15 @@ def smallest(measured: Measured, target: str) -> tuple[str, int] | None:
 def passing(measured: Measured, target: str, precision: str) -> int | None:
     """Bytes of a target's artifacts in a precision if all of them passed, else None.
 
-    An artifact that leaves operations to the CPU which its float form does not leave there does not pass.
+    An artifact that leaves operations to the CPU which its float form does not leave there does not pass; one whose
+    ranges are not stored can't be made again without data, and does not pass either.
     """
     total = 0
     for name in TARGETS[target]:
-        artifact = measured.find(name, RUNTIMES[name].precisions[precision])
+        held = RUNTIMES[name].precisions[precision]
+        artifact = measured.find(name, held)
+        if RECIPES[held].needs_ranges and measured.ranges_of(RUNTIMES[name].ranges) is None:
+            return None
         floating = measured.find(name, "fp32")
         allowed = set(floating.fallbacks) if floating else set()
         if artifact is None or not artifact.passed or not set(artifact.fallbacks) <= allowed:

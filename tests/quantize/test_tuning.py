@@ -61,6 +61,12 @@ def test_default_is_the_smallest_of_which_everything_passed(measured):
     assert smallest(measured, "ios") is None  # Core ML was not measured
 
 
+def test_without_stored_ranges_a_calibrated_precision_is_no_default(measured):
+    litert_only = replace(measured, ranges=measured.ranges[:1])
+    assert smallest(litert_only, "web")[0] == "w8a8"
+    assert smallest(litert_only, "android")[0] == "w8"  # ExecuTorch's could not be made again
+
+
 def test_a_silent_fallback_is_no_default(measured):
     slow = change(measured, "litert", "w8a8", fallbacks=("SOFTMAX",))
     assert smallest(slow, "web")[0] == "w8"

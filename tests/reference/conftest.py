@@ -38,10 +38,27 @@ def picture_folder(tmp_path):
     return folder
 
 
-@pytest.fixture
+# Rough places of the 68 landmarks on a head of radius 1 (x right, y up): the left half and the middle.
+HALF = {
+    **{i: (-0.85 + 0.1 * max(0, i - 2), 0.2 - 0.13 * i) for i in range(8)},
+    **{17 + i: (-0.6 + 0.11 * i, 0.42 + 0.02 * i) for i in range(5)},
+    31: (-0.15, -0.2), 32: (-0.08, -0.22),
+    36: (-0.5, 0.22), 37: (-0.42, 0.27), 38: (-0.3, 0.27), 39: (-0.2, 0.21), 40: (-0.3, 0.18), 41: (-0.42, 0.18),
+    48: (-0.3, -0.45), 49: (-0.2, -0.4), 50: (-0.08, -0.37), 58: (-0.1, -0.56), 59: (-0.2, -0.52),
+    60: (-0.26, -0.45), 61: (-0.1, -0.43), 67: (-0.1, -0.49),
+}  # fmt: skip
+MIDDLE = {8: -0.84, 27: 0.2, 28: 0.1, 29: 0.0, 30: -0.1, 33: -0.23, 51: -0.39, 57: -0.58, 62: -0.43, 66: -0.49}
+
+
+def rough_face():
+    """(68, 2): a mirror-symmetric, upright face with the outer eyes 1 apart, y down."""
+    places = {**{i: (0.0, y) for i, y in MIDDLE.items()}, **HALF}
+    places |= {int(MIRROR[i]): (-x, y) for i, (x, y) in HALF.items()}
+    return np.array([places[i] for i in range(68)]) * [1, -1]
+
+
+@pytest.fixture(scope="session")
 def face_shape():
-    """(68, 2): a mirror-symmetric, upright, centred shape with the outer eyes 1 apart. A face only to the code."""
-    points = np.random.default_rng(3).normal(0, 0.4, (68, 2))
-    points[36], points[45] = (-0.5, -0.2), (0.5, -0.2)
-    points = (points + (points * [-1, 1])[MIRROR]) / 2
+    """(68, 2): :func:`rough_face`, centred."""
+    points = rough_face()
     return points - points.mean(0)

@@ -15,11 +15,17 @@ from reference.data.faces import (
     MIRROR,
     FaceDataset,
     Faces,
+    Jitter,
     attribute_weights,
     cut_square,
+    join,
     learn_templates,
     load_faces,
+    roll_of,
+    select,
     square_around,
+    upright_square,
+    yaw_index,
 )
 from reference.errors import BadInput
 
@@ -90,11 +96,11 @@ def test_points_follow_the_picture_through_crop_and_mirror(faces, monkeypatch):
     """In a mirrored picture the spot is at point 45, and point 36 is again on the left."""
     for change in ("random_color", "random_blur", "random_resolution", "random_occlusion"):
         monkeypatch.setattr(augment, change, lambda picture, *_: picture)
-    data = FaceDataset(faces, 112, True)
+    data = FaceDataset(faces, 112, Jitter())
     seen = []
     for epoch in range(20):
         data.epoch = epoch
-        image, points, _ = data[epoch % 2]
+        image, points, *_ = data[epoch % 2]
         spot = (spot_in(image.permute(1, 2, 0).numpy()) + 0.5) / 112
         distances = np.linalg.norm(points.numpy().T - spot, axis=1) * 112
         seen.append(36 if distances[36] < 1.5 else 45 if distances[45] < 1.5 else None)
@@ -104,11 +110,12 @@ def test_points_follow_the_picture_through_crop_and_mirror(faces, monkeypatch):
 
 def test_plain_items_are_repeatable_crops_with_points_inside(faces):
     weights = np.array([2.0, 0.5], np.float32)
-    image, points, weight = FaceDataset(faces, 112, False, weights)[1]
+    image, points, weight, attributes = FaceDataset(faces, 112, None, weights)[1]
     assert image.shape == (3, 112, 112)
     assert points.shape == (2, 68)
     assert (image.min(), image.max()) == (0, 1)
     assert weight == 0.5
+    assert attributes.tolist() == pytest.approx([0, 0, 0], abs=0.01)
     low, high = points.min(1).values, points.max(1).values
     np.testing.assert_allclose((low + high) / 2, 0.5, atol=1e-4)  # the landmarks' box is in the middle
     assert float((high - low).max()) == pytest.approx(1 / 1.6, abs=1e-4)
@@ -116,16 +123,70 @@ def test_plain_items_are_repeatable_crops_with_points_inside(faces):
 
 def test_augmented_items_depend_on_seed_epoch_and_item_alone(faces):
     def item(seed, epoch, index):
-        data = FaceDataset(faces, 48, True, seed=seed)
+        data = FaceDataset(faces, 48, Jitter(), seed=seed)
         data.epoch = epoch
         return data[index]
 
-    image, points, _ = item(0, 0, 0)
+    image, points, *_ = item(0, 0, 0)
     again = item(0, 0, 0)
     assert (image == again[0]).all()
     assert (points == again[1]).all()
     for other in (item(1, 0, 0), item(0, 1, 0), item(0, 0, 1)):
         assert (points - other[1]).abs().max() > 1e-3
+
+
+def test_attributes_say_what_was_done(faces):
+    """Yaw changes its sign in a mirror, roll is seen in the points, and covered points are counted."""
+    turned = Faces(faces.canvases, faces.points, np.array([0.4, 0.4], np.float32), faces.sources)
+    data = FaceDataset(turned, 112, Jitter())
+    yaws, covered, weights = set(), [], {}
+    for epoch in range(60):
+        data.epoch = epoch
+        _, points, weight, attributes = data[epoch % 2]
+        yaw, roll, share = attributes.tolist()
+        yaws.add(round(yaw, 3))
+        assert roll * 45 == pytest.approx(roll_of(points.numpy().T), abs=1e-3)
+        covered.append(share)
+        weights[share > 0] = weight
+    assert yaws == {0.4, -0.4}
+    assert 0 < np.mean(np.array(covered) > 0) < 0.5
+    assert weights[True] > weights[False]
+
+
+def test_artificial_occlusion_is_the_same_each_time(faces):
+    plain, data = FaceDataset(faces, 64), FaceDataset(faces, 64, occluded=True)
+    assert (data[0][0] == data[0][0]).all()
+    assert (data[0][0] != plain[0][0]).any()
+    assert (data[0][1] == plain[0][1]).all()
+
+
+@given(angle=st.floats(-170, 170), scale=st.floats(20, 90))
+@settings(max_examples=30)
+def test_upright_squares_undo_the_roll(face_shape, angle, scale):
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    points = (face_shape @ np.array([[cos, sin], [-sin, cos]]) * scale + [200, 210]).astype(np.float32)
+    assert roll_of(points) == pytest.approx(angle, abs=0.1)
+    left, top, side, turn = upright_square(points, 1.6)
+    _, matrix = cut_square(np.zeros((4, 4, 3), np.uint8), left, top, side, 112, turn)
+    seen = points @ matrix[:, :2].T + matrix[:, 2]
+    assert roll_of(seen) == pytest.approx(0, abs=0.1)
+    np.testing.assert_allclose((seen.min(0) + seen.max(0)) / 2, 55.5, atol=0.05)
+    assert float((seen.max(0) - seen.min(0)).max()) == pytest.approx(112 / 1.6, rel=1e-3)
+
+
+def test_yaw_is_where_the_nose_lies(face_shape):
+    points = face_shape.astype(np.float32).copy()
+    left, right = points[:3, 0].mean(), points[14:17, 0].mean()
+    for place, expected in ((0.5, 0), (0.25, -0.5), (1.0, 1), (1.4, 1)):
+        points[30, 0] = left + place * (right - left)
+        assert yaw_index(points) == pytest.approx(expected, abs=1e-4)
+
+
+def test_sets_join_and_part(faces):
+    both = join([faces, select(faces, np.array([False, True]))])
+    assert both.sources == ("a", "a", "a")
+    np.testing.assert_array_equal(both.points[2], faces.points[1])
+    assert (both.canvases.shape[0], both.yaw.shape[0]) == (3, 3)
 
 
 # --- the CSV format ---------------------------------------------------------------------------------------------
@@ -185,6 +246,23 @@ def test_unusable_lines_are_named(table, change, parts, refused):
     folder = table(change)
     with refused(BadInput, folder / "set" / "annotations.csv", *parts):
         load_faces(folder, "train")
+
+
+def swap_sides(row):
+    old = dict(row)
+    for i in range(68):
+        row[f"x{i}"], row[f"y{i}"] = old[f"x{MIRROR[i]}"], old[f"y{MIRROR[i]}"]
+
+
+def move_away(row):
+    row.update({f"x{i}": str(float(row[f"x{i}"]) + 300) for i in range(68)})
+
+
+def test_swapped_sides_and_points_elsewhere_are_found(table, refused):
+    with refused(BadInput, "annotations.csv", "left and right are swapped in 1 of 1 faces", "point 36"):
+        load_faces(table(swap_sides), "train")
+    with refused(BadInput, "line 3", "68 of 68 points lie outside face.png (100 x 90)"):
+        load_faces(table(move_away), "train")
 
 
 @pytest.mark.parametrize("column", ["x0", "y67", "file"])

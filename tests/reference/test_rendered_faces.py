@@ -1,21 +1,11 @@
 import numpy as np
 import pytest
 
-from reference.data.faces import MIRROR, yaw_index
+from reference.data.faces import yaw_index
 from reference.data.heads import HeadModel
 from reference.data.rendered_faces import FacePainter, render_faces
 from reference.errors import BadInput
-
-# Rough places of the 68 landmarks on a head of radius 1 (x right, y up), enough to be a face.
-HALF = {
-    **{i: (-0.85 + 0.1 * max(0, i - 2), 0.2 - 0.13 * i) for i in range(8)},
-    **{17 + i: (-0.6 + 0.11 * i, 0.42 + 0.02 * i) for i in range(5)},
-    31: (-0.15, -0.2), 32: (-0.08, -0.22),
-    36: (-0.5, 0.22), 37: (-0.42, 0.27), 38: (-0.3, 0.27), 39: (-0.2, 0.21), 40: (-0.3, 0.18), 41: (-0.42, 0.18),
-    48: (-0.3, -0.45), 49: (-0.2, -0.4), 50: (-0.08, -0.37), 58: (-0.1, -0.56), 59: (-0.2, -0.52),
-    60: (-0.26, -0.45), 61: (-0.1, -0.43), 67: (-0.1, -0.49),
-}  # fmt: skip
-MIDDLE = {8: -0.84, 27: 0.2, 28: 0.1, 29: 0.0, 30: -0.1, 33: -0.23, 51: -0.39, 57: -0.58, 62: -0.43, 66: -0.49}
+from tests.reference.conftest import rough_face
 
 
 def draw(rng: np.random.Generator) -> np.ndarray:
@@ -34,8 +24,7 @@ def model() -> HeadModel:
     corners = [grid[:, :-1], grid[:, 1:], following[:, 1:], following[:, :-1]]
     a, b, c, d = (corner.ravel() for corner in corners)
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
-    places = {**{i: (0.0, y) for i, y in MIDDLE.items()}, **HALF}
-    places |= {int(MIRROR[i]): (-x, y) for i, (x, y) in HALF.items()}
+    places = rough_face() * [1, -1]
     front = np.flatnonzero(xyz[:, 2] > 0)
     marks = [front[np.argmin(((xyz[front, :2] - places[i]) ** 2).sum(1))] for i in range(68)]
     tall = xyz * [0, 0.1, 0]

@@ -1,0 +1,191 @@
+"""From a picture to the 68 points of every face in it: detector, crop, network, second crop, second network (row T6).
+
+The networks are functions from tensors to tensors, so that the same lines run PyTorch and the artifacts of a bundle.
+
+Crops for the second network are squares that may be turned: pixel (column, row) of an S x S crop is the mean of k x k
+bilinear samples of the picture, k = ceil(side / S), evenly spread over the pixel; beyond the border edge pixels repeat.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.data.faces import CROP_SCALE, roll_of, upright_square
+from reference.errors import BadInput
+from reference.preprocess import Region, sample_picture
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+# (1, 3, S, S) float32 RGB in [0, 1] to (68, 2) points, and those of the template alone, in fractions of the crop.
+PointNetwork = Callable[[Floats], tuple[Floats, Floats]]
+FindFaces = Callable[[Picture], Sequence[Region]]
+
+LOST_DISAGREEMENT = 0.25  # mean distance of result and template, in outer eye distances; 0.05 is usual on faces
+LOST_GROWTH = 1.6  # largest change of a face's side from one frame to the next
+LOST_SHIFT = 0.6  # largest shift of its centre, in sides
+SMALLEST_SIDE = 16.0  # of a crop, in pixels
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of a picture, turned by ``angle``.
+
+    Attributes:
+        x, y: its centre in pixels, the centre of the first pixel at (0, 0).
+        side: in pixels.
+        angle: degrees by which the picture is turned clockwise to make the face upright.
+    """
+
+    x: float
+    y: float
+    side: float
+    angle: float = 0.0
+
+    def to_picture(self, fractions: Floats) -> Floats:
+        """Fractions of the crop (..., 2), x then y, to picture pixels."""
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        moved = (fractions - 0.5) * self.side
+        back = np.array([[cos, -sin], [sin, cos]])  # rows times this matrix: the turn undone
+        return np.asarray(moved @ back + [self.x, self.y], np.float32)
+
+    def sample(self, picture: Picture, size: int) -> Floats:
+        """The crop (1, 3, size, size) float32 RGB in [0, 1]."""
+        fine = size * max(1, math.ceil(self.side / size))
+        middles = (np.arange(fine) + 0.5) / fine
+        places = self.to_picture(np.stack(np.meshgrid(middles, middles), axis=-1).astype(np.float32))
+        x, y = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
+        # In floating point: the fixed-point path of 8-bit pictures knows 1/32 of a pixel only.
+        taken = cv2.remap(picture.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        blocks = taken.reshape(size, fine // size, size, fine // size, 3).mean((1, 3))
+        return np.ascontiguousarray(blocks.transpose(2, 0, 1)[None] / 255, np.float32)
+
+
+def square_from_points(points_px: Floats) -> Square:
+    """The upright square that the second network was trained on, from (68, 2) points in pixels."""
+    left, top, side, angle = upright_square(points_px, CROP_SCALE)
+    return Square(left + side / 2, top + side / 2, side, angle)
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face's keypoints.
+
+    Attributes:
+        points_px: (68, 2) float32 in picture pixels, the centre of the first pixel at (0, 0).
+        template_points_px: likewise, from the template alone.
+        square: the crop that the last network saw.
+        disagreement: mean distance of the two in outer eye distances; large where there is no face.
+        tracked: the crop came from the frame before, not from the detector.
+    """
+
+    points_px: Floats
+    template_points_px: Floats
+    square: Square
+    disagreement: float
+    tracked: bool = False
+
+
+class FaceKeypointDetector:
+    """Finds faces and their keypoints in pictures, and follows them through videos.
+
+    Args:
+        find: the detector; crops as the first network expects them.
+        first: the keypoint network.
+        second: the cascade's second network; without it the first one's points are the result.
+        size: side of both networks' input.
+        most: faces to follow or return, largest first.
+        check_every: frames of a video after which the detector looks again, so that a track that drifted onto something
+            else ends and a new face is seen.
+    """
+
+    def __init__(
+        self,
+        find: FindFaces,
+        first: PointNetwork,
+        second: PointNetwork | None = None,
+        size: int = 112,
+        most: int = 8,
+        check_every: int = 30,
+    ) -> None:
+        self.find, self.first, self.second = find, first, second
+        self.size, self.most, self.check_every = size, most, check_every
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the video so far."""
+        self._tracks: list[DetectedFace] = []
+        self._since_check = 0
+        self._time = -math.inf
+        self.detector_runs = 0
+
+    def detect(self, picture: Picture) -> list[DetectedFace]:
+        """Keypoints of every face in an (H, W, 3) uint8 RGB picture, largest first."""
+        return [self._from_region(picture, region) for region in self._find(picture)]
+
+    def detect_for_video(self, frame: Picture, timestamp_ms: float) -> list[DetectedFace]:
+        """Keypoints in the next frame of a video; the detector runs only when a track is lost or a check is due.
+
+        Raises:
+            BadInput: the timestamp is not later than the last frame's.
+        """
+        if timestamp_ms <= self._time:
+            raise BadInput(f"timestamp is {timestamp_ms} ms after {self._time} ms; frames must come in order")
+        self._time = timestamp_ms
+        followed = [self._from_square(frame, square_from_points(track.points_px)) for track in self._tracks]
+        kept = [now for now, before in zip(followed, self._tracks, strict=True) if self._holds(now, before, frame)]
+        self._since_check += 1
+        if not kept or len(kept) < len(self._tracks) or self._since_check >= self.check_every:
+            kept = self._check(frame, kept)
+            self._since_check = 0
+        self._tracks = sorted(kept, key=lambda face: -face.square.side)[: self.most]
+        return list(self._tracks)
+
+    def _check(self, frame: Picture, kept: list[DetectedFace]) -> list[DetectedFace]:
+        """Let the detector confirm tracks, end others, and add new faces."""
+        confirmed: list[DetectedFace] = []
+        for region in self._find(frame):
+            same = [face for face in kept if _overlap(face.square, region) > 0.3 and face not in confirmed]
+            confirmed.append(same[0] if same else self._from_region(frame, region))
+        return confirmed
+
+    def _find(self, picture: Picture) -> list[Region]:
+        self.detector_runs += 1
+        return sorted(self.find(picture), key=lambda region: -region.width)[: self.most]
+
+    def _from_region(self, picture: Picture, region: Region) -> DetectedFace:
+        points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))
+        # The detector's square is rough: the network looks again through its own.
+        return self._from_square(picture, square_from_points(region.to_picture(points)), tracked=False)
+
+    def _from_square(self, picture: Picture, square: Square, tracked: bool = True) -> DetectedFace:
+        network = self.second or self.first
+        square = Square(square.x, square.y, max(square.side, SMALLEST_SIDE), square.angle)
+        points, template = (square.to_picture(p) for p in network(square.sample(picture, self.size)))
+        eyes = max(1e-6, float(np.linalg.norm(template[45] - template[36])))
+        distance = float(np.linalg.norm(points - template, axis=1).mean()) / eyes
+        return DetectedFace(points, template, square, distance, tracked)
+
+    def _holds(self, now: DetectedFace, before: DetectedFace, frame: Picture) -> bool:
+        """Whether a track still follows the face that it followed."""
+        new, old = square_from_points(now.points_px), square_from_points(before.points_px)
+        growth = new.side / max(old.side, 1e-6)
+        moved = math.hypot(new.x - old.x, new.y - old.y) / max(old.side, 1e-6)
+        height, width = frame.shape[:2]
+        inside = -0.5 <= new.x < width and -0.5 <= new.y < height and new.side >= SMALLEST_SIDE
+        steady = 1 / LOST_GROWTH < growth < LOST_GROWTH and moved < LOST_SHIFT
+        return inside and steady and now.disagreement < LOST_DISAGREEMENT and abs(roll_of(now.points_px)) < 100
+
+
+def _overlap(square: Square, region: Region) -> float:
+    """Intersection over union of a square, its turn left out, and a region."""
+    left, top = square.x + 0.5 - square.side / 2, square.y + 0.5 - square.side / 2
+    width = min(left + square.side, region.left + region.width) - max(left, region.left)
+    height = min(top + square.side, region.top + region.height) - max(top, region.top)
+    common = max(0.0, width) * max(0.0, height)
+    return common / (square.side**2 + region.width * region.height - common)
