@@ -43,7 +43,7 @@ SPEC = ModelSpec(
     ),
     preprocess=PreprocessSpec(size=(SIZE, SIZE), mean=MEAN, std=STD),
     postprocess=PostprocessSpec("FaceMesh"),
-    intermediate="features",
+    intermediate="reduce",
     description="a face mesh of 2,500 vertices from a square crop around a face, its neutral shape and its pose",
 )
 
