@@ -106,27 +106,30 @@ class Face3d(nn.Module):
         with torch.no_grad():
             bias.copy_(mean.T.reshape(-1))
 
-    def encode(self, image: Tensor) -> dict[str, Tensor]:
-        """The "first expression" of (B, 3, 112, 112) RGB in [0, 1].
+    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The trunk: hidden layer (B, 256) and places of the points in x and y, (B, 68) each, in fractions of the crop.
 
-        Returns:
-            ``identity`` (B, 96), ``expression`` (B, 64), ``pose`` (B, 48); ``points`` (B, 2, 68) in fractions of the
-            crop, the trunk's own idea of the landmarks; ``hidden`` (B, 256).
+        Args:
+            image: (B, 3, 112, 112) RGB in [0, 1].
         """
         taps: dict[int, Tensor] = {}
         x = self.normalize(image)
         for number, block in enumerate(self.features):
             x = block(x)
             taps[number] = x
-        hidden = self.hidden(self.reduce(x).flatten(1))
-        point_x, point_y = self._points(x, taps)
+        return self.hidden(self.reduce(x).flatten(1)), *self._points(x, taps)
+
+    def encode(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+        """The "first expression" of what the trunk read: three features.
+
+        Returns:
+            ``identity`` (B, 96), ``expression`` (B, 64) and ``pose`` (B, 48).
+        """
         read = torch.cat([hidden, 4 * point_x - 2, 4 * point_y - 2], dim=1)
         return {
             "identity": self.identity_encoder(read),
             "expression": self.expression_encoder(read),
             "pose": self.pose_encoder(read),
-            "points": torch.cat([point_x, point_y], dim=1).reshape(-1, 2, POINTS),
-            "hidden": hidden,
         }
 
     def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
@@ -154,20 +157,14 @@ class Face3d(nn.Module):
         placed = self.pose_decoder(pose)
         return {"neutral": neutral, "shape": shape, "pose": placed, "vertices": place(shape, placed)}
 
-    def stages(self, image: Tensor) -> dict[str, Tensor]:
-        """:meth:`encode` and :meth:`decode`; the encoded features have ``_feature`` behind their names."""
-        read = self.encode(image)
-        features = {f"{name}_feature": read[name] for name in ("identity", "expression", "pose")}
-        return {
-            **features,
-            "points": read["points"],
-            "hidden": read["hidden"],
-            **self.decode(read["identity"], read["expression"], read["pose"]),
-        }
+    def stages(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+        """What :meth:`decode` makes of what the trunk read, and the ``identity_feature``."""
+        features = self.encode(hidden, point_x, point_y)
+        return {"identity_feature": features["identity"], **self.decode(**features)}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 112, 112) RGB in [0, 1]."""
-        out = self.stages(image)
+        out = self.stages(*self.read(image))
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
 

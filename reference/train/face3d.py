@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from tqdm import tqdm
 
 from reference import face3d
 from reference.data import WORKERS, augment
@@ -26,12 +27,13 @@ from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
 from reference.geometry.similarity import align_shapes, similarity_errors
 from reference.train.keypoints import PRECISE_SETS, normalized_errors, point_loss
+from reference.train.region_loss import SIZE as DRAWN_SIZE
 from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 0.15  # share of the epochs with rendered heads alone
 RENDERED_SHARE = 1 / 3  # of each batch afterwards
+BANK_COPIES = 2
 DRAWN = 8  # faces a batch whose regions are drawn
-WIDTH, CURVATURE = 0.04, 0.01
 VALIDATION_RENDERS = 150
 VALIDATION_SEED = 1
 
@@ -117,8 +119,9 @@ class Face3dRecipe:
     larger_is_better = False
 
     def __init__(
-        self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None
-    ) -> None:
+        self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
+        frozen: bool = False,
+    ) -> None:  # fmt: skip
         self.epochs, self.batch, self.seed = epochs, batch, seed
         self.topology = load_topology()
         self.network = face3d.build(appearance=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -141,22 +144,35 @@ class Face3dRecipe:
         self.mean = torch.from_numpy(self.topology.mean.T.copy())
         self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
         self.edges = torch.from_numpy(edges_of(self.topology.faces))
+        if frozen and init is None:
+            raise BadInput("--frozen keeps the trunk of --init as it is; name weights with --init")
+        self.bank = fill_bank(self.network, self.training, precise) if frozen else None
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = epoch
         rng = np.random.default_rng((self.seed, epoch))
+        photo_numbers = self.photo_numbers
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
+        if self.bank is not None:
+            numbers = self.bank.tensors[3].numpy()
+            photo_numbers, heads = np.flatnonzero(numbers < 0), rng.permutation(np.flatnonzero(numbers >= 0))
         if epoch < PRETRAINING * self.epochs:
             order = _in_batches(heads, self.batch)
         else:
             few = max(1, round(self.batch * RENDERED_SHARE))
-            photos = _in_batches(rng.permutation(self.photo_numbers), self.batch - few)
+            photos = _in_batches(rng.permutation(photo_numbers), self.batch - few)
             order = np.concatenate([photos, np.resize(heads, (len(photos), few))], axis=1)
+        if self.bank is not None:
+            return DataLoader(self.bank, batch_sampler=order.tolist())
         return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
-        images, points, matrices, numbers = batch
-        out = self.network.stages(images.contiguous(memory_format=torch.channels_last))
+        images, points, matrices, numbers = batch[:4]
+        if self.bank is None:
+            read = self.network.read(images.contiguous(memory_format=torch.channels_last))
+        else:
+            read = batch[4:]
+        out = self.network.stages(*read)
         count = len(images)
         vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
         chosen = landmark_vertices(vertices.detach().transpose(1, 2).numpy(), self.topology)
@@ -164,7 +180,7 @@ class Face3dRecipe:
         ones = torch.ones(count)
         parts = {
             "keypoints": point_loss(projected, points, ones),
-            "points": point_loss(out["points"], points, ones),
+            "points": point_loss(torch.stack(read[1:], dim=1), points, ones),
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * (self._roughness(neutral - self.mean) + self._roughness(shape - neutral)),
         }
@@ -177,7 +193,7 @@ class Face3dRecipe:
             matrix = matrices[rendered]
             placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
             parts["placed"] = point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
-        parts["regions"] = 0.2 * self._regions(out, vertices, shape, images, rendered)
+        parts["regions"] = 0.2 * self._regions(out["identity_feature"], read[0], vertices, shape, images, rendered)
         total = torch.stack(list(parts.values())).sum()
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
@@ -188,13 +204,13 @@ class Face3dRecipe:
         return (moved[:, :, self.edges[:, 0]] - moved[:, :, self.edges[:, 1]]).square().sum(1).mean()
 
     def _regions(
-        self, out: dict[str, Tensor], vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor
+        self, identity: Tensor, hidden: Tensor, vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor
     ) -> Tensor:
         """Row R4's second term, of a few photographs of the batch, or of rendered heads where there are none."""
         assert self.network.appearance is not None
         drawn = (~rendered if (~rendered).any() else rendered).nonzero()[:DRAWN, 0]
         normals = normals_of(shape[drawn], self.faces)
-        colors = self.network.appearance(out["identity_feature"][drawn], out["hidden"][drawn], normals)
+        colors = self.network.appearance(identity[drawn], hidden[drawn], normals)
         return region_loss(vertices[drawn], colors, images[drawn], self.topology)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
@@ -221,6 +237,28 @@ def start_from(network: face3d.Face3d, path: Path) -> None:
     if not any(name.startswith("features.") for name in fitting):
         raise BadInput(f"{path} has no features of this network; --init names template_keypoints' or face3d's weights")
     network.load_state_dict({**wanted, **{name: t.to(wanted[name].dtype) for name, t in fitting.items()}})
+
+
+@torch.no_grad()
+def fill_bank(network: face3d.Face3d, training: MixedFaces, precise: NDArray[np.bool_]) -> TensorDataset:
+    """What a trunk that stays as it is reads of every face, twice augmented; then only encoders and decoders compute.
+
+    Items are those of :class:`MixedFaces`, the picture at 56 pixels, and the trunk's three tensors.
+    """
+    parts: list[list[Tensor]] = []
+    once = np.arange(len(training))
+    network.eval()
+    for training.epoch in range(BANK_COPIES):
+        # Video frames are many and alike: one copy of them is enough.
+        chosen = once if training.epoch == 0 else once[np.concatenate([precise, once[len(precise) :] >= 0])]
+        order = [part.tolist() for part in np.array_split(chosen, -(-len(chosen) // 64))]
+        loader = DataLoader(training, batch_sampler=order, num_workers=WORKERS)
+        for images, *others in tqdm(loader, desc="reading faces", leave=False, disable=None):
+            read = network.read(images.contiguous(memory_format=torch.channels_last))
+            small = nn.functional.avg_pool2d(images, images.shape[2] // DRAWN_SIZE)
+            parts.append([small, *others, *read])
+    network.train()
+    return TensorDataset(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def make_targets(neutral: Array, whole: Array, renders: Renders, topology: Topology) -> Targets:
