@@ -56,7 +56,8 @@ class Face3d(nn.Module):
         appearance: with the colours and the light that only training needs, to predict pictures of the face (row R4).
     """
 
-    grid: Tensor
+    columns: Tensor
+    rows: Tensor
 
     def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
         super().__init__()
@@ -84,8 +85,9 @@ class Face3d(nn.Module):
         self._initialize()
         # Centres of the map's cells in fractions of the crop, a point between the outermost ones.
         middle = (torch.arange(HEAT) + 0.5) / HEAT
-        grid = torch.stack([middle.repeat(HEAT), middle.repeat_interleave(HEAT)])
-        self.register_buffer("grid", grid, persistent=False)  # (2, HEAT * HEAT), x then y
+        # One row each: picking a column of a product with both is an operation that XNNPACK leaves out.
+        self.register_buffer("columns", middle.repeat(HEAT)[None], persistent=False)  # (1, HEAT * HEAT)
+        self.register_buffer("rows", middle.repeat_interleave(HEAT)[None], persistent=False)
 
     def _initialize(self) -> None:
         initialize(self)
@@ -140,8 +142,9 @@ class Face3d(nn.Module):
             d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
             d = mixer(torch.relu(d + lateral(tap)))
         heat = self.heat(d).reshape(-1, POINTS, HEAT * HEAT)
-        places = nn.functional.linear(torch.softmax(heat, dim=2), self.grid)  # (B, 68, 2)
-        return places[:, :, 0], places[:, :, 1]
+        shares = torch.softmax(heat, dim=2)
+        x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
+        return x, y
 
     def decode(self, identity: Tensor, expression: Tensor, pose: Tensor) -> dict[str, Tensor]:
         """Shapes of the three features.

@@ -39,7 +39,7 @@ def save_mesh(face: FaceMesh, picture: Picture, path: Path) -> None:
         else:
             from reference.geometry.mesh_io import write_obj
 
-            write_obj(Mesh(face.shape / 10, load_topology().faces), path)
+            write_obj(Mesh((face.shape / 10).astype(np.float32), load_topology().faces), path)
     except OSError as error:
         raise BadInput(f"can't write {path} ({error.strerror or error}); give a writable folder") from error
 
