@@ -29,12 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help="other weights than models/NAME/weights.safetensors")
     parser.add_argument("--bundle", type=Path, help="evaluate an artifact of this bundle instead of the weights")
     parser.add_argument("--runtime", help="with --bundle: run on this runtime")
+    parser.add_argument(
+        "--held-out", action="store_true", help="of a folder of meshes: only those that training leaves out"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     if a.bundle is not None:
         return _evaluate_bundle(a)
     try:
-        metrics = evaluate(a.name, a.data, a.weights or MODELS_DIR / a.name / "weights.safetensors")
+        metrics = evaluate(a.name, a.data, a.weights or MODELS_DIR / a.name / "weights.safetensors", a.held_out)
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -49,12 +52,13 @@ def _evaluate_bundle(a: argparse.Namespace) -> int:
         return 2
     command = [sys.executable, "-m", "sdk_build.evaluate", a.name, "--data", str(a.data), "--bundle", str(a.bundle)]
     command += ["--runtime", a.runtime] if a.runtime else []
+    command += ["--held-out"] if a.held_out else []
     command += ["--json"] if a.json else []
     sys.stdout.flush()
     return subprocess.run(command, check=False).returncode
 
 
-def evaluate(name: str, data: Path, weights: Path) -> dict[str, Any]:
+def evaluate(name: str, data: Path, weights: Path, held_out: bool = False) -> dict[str, Any]:
     """Metrics of a model's weights on the validation part of a data folder.
 
     Raises:
@@ -68,11 +72,14 @@ def evaluate(name: str, data: Path, weights: Path) -> dict[str, Any]:
     network = build_network(get_spec(name))
     load_weights(network, weights, ignore=TRAINING_HEADS)
     with torch.no_grad():
-        return measure(name, data, network)
+        return measure(name, data, network, held_out)
 
 
-def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str, Any]:
+def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: bool = False) -> dict[str, Any]:
     """Metrics of whatever maps a model's input batches to its outputs, on the validation part of a data folder.
+
+    Args:
+        held_out: of a folder of meshes, only those that training leaves out.
 
     Raises:
         BadInput: unknown model or unusable folder.
@@ -99,7 +106,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any]) -> dict[str
         return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
     if name == "face3d":
         return face3d.evaluate(network, face3d.Validation.load(data))
-    return voxel.evaluate(network, voxel.held_out(voxel.load_head_models(data), spec.preprocess.size[0]))
+    return voxel.measure(data, spec.preprocess.size[0], network, held_out)
 
 
 def describe(metrics: dict[str, Any], indent: int = 0) -> str:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.data.faces import CROP_SCALE, roll_of, upright_square
+from reference.data.faces import CROP_SCALE, upright_square
 from reference.errors import BadInput
 from reference.preprocess import Region, sample_picture
 
@@ -29,6 +29,8 @@ FindFaces = Callable[[Picture], Sequence[Region]]
 LOST_DISAGREEMENT = 0.25  # mean distance of result and template, in outer eye distances; 0.05 is usual on faces
 LOST_GROWTH = 1.6  # largest change of a face's side from one frame to the next
 LOST_SHIFT = 0.6  # largest shift of its centre, in sides
+LOST_LIKENESS = 0.5  # least correlation of the crop's thumbnail with the one before: networks see a face in a wall, too
+THUMBNAIL = 16  # its side
 SMALLEST_SIDE = 16.0  # of a crop, in pixels
 
 
@@ -81,6 +83,7 @@ class DetectedFace:
         template_points_px: likewise, from the template alone.
         square: the crop that the last network saw.
         disagreement: mean distance of the two in outer eye distances; large where there is no face.
+        thumbnail: (16, 16) float32 grey of the crop.
         tracked: the crop came from the frame before, not from the detector.
     """
 
@@ -88,6 +91,7 @@ class DetectedFace:
     template_points_px: Floats
     square: Square
     disagreement: float
+    thumbnail: Floats
     tracked: bool = False
 
 
@@ -126,7 +130,7 @@ class FaceKeypointDetector:
 
     def detect(self, picture: Picture) -> list[DetectedFace]:
         """Keypoints of every face in an (H, W, 3) uint8 RGB picture, largest first."""
-        return [self._from_region(picture, region) for region in self._find(picture)]
+        return [self.at(picture, region) for region in self._find(picture)]
 
     def detect_for_video(self, frame: Picture, timestamp_ms: float) -> list[DetectedFace]:
         """Keypoints in the next frame of a video; the detector runs only when a track is lost or a check is due.
@@ -151,14 +155,15 @@ class FaceKeypointDetector:
         confirmed: list[DetectedFace] = []
         for region in self._find(frame):
             same = [face for face in kept if _overlap(face.square, region) > 0.3 and face not in confirmed]
-            confirmed.append(same[0] if same else self._from_region(frame, region))
+            confirmed.append(same[0] if same else self.at(frame, region))
         return confirmed
 
     def _find(self, picture: Picture) -> list[Region]:
         self.detector_runs += 1
         return sorted(self.find(picture), key=lambda region: -region.width)[: self.most]
 
-    def _from_region(self, picture: Picture, region: Region) -> DetectedFace:
+    def at(self, picture: Picture, region: Region) -> DetectedFace:
+        """Keypoints of the face in a given region of a picture."""
         points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))
         # The detector's square is rough: the network looks again through its own.
         return self._from_square(picture, square_from_points(region.to_picture(points)), tracked=False)
@@ -166,10 +171,11 @@ class FaceKeypointDetector:
     def _from_square(self, picture: Picture, square: Square, tracked: bool = True) -> DetectedFace:
         network = self.second or self.first
         square = Square(square.x, square.y, max(square.side, SMALLEST_SIDE), square.angle)
-        points, template = (square.to_picture(p) for p in network(square.sample(picture, self.size)))
+        crop = square.sample(picture, self.size)
+        points, template = (square.to_picture(p) for p in network(crop))
         eyes = max(1e-6, float(np.linalg.norm(template[45] - template[36])))
         distance = float(np.linalg.norm(points - template, axis=1).mean()) / eyes
-        return DetectedFace(points, template, square, distance, tracked)
+        return DetectedFace(points, template, square, distance, thumbnail_of(crop), tracked)
 
     def _holds(self, now: DetectedFace, before: DetectedFace, frame: Picture) -> bool:
         """Whether a track still follows the face that it followed."""
@@ -179,7 +185,21 @@ class FaceKeypointDetector:
         height, width = frame.shape[:2]
         inside = -0.5 <= new.x < width and -0.5 <= new.y < height and new.side >= SMALLEST_SIDE
         steady = 1 / LOST_GROWTH < growth < LOST_GROWTH and moved < LOST_SHIFT
-        return inside and steady and now.disagreement < LOST_DISAGREEMENT and abs(roll_of(now.points_px)) < 100
+        alike = likeness(now.thumbnail, before.thumbnail) >= LOST_LIKENESS
+        return inside and steady and alike and now.disagreement < LOST_DISAGREEMENT
+
+
+def thumbnail_of(crop: Floats) -> Floats:
+    """(16, 16) float32: means of the blocks of a (1, 3, S, S) crop, S a multiple of 16, over its three channels."""
+    block = crop.shape[-1] // THUMBNAIL
+    return np.asarray(crop[0].reshape(3, THUMBNAIL, block, THUMBNAIL, block).mean((0, 2, 4)), np.float32)
+
+
+def likeness(a: Floats, b: Floats) -> float:
+    """Correlation of two thumbnails in [-1, 1]; 0 where one of them is flat."""
+    x, y = (t.astype(np.float64) - t.mean(dtype=np.float64) for t in (a, b))
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float((x * y).sum()) / length if length > 1e-6 else 0.0
 
 
 def _overlap(square: Square, region: Region) -> float:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.geometry.face_topology import load_topology
+from reference.geometry.glb import ARRAY_BUFFER, ELEMENT_BUFFER, Buffers, pack
 from reference.geometry.mesh import Mesh, rotation, vertex_normals
 from reference.geometry.render import draw_over, draw_textured
 from reference.postprocess import FaceMesh
@@ -75,58 +73,36 @@ def to_glb(face: FaceMesh, picture: Picture) -> bytes:
     normals = vertex_normals(Mesh(vertices, topology.faces))
     flat = np.linalg.norm(normals, axis=1, keepdims=True) < 0.5
     normals = np.where(flat, np.array([0, 0, 1], np.float32), normals).astype(np.float32)
-    arrays = (vertices, normals, places, topology.faces.astype(np.uint16).reshape(-1))
-    parts = [np.ascontiguousarray(a).tobytes() for a in arrays] + [encoded.getvalue()]
-    views: list[dict[str, Any]] = []
-    binary = b""
-    for number, part in enumerate(parts):
-        binary += b"\0" * (-len(binary) % 4)
-        target = {} if number == 4 else {"target": 34963 if number == 3 else 34962}
-        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(part), **target})
-        binary += part
-    binary += b"\0" * (-len(binary) % 4)
-    accessors: list[dict[str, Any]] = [
-        {"bufferView": i, "componentType": 5126, "count": len(a), "type": f"VEC{a.shape[1]}"}
-        for i, a in enumerate(arrays[:3])
-    ]
-    accessors[0] |= {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
-    accessors.append({"bufferView": 3, "componentType": 5123, "count": topology.faces.size, "type": "SCALAR"})
+    buffers = Buffers()
+    attributes = {
+        "POSITION": buffers.add(vertices, ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffers.add(normals, ARRAY_BUFFER),
+        "TEXCOORD_0": buffers.add(places, ARRAY_BUFFER),
+    }
+    indices = buffers.add(topology.faces.astype(np.uint16).reshape(-1), ELEMENT_BUFFER)
+    image = buffers.view(encoded.getvalue())
+    surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0}
     document = {
         "asset": {"version": "2.0", "generator": "OnPar FaceReconstructor"},
         "extensionsUsed": ["KHR_materials_unlit"],
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0, "extras": face.to_json()}],
-        "meshes": [
-            {
-                "name": "face",
-                "primitives": [
-                    {"attributes": {"POSITION": 0, "NORMAL": 1, "TEXCOORD_0": 2}, "indices": 3, "material": 0}
-                ],
-            }
-        ],
+        "meshes": [{"name": "face", "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}],
         # Unlit: the photograph has its own light.
         "materials": [
             {
                 "name": "skin",
                 "doubleSided": True,
                 "extensions": {"KHR_materials_unlit": {}},
-                "pbrMetallicRoughness": {
-                    "baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0,
-                },
+                "pbrMetallicRoughness": surface,
             }
         ],
         "textures": [{"source": 0, "sampler": 0}],
         "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}],
-        "images": [{"mimeType": "image/png", "bufferView": 4}],
-        "accessors": accessors,
-        "bufferViews": views,
-        "buffers": [{"byteLength": len(binary)}],
-    }  # fmt: skip
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    head = struct.pack("<4sIIII", b"glTF", 2, 28 + len(text) + len(binary), len(text), 0x4E4F534A)
-    return head + text + struct.pack("<II", len(binary), 0x004E4942) + binary
+        "images": [{"mimeType": "image/png", "bufferView": image}],
+    }
+    return pack(document | buffers.document(), buffers.binary)
 
 
 def draw_faces(picture: Picture, faces: list[FaceMesh]) -> Picture:

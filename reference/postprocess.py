@@ -45,7 +45,7 @@ class Keypoints:
 
     Attributes:
         points_px: (68, 2) float32, x and y in picture pixels, the centre of the first pixel at (0, 0).
-        template_points_px: likewise, from the template alone.
+        template_points_px: likewise, from the template alone; the same points where the network has no template.
         region: the crop that the network saw.
     """
 
@@ -256,8 +256,8 @@ def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
         assert spec.postprocess.threshold is not None
         return Mask(outputs["mask"][0, 0], region, spec.postprocess.threshold)
     if kind == "Keypoints":
-        points, template_points = (region.to_picture(outputs[t.name][0]) for t in spec.outputs)
-        return Keypoints(points, template_points, region)
+        points, *template = (region.to_picture(outputs[t.name][0]) for t in spec.outputs)
+        return Keypoints(points, template[0] if template else points, region)
     if kind == "VoxelGrid":
         assert spec.postprocess.threshold is not None
         return VoxelGrid(outputs["occupancy"][0], spec.postprocess.threshold)

@@ -268,6 +268,7 @@ def results() -> list[Json]:
     cases = [
         (_spec("Classification", {"logits": logits}, ("a", "b", "c", "d", "e")), {"logits": logits}),
         (_spec("Keypoints", points), points),
+        (_spec("Keypoints", one := {"keypoints": points["keypoints"]}), one),
         (_spec("VoxelGrid", {"occupancy": occupancy}, threshold=0.5), {"occupancy": occupancy}),
         (_spec("Mask", mask, threshold=0.5), mask),
     ]

@@ -45,12 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the validation data")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--runtime", help="run on this runtime; without it, the bundle's first that runs here")
+    parser.add_argument(
+        "--held-out", action="store_true", help="of a folder of meshes: only those that training leaves out"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.name, a.data, a.bundle, a.runtime, a.json))
+    return exit_with(lambda: run(a.name, a.data, a.bundle, a.runtime, a.held_out, a.json))
 
 
-def run(name: str, data: Path, path: Path, runtime: str | None, as_json: bool) -> int:
+def run(name: str, data: Path, path: Path, runtime: str | None, held_out: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
     from reference.evaluate import describe
     from sdk_build.build import execution_name
@@ -61,7 +64,7 @@ def run(name: str, data: Path, path: Path, runtime: str | None, as_json: bool) -
     if bundle.manifest.model != name:
         raise BadInput(f"{path} is a bundle of {bundle.manifest.model}, not of {name}; give one that fits the other")
     chosen, _ = choose_runtime(bundle, runtime)
-    metrics = measure_bundle(bundle, data, chosen)
+    metrics = measure_bundle(bundle, data, chosen, held_out)
     document = {
         "model": name,
         "data": str(data),
@@ -73,7 +76,7 @@ def run(name: str, data: Path, path: Path, runtime: str | None, as_json: bool) -
     return 0
 
 
-def measure_bundle(bundle: Bundle, data: Path, runtime: str) -> dict[str, Any]:
+def measure_bundle(bundle: Bundle, data: Path, runtime: str, held_out: bool = False) -> dict[str, Any]:
     """Metrics of one artifact of a bundle on the validation part of a data folder.
 
     Raises:
@@ -86,7 +89,7 @@ def measure_bundle(bundle: Bundle, data: Path, runtime: str) -> dict[str, Any]:
 
     _, artifact = choose_runtime(bundle, runtime)
     with ArtifactProcess(runtime, artifact, bundle.manifest.spec) as process:
-        return measure(bundle.manifest.model, data, ArtifactNetwork(process))
+        return measure(bundle.manifest.model, data, ArtifactNetwork(process), held_out)
 
 
 if __name__ == "__main__":

@@ -10,50 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.animation.animate import Character
-from reference.animation.gltf import pack
 from reference.animation.mask import Picture
 from reference.animation.skeleton import Array, Clip, Skeleton
+from reference.geometry.glb import ARRAY_BUFFER, ELEMENT_BUFFER, Buffers, pack
 
 LARGEST_TEXTURE = 1024
-_TYPES = {"float32": 5126, "uint8": 5121, "uint16": 5123, "uint32": 5125}
-_SHAPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (16,): "MAT4"}
-_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
-
-
-class _Buffers:
-    """Collects arrays into one binary part, with their views and accessors."""
-
-    def __init__(self) -> None:
-        self.binary = b""
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-
-    def view(self, content: bytes, target: int | None = None) -> int:
-        self.binary += b"\0" * (-len(self.binary) % 4)
-        entry: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(content)}
-        self.views.append(entry if target is None else {**entry, "target": target})
-        self.binary += content
-        return len(self.views) - 1
-
-    def add(self, values: NDArray[Any], target: int | None = None, bounds: bool = False) -> int:
-        """An accessor for rows of ``values``; ``bounds`` where glTF asks for the smallest and largest values."""
-        view = self.view(np.ascontiguousarray(values).tobytes(), target)
-        entry: dict[str, Any] = {
-            "bufferView": view,
-            "componentType": _TYPES[values.dtype.name],
-            "count": len(values),
-            "type": _SHAPES[values.shape[1:]],
-        }
-        if bounds:
-            entry["min"] = np.atleast_1d(values.min(axis=0)).tolist()
-            entry["max"] = np.atleast_1d(values.max(axis=0)).tolist()
-        self.accessors.append(entry)
-        return len(self.accessors) - 1
 
 
 def write_glb(character: Character, path: Path) -> None:
     """Writes the file; the figure is one unit (metre) tall."""
-    buffers = _Buffers()
+    buffers = Buffers()
     skeleton = character.skeleton
     count = len(skeleton)
     mesh = _mesh(character, buffers)
@@ -82,28 +48,24 @@ def write_glb(character: Character, path: Path) -> None:
         "images": [{"mimeType": "image/png", "bufferView": image}],
         "animations": [_animation(skeleton, clip, buffers) for clip in character.clips],
     }  # fmt: skip
-    document |= {
-        "accessors": buffers.accessors,
-        "bufferViews": buffers.views,
-        "buffers": [{"byteLength": len(buffers.binary) + -len(buffers.binary) % 4}],
-    }
+    document |= buffers.document()
     path.write_bytes(pack(document, buffers.binary))
 
 
-def _mesh(character: Character, buffers: _Buffers) -> dict[str, Any]:
+def _mesh(character: Character, buffers: Buffers) -> dict[str, Any]:
     body = character.rig.body
     _, uvs = texture_of(character, LARGEST_TEXTURE)
     weights = character.weights.astype(np.float32)
     weights /= weights.sum(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     kind = np.uint16 if len(body.vertices) < 65535 else np.uint32
     attributes = {
-        "POSITION": buffers.add(body.vertices.astype(np.float32), _ARRAY_BUFFER, bounds=True),
-        "NORMAL": buffers.add(normals(body.vertices, body.faces).astype(np.float32), _ARRAY_BUFFER),
-        "TEXCOORD_0": buffers.add(uvs.astype(np.float32), _ARRAY_BUFFER),
-        "JOINTS_0": buffers.add(character.joints, _ARRAY_BUFFER),
-        "WEIGHTS_0": buffers.add(weights, _ARRAY_BUFFER),
+        "POSITION": buffers.add(body.vertices.astype(np.float32), ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffers.add(normals(body.vertices, body.faces).astype(np.float32), ARRAY_BUFFER),
+        "TEXCOORD_0": buffers.add(uvs.astype(np.float32), ARRAY_BUFFER),
+        "JOINTS_0": buffers.add(character.joints, ARRAY_BUFFER),
+        "WEIGHTS_0": buffers.add(weights, ARRAY_BUFFER),
     }
-    indices = buffers.add(body.faces.ravel().astype(kind), _ELEMENT_BUFFER)
+    indices = buffers.add(body.faces.ravel().astype(kind), ELEMENT_BUFFER)
     return {"name": "figure", "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}
 
 
@@ -171,7 +133,7 @@ def quaternions(rotations: Array) -> Array:
     return np.asarray(result)
 
 
-def _animation(skeleton: Skeleton, clip: Clip, buffers: _Buffers) -> dict[str, Any]:
+def _animation(skeleton: Skeleton, clip: Clip, buffers: Buffers) -> dict[str, Any]:
     times = buffers.add((np.arange(len(clip)) / clip.frame_rate).astype(np.float32), bounds=True)
     turns = quaternions(clip.rotations).astype(np.float32)
     outputs = [("rotation", joint, buffers.add(turns[:, joint])) for joint in range(len(skeleton))]

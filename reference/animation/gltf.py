@@ -1,94 +1,18 @@
 """Reads skeletons and clips from binary glTF 2.0 files (GLB), and takes everything else out of such a file.
 
-The container is a JSON part and a binary part; the little that is needed of it is read here, because libraries for
-meshes drop skins and animations.
+The container is read by :mod:`reference.geometry.glb`; skins and clips are read here, because libraries for meshes drop
+them.
 """
 
 from __future__ import annotations
 
-import json
-import struct
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reference.animation.skeleton import Array, Clip, Pose, Skeleton, clip_of
 from reference.errors import BadInput
-
-MAGIC = 0x46546C67
-LARGEST_BYTES = 200_000_000
-_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
-_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_NORMALIZED = {5120: 127.0, 5121: 255.0, 5122: 32767.0, 5123: 65535.0}
-
-
-@dataclass(frozen=True, eq=False)
-class Glb:
-    """An opened file: its JSON part and its binary part."""
-
-    name: str
-    document: dict[str, Any]
-    binary: bytes
-
-
-def read_glb(path: Path) -> Glb:
-    """Opens a GLB file.
-
-    Raises:
-        BadInput: another format or version, damaged, or compressed.
-    """
-    if not path.is_file():
-        raise BadInput(f"no motion {path}; give a .bvh or .glb file")
-    if path.stat().st_size > LARGEST_BYTES:
-        raise BadInput(f"{path.name} has {path.stat().st_size} bytes; allowed: up to {LARGEST_BYTES}; cut it")
-    content = path.read_bytes()
-    try:
-        magic, version, _, length, kind = struct.unpack_from("<IIIII", content)
-        if magic != MAGIC or version != 2 or kind != 0x4E4F534A:
-            raise ValueError("no binary glTF 2.0")
-        document = json.loads(content[20 : 20 + length])
-        if not isinstance(document, dict):
-            raise ValueError("its JSON part is no object")
-        binary = b""
-        if len(content) >= 28 + length:
-            (size,) = struct.unpack_from("<I", content, 20 + length)
-            binary = content[28 + length : 28 + length + size]
-    except (ValueError, struct.error, RecursionError) as error:
-        raise BadInput(f"{path.name} can't be read ({error}); allowed: binary glTF 2.0 (.glb); export it so") from error
-    used = [*document.get("extensionsRequired", []), *document.get("extensionsUsed", [])]
-    for extension in _COMPRESSED:
-        if extension in used:
-            raise BadInput(
-                f"{path.name} is compressed ({extension}); allowed: uncompressed GLB; export it without compression, "
-                "or run `npx @gltf-transform/cli copy IN OUT`"
-            )
-    return Glb(path.name, document, binary)
-
-
-def accessor(glb: Glb, index: int) -> NDArray[Any]:
-    """The values of an accessor, (N, width); normalised integers become float64.
-
-    Raises:
-        BadInput: sparse, outside the file, or of an unknown type.
-    """
-    try:
-        entry = glb.document["accessors"][index]
-        if "sparse" in entry or "bufferView" not in entry:
-            raise BadInput(f"{glb.name} stores values sparsely; allowed: plain accessors; export it again")
-        view = glb.document["bufferViews"][entry["bufferView"]]
-        kind, width = np.dtype(_TYPES[entry["componentType"]]), _WIDTHS[entry["type"]]
-        start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
-        stride = view.get("byteStride", kind.itemsize * width)
-        rows = np.ndarray((entry["count"], width), kind, glb.binary, start, (stride, kind.itemsize))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadInput(f"{glb.name} lacks the data of accessor {index} ({error!r}); it is damaged") from error
-    if entry.get("normalized"):
-        return np.maximum(rows.astype(np.float64) / _NORMALIZED[entry["componentType"]], -1.0)
-    return rows.copy()
+from reference.geometry.glb import Glb, accessor, compose, node_matrix, pack
 
 
 def clip_names(glb: Glb) -> list[str]:
@@ -182,27 +106,7 @@ def _named(nodes: list[dict[str, Any]], order: list[int], parent_of: list[int]) 
 
 
 def _rest_locals(nodes: list[dict[str, Any]]) -> Array:
-    return np.array([_matrix(node) for node in nodes]).reshape(-1, 4, 4)
-
-
-def _matrix(node: dict[str, Any]) -> Array:
-    if "matrix" in node:
-        return np.array(node["matrix"], np.float64).reshape(4, 4).T
-    return _compose(
-        np.array([node.get("translation", (0, 0, 0))], np.float64),
-        np.array([node.get("rotation", (0, 0, 0, 1))], np.float64),
-        np.array([node.get("scale", (1, 1, 1))], np.float64),
-    )[0]
-
-
-def _compose(translation: Array, quaternion: Array, scale: Array) -> Array:
-    """(F, 4, 4) from (F, 3), (F, 4) x y z w, (F, 3)."""
-    from scipy.spatial.transform import Rotation
-
-    result = np.zeros((len(translation), 4, 4))
-    result[:, :3, :3] = Rotation.from_quat(quaternion).as_matrix() * scale[:, None]
-    result[:, :3, 3], result[:, 3, 3] = translation, 1
-    return result
+    return np.array([node_matrix(node) for node in nodes]).reshape(-1, 4, 4)
 
 
 def _world(nodes: list[dict[str, Any]], parent_of: list[int], local: Array) -> Array:
@@ -254,7 +158,7 @@ def _node_track(node: dict[str, Any], track: dict[str, tuple[Array, Array, str]]
             parts.append(_interpolated(*track[path], wanted, path == "rotation"))
         else:
             parts.append(np.repeat(np.array([node.get(path, rest)], np.float64), len(wanted), axis=0))
-    return _compose(*parts)
+    return compose(*parts)
 
 
 def _interpolated(times: Array, values: Array, kind: str, wanted: Array, turns: bool) -> Array:
@@ -315,12 +219,3 @@ def strip(glb: Glb, clips: list[str]) -> bytes:
         "buffers": [{"byteLength": len(binary)}],
     }
     return pack(document, binary)
-
-
-def pack(document: dict[str, Any], binary: bytes) -> bytes:
-    """The bytes of a GLB file."""
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    head = struct.pack("<III", MAGIC, 2, 12 + 8 + len(text) + 8 + len(binary))
-    return head + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from reference.animation.bvh import read_bvh
-from reference.animation.gltf import Glb, clip_names, read_glb, read_skeleton
+from reference.animation.gltf import clip_names, read_skeleton
 from reference.animation.rotations import about_y
 from reference.animation.skeleton import Clip, Pose, Skeleton, clip_of, forward, keep_joints, resample
 from reference.errors import BadInput
+from reference.geometry.glb import Glb, read_glb
 
 MOTIONS_DIR = Path(__file__).resolve().parents[2] / "models" / "motions"
 TOPOLOGIES = ("two_feet", "four_feet")

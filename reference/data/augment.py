@@ -82,10 +82,12 @@ def pencil_drawing(picture: Picture, rng: np.random.Generator) -> Picture:
     return np.repeat(dark[..., None], 3, axis=2)
 
 
-def random_occlusion(picture: Picture, rng: np.random.Generator, largest: float = 0.45) -> Picture:
-    """Cover a random rectangle, up to ``largest`` of each side, with a flat colour or noise (row T4)."""
+def random_occlusion(
+    picture: Picture, rng: np.random.Generator, smallest: float = 0.1, largest: float = 0.45
+) -> Picture:
+    """Cover a random rectangle, ``smallest`` to ``largest`` of each side, with a flat colour or noise (row T4)."""
     height, width = picture.shape[:2]
-    h, w = (np.array([height, width]) * rng.uniform(0.1, largest, 2)).astype(int) + 1
+    h, w = (np.array([height, width]) * rng.uniform(smallest, largest, 2)).round().astype(int).clip(1)
     top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
     covered = picture.copy()
     if rng.random() < 0.5:

@@ -26,6 +26,7 @@ CROP_SCALE = 1.6  # side of the network's crop in sides of the landmarks' box
 CANVAS_SCALE = 2.2  # what is kept around a face, so that rotations and shifts find real pixels
 CANVAS = 176
 OCCLUDED = 0.3  # share of the training crops with a covered part (row T4)
+WHOLLY_OCCLUDED = 0.08  # share of these that are covered entirely
 OCCLUDED_WEIGHT = 1.3  # of these: between equal (1) and as if they were half of the crops (0.7 / 0.3), row T3
 
 _MIRROR_PAIRS = (
@@ -268,7 +269,9 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
             yaw = -yaw if flipped else yaw
         if self.occluded or (self.jitter is not None and rng.random() < OCCLUDED):
             before = crop
-            crop = augment.random_occlusion(crop, rng)
+            # Now and then everything: there the templates and the mean of all faces are the only answer.
+            whole = not self.occluded and rng.random() < WHOLLY_OCCLUDED
+            crop = augment.random_occlusion(crop, rng, *((1.0, 1.0) if whole else ()))
             at = xy.round().astype(int).clip(0, self.size - 1)
             covered = float((crop[at[:, 1], at[:, 0]] != before[at[:, 1], at[:, 0]]).any(1).mean())
             weight *= OCCLUDED_WEIGHT

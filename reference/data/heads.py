@@ -23,7 +23,9 @@ from reference.errors import BadInput
 from reference.geometry.depth import normalize_depth
 from reference.geometry.mesh import (
     Mesh,
+    corners,
     fit_to_cube,
+    fitting,
     rotation,
     scaling,
     select_vertices,
@@ -41,6 +43,15 @@ _ICT_EYES = (7, 8)
 _ICT_MAX_IDENTITY = 2.5
 _ICT_MAX_EXPRESSIONS = 3
 _MAKEHUMAN_GROUPS = ("body", "l-eye", "r-eye")
+# The file's vertices next to the 68 landmarks of an ICT head that was fitted to an average MakeHuman head by closest
+# points (1 mm apart on average); checked by eye from the front and from the side.
+_MAKEHUMAN_VERTICES = 5071
+_MAKEHUMAN_LANDMARKS = (
+    1652, 1651, 1507, 898, 737, 1359, 1709, 1582, 1640, 3699, 3819, 3482, 2887, 3032, 3626, 3764, 2995,
+    262, 232, 222, 223, 228, 2431, 2427, 2426, 2435, 2461, 133, 131, 201, 294, 360, 314, 343,
+    2507, 2551, 1051, 2192, 2193, 72, 1427, 1424, 2286, 4294, 4293, 3175, 3546, 3549, 425, 410, 456,
+    455, 2645, 2600, 2612, 2663, 2675, 492, 490, 478, 445, 471, 474, 2657, 2635, 2666, 523, 481,
+)  # fmt: skip
 _MAKEHUMAN_DETAILS = ("nose", "mouth", "eyes", "cheek", "chin", "head")
 _MAKEHUMAN_DETAIL_CHANCE = 0.3
 _MAKEHUMAN_DETAIL_SPREAD = 0.4
@@ -179,6 +190,7 @@ def load_makehuman(path: Path) -> HeadModel:
     with np.load(path) as data:
         groups = data["group_names"].tolist()
         quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
+        eyes = np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS[1:]])
         keep = np.zeros(len(data["vertices"]), bool)
         keep[quads] = True
         names = {name: number for number, name in enumerate(data["target_names"].tolist()) if _is_used(name)}
@@ -189,7 +201,30 @@ def load_makehuman(path: Path) -> HeadModel:
             faces=select_vertices(triangulate(quads), keep),
             offsets=offsets,
             draw_weights=_MakeHumanWeights(index, _detail_controls(index), len(offsets)),
+            # Another cut of the base mesh has other numbers.
+            landmarks68=(np.cumsum(keep) - 1)[list(_MAKEHUMAN_LANDMARKS)] if len(keep) == _MAKEHUMAN_VERTICES else None,
+            eyes=np.isin(np.arange(len(keep)), data["quads"][eyes])[keep],
         )
+
+
+HEAD_LOADERS = {"ict_facekit.npz": load_ict, "makehuman_heads.npz": load_makehuman}
+
+
+def load_head_models(data: Path) -> list[HeadModel]:
+    """The morphable heads in a folder: ``ict_facekit.npz`` and ``makehuman_heads.npz``, one of them is enough.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    models = find_head_models(data)
+    if not models:
+        raise BadInput(f"no head model in {data}; needed: {' or '.join(HEAD_LOADERS)}")
+    return models
+
+
+def find_head_models(data: Path) -> list[HeadModel]:
+    """The morphable heads in a folder, which may hold none."""
+    return [load(data / name) for name, load in HEAD_LOADERS.items() if (data / name).is_file()]
 
 
 def _is_used(target: str) -> bool:
@@ -222,36 +257,53 @@ def _detail_controls(index: dict[str, int]) -> tuple[tuple[tuple[int, ...], ...]
 def voxel_sample(
     head: HeadModel, rng: np.random.Generator, size: int, augment: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A random head in a random pose, as the network's input and target.
+    """A random head in a random pose, as the network's input and target: see :func:`sample_of`."""
+    return sample_of(head.sample(rng), rng, size, augment)
+
+
+def sample_of(
+    mesh: Mesh, rng: np.random.Generator, size: int, augment: bool, any_yaw: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A mesh in a random pose, as the network's input and target.
 
     Args:
-        head: the family of heads.
+        mesh: in any place and size; it is fitted into the cube.
         rng: source of all randomness; the same state gives the same sample.
         size: pixels and voxels per side.
         augment: larger angles, changes of scale and place, and disturbed depth, as for training.
+        any_yaw: seen from any side, as for objects that have no front.
 
     Returns:
         (size, size) float32 depth as normalize_depth gives it; (size, size, size) bool [d, row, col].
     """
-    mesh = random_pose(head.sample(rng), rng, augment)
+    posed = transform(mesh, random_viewpoint(mesh, rng, augment, any_yaw))
+    depth, voxels = depth_and_voxels(posed, size)
+    return (disturb_depth(depth, rng) if augment else depth), voxels
+
+
+def depth_and_voxels(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(size, size) normalised depth and (size, size, size) bool voxels of a mesh in the canonical cube."""
     surface_z = depth_image(mesh, size)
-    depth = normalize_depth(1 - surface_z, ~np.isnan(surface_z))
-    if augment:
-        depth = disturb_depth(depth, rng)
-    return depth, voxelize(mesh, size)
+    return normalize_depth(1 - surface_z, ~np.isnan(surface_z)), voxelize(mesh, size)
 
 
-def random_pose(mesh: Mesh, rng: np.random.Generator, augment: bool) -> Mesh:
-    """Turns the mesh, fits it into the cube and, if ``augment``, shrinks and moves it within the cube."""
+def random_viewpoint(mesh: Mesh, rng: np.random.Generator, augment: bool, any_yaw: bool = False) -> NDArray[np.float64]:
+    """V3's scaling, rotation and translation: a 4x4 matrix that turns a mesh and fits it into the cube.
+
+    With ``augment`` it is turned further, and shrunk and moved within the cube.
+    """
     limits = (35, 20, 15) if augment else (20, 10, 5)
     yaw, pitch, roll = (float(rng.uniform(-limit, limit)) for limit in limits)
-    turned = fit_to_cube(transform(mesh, rotation(yaw, pitch, roll)))
+    if any_yaw:
+        yaw *= 180 / limits[0]
+    turn = rotation(yaw, pitch, roll)
+    fit = fitting(transform(mesh, turn))
     if not augment:
-        return turned
+        return fit @ turn
     factor = float(rng.uniform(0.75, 1))
-    room = 1 - factor * np.abs(turned.vertices).max(axis=0)
+    room = 1 - factor * np.abs(corners(transform(mesh, fit @ turn))).max(axis=0)
     x, y = (float(rng.uniform(-room[axis], room[axis])) for axis in (0, 1))
-    return transform(turned, scaling(factor, (x, y, 0)))
+    return scaling(factor, (x, y, 0)) @ fit @ turn
 
 
 def disturb_depth(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -76,8 +76,9 @@ def select_vertices(faces: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArra
 
 def transform(mesh: Mesh, matrix: NDArray[np.float64]) -> Mesh:
     """Applies a 4x4 affine matrix (column vectors: p' = matrix @ p) to every vertex."""
-    linear, offset = matrix[:3, :3].astype(np.float32), matrix[:3, 3].astype(np.float32)
-    return replace(mesh, vertices=mesh.vertices @ linear.T + offset)
+    # In float64: a mesh far from the origin would lose its shape in float32.
+    moved = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    return replace(mesh, vertices=moved.astype(np.float32))
 
 
 def scaling(factor: float, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
@@ -103,13 +104,35 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def fit_to_cube(mesh: Mesh, margin: float = 0.05) -> Mesh:
-    """Centres the bounding box and scales evenly so that its longest side spans [-1 + margin, 1 - margin]."""
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    """Centres the bounding box and scales evenly so that its longest side spans [-1 + margin, 1 - margin].
+
+    Raises:
+        BadInput: see :func:`fitting`.
+    """
+    return transform(mesh, fitting(mesh, margin))
+
+
+def fitting(mesh: Mesh, margin: float = 0.05) -> NDArray[np.float64]:
+    """The 4x4 matrix of :func:`fit_to_cube`; vertices that belong to no face don't count.
+
+    Raises:
+        BadInput: all corners of faces lie in one point.
+    """
+    used = corners(mesh).astype(np.float64)
+    low, high = used.min(axis=0), used.max(axis=0)
     longest = float((high - low).max())
     if longest == 0:
         raise BadInput("mesh has all vertices in one point, allowed is a surface with an extent; check the input")
     factor = 2 * (1 - margin) / longest
-    return replace(mesh, vertices=(mesh.vertices - (low + high) / 2) * np.float32(factor))
+    x, y, z = (float(v) for v in -factor * (low + high) / 2)
+    return scaling(factor, (x, y, z))
+
+
+def corners(mesh: Mesh) -> NDArray[np.float32]:
+    """(K, 3) the vertices that belong to a face."""
+    in_use = np.zeros(len(mesh.vertices), bool)
+    in_use[mesh.faces] = True
+    return mesh.vertices[in_use]
 
 
 def face_normals(mesh: Mesh) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
-"""Meshes as OBJ (text) and PLY (text or binary) files."""
+"""Meshes as files: OBJ (text) and PLY (text or binary) here, GLB in :mod:`reference.geometry.mesh_glb`."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,13 +9,49 @@ from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.geometry.mesh import Mesh
+from reference.geometry.mesh_glb import read_glb, write_glb
 
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8",
 }  # fmt: skip
+MESH_SUFFIXES = (".ply", ".obj", ".glb")
 _PLY_FORMATS = ("ascii", "binary_little_endian")
+
+
+def read_mesh(path: Path) -> Mesh:
+    """Reads a .ply, .obj or .glb file.
+
+    Raises:
+        BadInput: another ending, no such file, damaged, or without a triangle; the message names the file.
+    """
+    readers = {".ply": read_ply, ".obj": read_obj, ".glb": read_glb}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise BadInput(f"{path} is no mesh file; allowed: {', '.join(MESH_SUFFIXES)}; export it as one of them")
+    if not path.is_file():
+        raise BadInput(f"no mesh {path}; give a .ply, .obj or .glb file")
+    try:
+        return reader(path)
+    except OSError as error:
+        raise BadInput(f"{path} can't be read ({error}); give a readable file") from error
+    except BadInput as error:
+        message = str(error)
+        raise BadInput(message if path.name in message else f"{path.name}: {message}") from error
+
+
+def write_mesh(mesh: Mesh, path: Path) -> None:
+    """Writes a .ply, .obj or .glb file.
+
+    Raises:
+        BadInput: another ending.
+    """
+    writers: dict[str, Callable[[Mesh, Path], None]] = {".ply": write_ply, ".obj": write_obj, ".glb": write_glb}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise BadInput(f"{path} is no mesh file; allowed: {', '.join(MESH_SUFFIXES)}; give it one of these endings")
+    writer(mesh, path)
 
 
 def write_obj(mesh: Mesh, path: Path) -> None:

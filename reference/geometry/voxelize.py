@@ -22,8 +22,17 @@ def voxelize(mesh: Mesh, size: int) -> NDArray[np.bool_]:
     voxel along at least two of the three axes: a hole such as the neck of a head opens only one of them.
     Nothing is filled in front of the visible surface, so that the solid agrees with the depth image where two
     axes alone would close a pit, such as the corner of an eye.
+
+    Neither closed nor manifold surfaces are needed: faces that stand twice, wind the wrong way, meet three at an edge
+    or lie inside the solid change nothing, because only the outermost surface voxels of each line count.
+
+    Raises:
+        BadInput: the whole mesh lies outside the cube. What lies outside of a mesh that reaches in is left out.
     """
     surface = surface_voxels(mesh, size)
+    if not surface.any():
+        low, high = mesh.vertices.min(axis=0).round(3).tolist(), mesh.vertices.max(axis=0).round(3).tolist()
+        raise BadInput(f"mesh lies outside the volume: {low} to {high}, allowed is -1 to 1; call fit_to_cube() first")
     first, last = _first_and_last(surface)
     position = np.arange(size, dtype=np.int16)
     along = [position[:, None, None], position[None, :, None], position[None, None, :]]

@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel models)")
+    parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
+    parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
     parser.add_argument(
         "--init", type=Path, help="start from these weights (voxel: another member; saliency: a classifier)"
     )
@@ -114,7 +116,8 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen
         )
     else:
-        recipe = voxel.VoxelRecipe(int(name.removeprefix("voxel")), data, a.epochs, a.batch, a.seed, a.samples, a.init)
+        size = int(name.removeprefix("voxel"))
+        recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)
     if a.qat:
         qat.start_from(recipe.network, a.init or MODELS_DIR / name / "weights.safetensors")
         qat.simulate(recipe.network)

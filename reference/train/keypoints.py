@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from reference.data.faces import CROP_SCALE, FaceDataset, Faces, join, load_faces, select, square_around
-from reference.data.heads import load_ict
+from reference.data.heads import load_head_models
 from reference.data.pictures import SUFFIXES
 from reference.data.rendered_faces import render_faces
 from reference.errors import BadInput
@@ -96,7 +96,7 @@ def load_training(
 
     Args:
         data: folder of the faces68 layout.
-        heads: folder with ``ict_facekit.npz``; None: photographs alone.
+        heads: folder with ``ict_facekit.npz``, ``makehuman_heads.npz`` or both; None: photographs alone.
         backgrounds: folder with pictures for behind the heads.
         rendered: number of rendered faces.
         cache: file that keeps them for a resumed training.
@@ -114,11 +114,8 @@ def load_training(
         with np.load(cache) as stored:
             extra = Faces(stored["canvases"], stored["points"], stored["yaw"], ("rendered",) * len(stored["yaw"]))
     else:
-        path = heads / "ict_facekit.npz"
-        if not path.is_file():
-            raise BadInput(f"no {path}; --heads names the folder with ict_facekit.npz")
-        skins = select(faces, precise)
-        extra = render_faces([load_ict(path)], rendered, seed, skins, load_backdrops(backgrounds))
+        models = [model for model in load_head_models(heads) if model.landmarks68 is not None]
+        extra = render_faces(models, rendered, seed, select(faces, precise), load_backdrops(backgrounds))
         if cache is not None:
             cache.parent.mkdir(parents=True, exist_ok=True)
             np.savez(cache, canvases=extra.canvases, points=extra.points, yaw=extra.yaw)

@@ -136,7 +136,8 @@ def _has_heads(spec: ModelSpec, folder: Path) -> bool:
 
 
 def _heads(spec: ModelSpec, folder: Path, count: int, seed: int) -> tuple[NDArray[np.float32], ...]:
-    from reference.train.voxel import HeadVoxels, load_head_models
+    from reference.data.heads import load_head_models
+    from reference.train.voxel import HeadVoxels
 
     heads = HeadVoxels(load_head_models(folder), spec.preprocess.size[0], count, True, _HEAD_SEED + seed)
     return tuple(heads[i][0].numpy()[None] for i in range(count))

@@ -14,8 +14,9 @@ from PIL import Image
 from reference.animate import main
 from reference.animation import bundles
 from reference.animation.character import open_character
-from reference.animation.gltf import clip_names, read_glb
+from reference.animation.gltf import clip_names
 from reference.errors import BadInput
+from reference.geometry.glb import read_glb
 from reference.postprocess import Mask
 from reference.preprocess import Region
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from reference.animation.bvh import read_bvh
-from reference.animation.gltf import clip_names, pack, read_glb, read_skeleton
+from reference.animation.gltf import clip_names, read_skeleton
 from reference.animation.library import (
     MOTIONS_DIR,
     figure_for,
@@ -22,6 +22,7 @@ from reference.animation.library import (
 )
 from reference.animation.skeleton import forward, resample
 from reference.errors import BadInput
+from reference.geometry.glb import pack, read_glb
 
 LIBRARY = read_library()
 BVH = """HIERARCHY

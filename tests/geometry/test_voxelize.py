@@ -5,7 +5,7 @@ import pytest
 from shapes import cube, ellipsoid, head
 
 from reference.errors import BadInput
-from reference.geometry.mesh import fit_to_cube, rotation, scaling, transform
+from reference.geometry.mesh import Mesh, fit_to_cube, rotation, scaling, transform
 from reference.geometry.raster import depth_image
 from reference.geometry.voxelize import crop_or_pad, iou, surface_voxels, voxelize
 
@@ -82,6 +82,50 @@ def test_nothing_is_filled_in_front_of_the_visible_surface():
     bowl = transform(ellipsoid(open_below=0.0), rotation(0, -90, 0))
     assert depth_image(bowl, 32)[16, 16] == pytest.approx(-0.8, abs=0.01)
     assert not voxelize(bowl, 32)[:26, 16, 16].any()
+
+
+def test_a_mesh_outside_the_volume_is_refused():
+    with pytest.raises(BadInput, match=r"mesh lies outside the volume: .*, allowed is -1 to 1; call fit_to_cube"):
+        voxelize(transform(cube(0.5), scaling(1, (0, 3, 0))), 16)
+
+
+def broken(mesh, kind):
+    """The same outer surface with a defect that a manifold must not have."""
+    faces, vertices = mesh.faces, mesh.vertices
+    if kind == "faces twice":
+        faces = np.concatenate([faces, faces[::3]])
+    if kind == "faces inside out":
+        faces = faces.copy()
+        faces[::2] = faces[::2, ::-1]
+    if kind == "edges of three faces":  # a wall through the inside
+        faces = np.concatenate([faces, [[0, len(vertices) // 2, len(vertices) - 1]]])
+    if kind == "corners not joined":
+        vertices, faces = vertices[faces.ravel()], np.arange(faces.size).reshape(-1, 3)
+    if kind == "faces without area":
+        faces = np.concatenate([faces, np.repeat(np.arange(9)[:, None], 3, axis=1)])
+    if kind == "vertices of no face":
+        vertices = np.concatenate([vertices, [[50, 50, 50]]])
+    if kind == "a ball inside":
+        inner = ellipsoid((0.3, 0.3, 0.3), 8)
+        faces, vertices = (
+            np.concatenate([faces, inner.faces + len(vertices)]),
+            np.concatenate([vertices, inner.vertices]),
+        )
+    return Mesh(vertices, faces)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("faces twice", "faces inside out", "edges of three faces", "corners not joined", "faces without area"),
+        *("vertices of no face", "a ball inside"),
+    ],
+)
+def test_what_is_no_manifold_gives_the_same_solid(kind):
+    mesh = ellipsoid((0.8, 0.6, 0.7), 16)
+    np.testing.assert_array_equal(voxelize(broken(mesh, kind), 24), voxelize(mesh, 24))
+    np.testing.assert_array_equal(depth_image(broken(mesh, kind), 24), depth_image(mesh, 24))
+    assert voxelize(fit_to_cube(broken(mesh, kind)), 24).sum() == voxelize(fit_to_cube(mesh), 24).sum()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.face_pipeline import FaceKeypointDetector, Square, square_from_points
+from reference.face_pipeline import FaceKeypointDetector, Square, likeness, square_from_points, thumbnail_of
 from reference.preprocess import Region
 from tests.reference.conftest import rough_face
 
@@ -132,6 +132,27 @@ def test_a_track_that_drifted_off_ends_at_the_next_check():
     now["faces"] = []
     counts = [len(pipeline.detect_for_video(scene(place), 40.0 * (t + 1))) for t in range(4)]
     assert counts == [1, 1, 1, 0]
+
+
+def test_a_flat_frame_ends_a_track_whatever_the_network_says():
+    """Networks that learnt a prior see a steady face in a wall."""
+    place = (150, 120, 30)
+    shape = disc_points(Square(150, 120, 96).sample(scene(place), 112))
+    pipeline = FaceKeypointDetector(lambda picture: regions_of(place) if picture.std() > 1 else [], lambda _: shape)
+    assert len(pipeline.detect_for_video(scene(place), 0)) == 1
+    assert len(pipeline.detect_for_video(scene(place), 40)) == 1
+    assert pipeline.detect_for_video(scene(), 80) == []
+
+
+def test_likeness_of_thumbnails():
+    a = np.random.default_rng(0).random((16, 16)).astype(np.float32)
+    assert likeness(a, 0.5 * a + 0.2) == pytest.approx(1)
+    assert likeness(a, 1 - a) == pytest.approx(-1)
+    assert likeness(a, np.full((16, 16), 0.3, np.float32)) == 0
+    crop = np.zeros((1, 3, 112, 112), np.float32)
+    crop[:, :, :7, 7:14] = 0.6
+    assert thumbnail_of(crop)[0, 1] == pytest.approx(0.6)
+    assert thumbnail_of(crop).sum() == pytest.approx(0.6)
 
 
 def test_frames_come_in_order_and_a_new_video_starts_anew(refused):

@@ -31,7 +31,7 @@ def one_line(text):
         (["classifier", "--data", "{tmp}/none"], ("BadInput: no folder", "--data names the folder")),
         (["classifier"], ("BadInput: no folder", "<split>/<image type>/<class>/<picture>")),
         (["template_keypoints"], ("BadInput: no */annotations.csv in",)),
-        (["voxel64"], ("BadInput: no head model in", "ict_facekit.npz or makehuman_heads.npz")),
+        (["voxel64"], ("BadInput: no head model and no mesh in", "ict_facekit.npz or makehuman_heads.npz")),
         (["classifier", "--epochs", "0"], ("BadInput: --epochs is 0; allowed: 1 or more",)),
         (["classifier", "--batch", "-1"], ("BadInput: --batch is -1; allowed: 1 or more",)),
         (["classifier", "--evaluate-every", "0"], ("BadInput: --evaluate-every is 0; allowed: 1 or more",)),

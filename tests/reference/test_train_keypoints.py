@@ -171,7 +171,7 @@ def test_one_epoch_and_its_evaluation(name, folder, tmp_path, capsys):
 
 
 def test_missing_parts_are_named(folder, tmp_path, refused):
-    with refused(BadInput, f"no {tmp_path / 'ict_facekit.npz'}", "--heads"):
+    with refused(BadInput, f"no head model in {tmp_path}", "ict_facekit.npz or makehuman_heads.npz"):
         load_training(folder, tmp_path, None, 4)
     (tmp_path / "empty").mkdir()
     with refused(BadInput, "no pictures in", "--backgrounds"):

@@ -25,7 +25,7 @@ public struct Classification: Sendable {
 /// Points on a face: x, y, x, y, ... in picture pixels, the centre of the first pixel at (0, 0).
 public struct Keypoints: Sendable {
     public let pointsPx: [Float]
-    /// Likewise, from the template alone.
+    /// Likewise, from the template alone; the same points where the network has no template.
     public let templatePointsPx: [Float]
     public let region: Region
 }
@@ -63,12 +63,9 @@ func toClassification(_ outputs: Tensors, _ context: Context) throws -> Classifi
 
 func toKeypoints(_ outputs: Tensors, _ context: Context) throws -> Keypoints {
     let names = context.manifest.modelFiles[0].outputs.map(\.name)
-    guard names.count >= 2 else {
-        throw OnParError.bundleInvalid("\(context.manifest.id) needs two outputs with points; export again")
-    }
-    return Keypoints(
-        pointsPx: toPicture(try output(outputs, names[0]), context.region),
-        templatePointsPx: toPicture(try output(outputs, names[1]), context.region), region: context.region)
+    let points = toPicture(try output(outputs, names[0]), context.region)
+    let template = names.count > 1 ? toPicture(try output(outputs, names[1]), context.region) : points
+    return Keypoints(pointsPx: points, templatePointsPx: template, region: context.region)
 }
 
 func toVoxelGrid(_ outputs: Tensors, _ context: Context) throws -> VoxelGrid {

@@ -24,7 +24,7 @@ export interface Classification {
 /** Points on a face: x, y, x, y, ... in picture pixels, the centre of the first pixel at (0, 0). */
 export interface Keypoints {
   readonly pointsPx: Float32Array;
-  /** Likewise, from the template alone. */
+  /** Likewise, from the template alone; the same points where the network has no template. */
   readonly templatePointsPx: Float32Array;
   readonly region: Region;
 }
@@ -64,8 +64,8 @@ export function toKeypoints(outputs: Tensors, { manifest, region }: Context): Ke
   const [points, template] = (manifest.modelFiles[0]?.outputs ?? []).map((entry) =>
     toPicture(output(outputs, entry.name), region),
   );
-  if (!points || !template) throw new BundleInvalid(`${manifest.id} needs two outputs with points; export again`);
-  return { pointsPx: points, templatePointsPx: template, region };
+  if (!points) throw new BundleInvalid(`${manifest.id} needs an output with points; export again`);
+  return { pointsPx: points, templatePointsPx: template ?? points, region };
 }
 
 export function toVoxelGrid(outputs: Tensors, { manifest }: Context): VoxelGrid {

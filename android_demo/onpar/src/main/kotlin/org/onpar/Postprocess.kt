@@ -21,7 +21,7 @@ class Classification(val scores: List<Score>) {
 /**
  * Points on a face: x, y, x, y, ... in picture pixels, the centre of the first pixel at (0, 0).
  *
- * [templatePointsPx] are those from the template alone.
+ * [templatePointsPx] are those from the template alone; [pointsPx] again where the network has no template.
  */
 class Keypoints(val pointsPx: FloatArray, val templatePointsPx: FloatArray, val region: Region)
 
@@ -48,9 +48,9 @@ fun toClassification(outputs: Tensors, context: Context): Classification {
 
 fun toKeypoints(outputs: Tensors, context: Context): Keypoints {
     val names = context.manifest.modelFiles[0].outputs.map { it.name }
-    if (names.size < 2) throw BundleInvalid("${context.manifest.id} needs two outputs with points; export again")
     val region = context.region
-    return Keypoints(toPicture(output(outputs, names[0]), region), toPicture(output(outputs, names[1]), region), region)
+    val points = toPicture(output(outputs, names[0]), region)
+    return Keypoints(points, if (names.size > 1) toPicture(output(outputs, names[1]), region) else points, region)
 }
 
 fun toVoxelGrid(outputs: Tensors, context: Context): VoxelGrid {

@@ -1,0 +1,128 @@
+"""``python -m benchmarks.keypoints --data DIR``: what each part of the keypoint designs brings, on one data set.
+
+Rows are the parts of document T's design and document H's network; with ``--add NAME=WEIGHTS`` also networks that were
+trained without one of the parts. "Correction" (row T5): the template that the network places in the crop straightens
+it, and the same network looks again; "cascade" (row T6): the result's points cut the crop for the second network.
+Prints a Markdown table, or JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput, OnParError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PARTS = {"templates only": "template_keypoints", "direct only": "direct_keypoints", "both": "keypoints"}
+COLUMNS = {
+    "nme_percent": "NME",
+    "nme_small_pose": "small pose",
+    "nme_large_pose": "large pose",
+    "nme_occluded": "occluded",
+    "nme_video": "video",
+    "auc_10": "AUC 10 %",
+    "failure_10": "failures 10 %",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.keypoints", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the faces68 layout")
+    parser.add_argument(
+        "--add", action="append", default=[], metavar="NAME=WEIGHTS", help="a row for other hierarchical weights"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    a = parser.parse_args(arguments)
+    try:
+        rows = measure(a.data, dict(parse_row(text) for text in a.add))
+    except OnParError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps({"data": str(a.data), "rows": rows}) if a.json else table(rows))
+    return 0
+
+
+def parse_row(text: str) -> tuple[str, Path]:
+    """``NAME=WEIGHTS`` in parts.
+
+    Raises:
+        BadInput: no name, or no such file.
+    """
+    name, _, path = text.partition("=")
+    if not name or not Path(path).is_file():
+        raise BadInput(f"--add is {text!r}; give a row's name and an existing weights file, NAME=WEIGHTS")
+    return name, Path(path)
+
+
+def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
+    """One dict a row: ``name``, ``parameters`` in millions and the metrics of ``COLUMNS``."""
+    import torch
+
+    from reference.data.faces import load_faces
+    from reference.train import hierarchical_keypoints, template_keypoints
+
+    faces = load_faces(data, "val")
+    first, second = load("template_keypoints"), load("template_keypoints_refined")
+    hierarchical = {"hierarchical": load("hierarchical_keypoints")}
+    hierarchical |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
+    rows = []
+    with torch.no_grad():
+        for name, key in (
+            ("templates only", "template_keypoints"),
+            ("direct only", "direct_keypoints"),
+            ("both", "keypoints"),
+        ):
+            rows.append(row(name, [first], template_keypoints.evaluate(stage(first, key), faces)))
+        straight = stage(first, "template_keypoints")
+        again = template_keypoints.evaluate_cascade(lambda crop: (straight(crop),), first, faces)
+        rows.append(row("both + correction", [first], again))
+        rows.append(row("both + cascade", [first, second], template_keypoints.evaluate_cascade(first, second, faces)))
+        for name, network in hierarchical.items():
+            rows.append(row(name, [network], hierarchical_keypoints.evaluate(network, faces)))
+    return rows
+
+
+def load(name: str, weights: Path | None = None) -> nn.Module:
+    """A registered network with stored or other weights."""
+    from reference.card import MODELS_DIR
+    from reference.checkpoint import TRAINING_HEADS, load_weights
+    from reference.registry import build_network, get_spec
+
+    network = build_network(get_spec(name))
+    load_weights(network, weights or MODELS_DIR / name / "weights.safetensors", ignore=TRAINING_HEADS)
+    return network
+
+
+def stage(network: Any, key: str) -> Callable[[Tensor], Tensor]:
+    """The network up to one of its predictions, as (B, 68, 2)."""
+    return lambda images: network.stages(images)[key].transpose(1, 2)
+
+
+def row(name: str, networks: list[nn.Module], metrics: dict[str, float]) -> dict[str, Any]:
+    """A row of the table."""
+    parameters = sum(p.numel() for network in networks for p in network.parameters()) / 1e6
+    return {"name": name, "parameters": parameters} | {k: metrics[k] for k in COLUMNS if k in metrics}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table; figures are percent of the outer eye distance, or percent of the faces."""
+    lines = [
+        "| keypoints | M parameters | " + " | ".join(COLUMNS.values()) + " |",
+        "| --- |" + " ---: |" * (1 + len(COLUMNS)),
+    ]
+    for r in rows:
+        cells = [f"{r[k]:.2f}" if k in r else "" for k in COLUMNS]
+        lines.append(f"| {r['name']} | {r['parameters']:.2f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Folders of meshes as training and validation data of the voxel networks (document V, row V3).
+
+Any folder with .ply, .obj and .glb files, at any depth; no unit, position or size is expected, because every mesh is
+fitted into the canonical cube. One mesh in ten, chosen by the name of its file, is never trained on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.data.heads import depth_and_voxels, sample_of
+from reference.errors import BadInput
+from reference.geometry.mesh import Mesh, fit_to_cube
+from reference.geometry.mesh_io import MESH_SUFFIXES, read_mesh
+
+HELD_OUT = 10  # one in so many
+# Below this share of the cube a shape is thinner than a voxel nearly everywhere: it teaches noise.
+THINNEST = 0.004
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Meshes to draw training samples from, each fitted into the cube."""
+
+    meshes: tuple[Mesh, ...]
+
+    def sample(
+        self, rng: np.random.Generator, size: int, augment: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A random object seen from a random side: see :func:`reference.data.heads.sample_of`."""
+        mesh = self.meshes[int(rng.integers(len(self.meshes)))]
+        return sample_of(mesh, rng, size, augment, any_yaw=True)
+
+
+def find_meshes(folder: Path) -> list[Path]:
+    """Every mesh file below a folder, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in MESH_SUFFIXES and p.is_file())
+
+
+def is_held_out(path: Path) -> bool:
+    """Whether a mesh is kept from training, by its file name alone, so that no list is needed."""
+    return zlib.crc32(path.name.encode()) % HELD_OUT == 0
+
+
+def load_fitted(path: Path) -> Mesh:
+    """A mesh of a file, fitted into the cube.
+
+    Raises:
+        BadInput: it can't be read, is empty, or has no extent.
+    """
+    mesh = read_mesh(path)
+    try:
+        return fit_to_cube(mesh)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}") from error
+
+
+def load_objects(folder: Path, size: int = 32) -> Objects:
+    """The meshes of a folder that may be trained on, without those that are too thin for voxels.
+
+    Raises:
+        BadInput: a file can't be used, or nothing is left.
+    """
+    paths = [path for path in find_meshes(folder) if not is_held_out(path)]
+    meshes = [load_fitted(path) for path in paths]
+    kept = tuple(mesh for mesh in meshes if depth_and_voxels(mesh, size)[1].mean() >= THINNEST)
+    if not kept:
+        raise BadInput(
+            f"no mesh to train on in {folder} ({len(paths)} files of {', '.join(MESH_SUFFIXES)}, none solid enough);"
+            " give a folder with solid objects"
+        )
+    return Objects(kept)
+
+
+def front_view(path: Path, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A mesh as it stands, seen along -z: the network's input and target."""
+    return depth_and_voxels(load_fitted(path), size)
+
+
+def chosen_meshes(folder: Path, held_out: bool) -> Sequence[Path]:
+    """The mesh files of a folder to evaluate: all, or those that training leaves out.
+
+    Raises:
+        BadInput: there are none.
+    """
+    found = find_meshes(folder)
+    chosen = [path for path in found if is_held_out(path)] if held_out else found
+    if not chosen:
+        which = f"none of the {len(found)} mesh files in {folder} is held out" if found else f"no mesh in {folder}"
+        raise BadInput(f"{which}; allowed: {', '.join(MESH_SUFFIXES)} files; give a folder with more of them")
+    return chosen
