@@ -31,9 +31,10 @@ from reference.train.region_loss import SIZE as DRAWN_SIZE
 from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 0.15  # share of the epochs with rendered heads alone
-RENDERED_SHARE = 1 / 3  # of each batch afterwards
+RENDERED_SHARE, FROZEN_RENDERED_SHARE = 1 / 3, 1 / 2  # of each batch afterwards
 BANK_COPIES = 2
-DRAWN = 8  # faces a batch whose regions are drawn
+EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
+DRAWN = 4  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
 VALIDATION_SEED = 1
 
@@ -147,6 +148,11 @@ class Face3dRecipe:
         if frozen and init is None:
             raise BadInput("--frozen keeps the trunk of --init as it is; name weights with --init")
         self.bank = fill_bank(self.network, self.training, precise) if frozen else None
+        if self.bank is not None:
+            self.network.set_reading(face3d.gather_reading(*self.bank.tensors[4:]))
+        elif bool((self.network.read_gain == 1).all()):
+            self.network.set_reading(read_some(self.network, self.training))
+        self.rendered_share = FROZEN_RENDERED_SHARE if frozen else RENDERED_SHARE
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = epoch
@@ -159,7 +165,7 @@ class Face3dRecipe:
         if epoch < PRETRAINING * self.epochs:
             order = _in_batches(heads, self.batch)
         else:
-            few = max(1, round(self.batch * RENDERED_SHARE))
+            few = max(1, round(self.batch * self.rendered_share))
             photos = _in_batches(rng.permutation(photo_numbers), self.batch - few)
             order = np.concatenate([photos, np.resize(heads, (len(photos), few))], axis=1)
         if self.bank is not None:
@@ -182,7 +188,7 @@ class Face3dRecipe:
             "keypoints": point_loss(projected, points, ones),
             "points": point_loss(torch.stack(read[1:], dim=1), points, ones),
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
-            "smooth": 20 * (self._roughness(neutral - self.mean) + self._roughness(shape - neutral)),
+            "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
         rendered = numbers >= 0
         if rendered.any():
@@ -200,8 +206,10 @@ class Face3dRecipe:
     def _target(self, name: str, own: NDArray[np.int64]) -> Array:
         return getattr(self.targets, name)[own].transpose(0, 2, 1).astype(np.float32)
 
-    def _roughness(self, moved: Tensor) -> Tensor:
-        return (moved[:, :, self.edges[:, 0]] - moved[:, :, self.edges[:, 1]]).square().sum(1).mean()
+    def _roughness(self, *moved: Tensor) -> Tensor:
+        first, second = self.edges[int(torch.randint(EDGE_STEP, ())) :: EDGE_STEP].T
+        each = [(m.index_select(2, first) - m.index_select(2, second)).square().sum(1).mean() for m in moved]
+        return torch.stack(each).sum()
 
     def _regions(
         self, identity: Tensor, hidden: Tensor, vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor
@@ -237,6 +245,19 @@ def start_from(network: face3d.Face3d, path: Path) -> None:
     if not any(name.startswith("features.") for name in fitting):
         raise BadInput(f"{path} has no features of this network; --init names template_keypoints' or face3d's weights")
     network.load_state_dict({**wanted, **{name: t.to(wanted[name].dtype) for name, t in fitting.items()}})
+
+
+@torch.no_grad()
+def read_some(network: face3d.Face3d, training: MixedFaces, count: int = 512) -> Tensor:
+    """What the encoders read of ``count`` faces."""
+    chosen = np.random.default_rng(0).permutation(len(training))[:count]
+    network.eval()
+    parts = []
+    for start in range(0, len(chosen), 64):
+        images = torch.stack([training[int(i)][0] for i in chosen[start : start + 64]])
+        parts.append(face3d.gather_reading(*network.read(images.contiguous(memory_format=torch.channels_last))))
+    network.train()
+    return torch.cat(parts)
 
 
 @torch.no_grad()
