@@ -34,7 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
     parser.add_argument("--backgrounds", type=Path, help="folder of pictures for behind rendered faces (keypoints)")
-    parser.add_argument("--frozen", action="store_true", help="keep the trunk of --init, for a start (face3d)")
     parser.add_argument("--unbalanced", action="store_true", help="without row H1's balance (hierarchical_keypoints)")
     parser.add_argument("--no-copies", action="store_true", help="without row H5's second loss (likewise)")
     parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
@@ -112,9 +111,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             faces, a.epochs, a.batch, a.seed, None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
         )
     elif name == "face3d":
-        recipe = face3d.Face3dRecipe(
-            data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen
-        )
+        recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
     else:
         size = int(name.removeprefix("voxel"))
         recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)

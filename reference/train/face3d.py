@@ -30,8 +30,9 @@ from reference.train.keypoints import PRECISE_SETS, normalized_errors, point_los
 from reference.train.region_loss import SIZE as DRAWN_SIZE
 from reference.train.region_loss import normals_of, region_loss
 
-PRETRAINING = 0.15  # share of the epochs with rendered heads alone
-RENDERED_SHARE, FROZEN_RENDERED_SHARE = 1 / 3, 1 / 2  # of each batch afterwards
+PRETRAINING = 1 / 3  # share of the epochs before everything is trained together
+BANK_RENDERED_SHARE = 1 / 2  # of each batch while the trunk is kept
+RENDERED_SHARE = 1 / 3  # of each batch afterwards
 BANK_COPIES = 2
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 4  # faces a batch whose regions are drawn
@@ -121,7 +122,6 @@ class Face3dRecipe:
 
     def __init__(
         self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
-        frozen: bool = False,
     ) -> None:  # fmt: skip
         self.epochs, self.batch, self.seed = epochs, batch, seed
         self.topology = load_topology()
@@ -145,39 +145,40 @@ class Face3dRecipe:
         self.mean = torch.from_numpy(self.topology.mean.T.copy())
         self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
         self.edges = torch.from_numpy(edges_of(self.topology.faces))
-        if frozen and init is None:
-            raise BadInput("--frozen keeps the trunk of --init as it is; name weights with --init")
-        self.bank = fill_bank(self.network, self.training, precise) if frozen else None
-        if self.bank is not None:
-            self.network.set_reading(face3d.gather_reading(*self.bank.tensors[4:]))
-        elif bool((self.network.read_gain == 1).all()):
+        self.precise = precise
+        self.keeps_trunk = init is not None
+        self.bank: TensorDataset | None = None
+        if bool((self.network.read_gain == 1).all()):
             self.network.set_reading(read_some(self.network, self.training))
-        self.rendered_share = FROZEN_RENDERED_SHARE if frozen else RENDERED_SHARE
 
     def batches(self, epoch: int) -> DataLoader[Any]:
-        self.training.epoch = epoch
+        """A third of the epochs: rendered heads alone, or with ``init`` everything but the trunk, which is kept."""
         rng = np.random.default_rng((self.seed, epoch))
-        photo_numbers = self.photo_numbers
+        early = epoch < PRETRAINING * self.epochs
+        if early and self.keeps_trunk:
+            return self._bank_batches(rng)
+        self.bank = None
+        self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
-        if self.bank is not None:
-            numbers = self.bank.tensors[3].numpy()
-            photo_numbers, heads = np.flatnonzero(numbers < 0), rng.permutation(np.flatnonzero(numbers >= 0))
-        if epoch < PRETRAINING * self.epochs:
+        if early:
             order = _in_batches(heads, self.batch)
         else:
-            few = max(1, round(self.batch * self.rendered_share))
-            photos = _in_batches(rng.permutation(photo_numbers), self.batch - few)
-            order = np.concatenate([photos, np.resize(heads, (len(photos), few))], axis=1)
-        if self.bank is not None:
-            return DataLoader(self.bank, batch_sampler=order.tolist())
+            order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)
         return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
+
+    def _bank_batches(self, rng: np.random.Generator) -> DataLoader[Any]:
+        if self.bank is None:
+            self.bank = fill_bank(self.network, self.training, self.precise)
+        rendered = self.bank.tensors[3].numpy() >= 0
+        photos, heads = (rng.permutation(np.flatnonzero(chosen)) for chosen in (~rendered, rendered))
+        order = _mixed(photos, heads, self.batch, BANK_RENDERED_SHARE)
+        return DataLoader(self.bank, batch_sampler=order.tolist())
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, matrices, numbers = batch[:4]
-        if self.bank is None:
+        read = batch[4:]
+        if not read:
             read = self.network.read(images.contiguous(memory_format=torch.channels_last))
-        else:
-            read = batch[4:]
         out = self.network.stages(*read)
         count = len(images)
         vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
@@ -186,16 +187,17 @@ class Face3dRecipe:
         ones = torch.ones(count)
         parts = {
             "keypoints": point_loss(projected, points, ones),
-            "points": point_loss(torch.stack(read[1:], dim=1), points, ones),
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
+        if not batch[4:]:
+            parts["points"] = point_loss(torch.stack(read[1:], dim=1), points, ones)
         rendered = numbers >= 0
         if rendered.any():
             own = numbers[rendered].numpy()
             wanted = [torch.from_numpy(self._target(name, own)) for name in ("neutral", "shape", "placed")]
-            parts["neutral"] = 2 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
-            parts["shape"] = (shape[rendered] - wanted[1]).norm(dim=1).mean()
+            parts["neutral"] = 4 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
+            parts["shape"] = 2 * (shape[rendered] - wanted[1]).norm(dim=1).mean()
             matrix = matrices[rendered]
             placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
             parts["placed"] = point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
@@ -298,6 +300,13 @@ def edges_of(faces: NDArray[np.int32]) -> NDArray[np.int64]:
 def gather(values: Tensor, numbers: Tensor) -> Tensor:
     """(B, C, P) entries ``numbers`` (B, P) of (B, C, V)."""
     return values.gather(2, numbers[:, None].expand(-1, values.shape[1], -1))
+
+
+def _mixed(photos: NDArray[np.int64], heads: NDArray[np.int64], size: int, rendered_share: float) -> NDArray[np.int64]:
+    """(N, size) numbers: every photograph once, and in each batch a share of rendered heads, in turn."""
+    few = max(1, round(size * rendered_share))
+    order = _in_batches(photos, size - few)
+    return np.concatenate([order, np.resize(heads, (len(order), few))], axis=1)
 
 
 def _in_batches(numbers: NDArray[np.int64], size: int) -> NDArray[np.int64]:
