@@ -189,13 +189,22 @@ def gather_reading(hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
 
     Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
     """
-    eye_x, eye_y = (p[:, 36:48].mean(1, keepdim=True) for p in (point_x, point_y))
-    down_x, down_y = (p[:, 48:68].mean(1, keepdim=True) for p in (point_x, point_y))
+    # Means as products with constants: XNNPACK takes the mean of maps only.
+    eyes, mouth = (_share(first, end).to(point_x) for first, end in ((36, 48), (48, 68)))
+    eye_x, eye_y = (nn.functional.linear(p, eyes) for p in (point_x, point_y))
+    down_x, down_y = (nn.functional.linear(p, mouth) for p in (point_x, point_y))
     down_x, down_y = down_x - eye_x, down_y - eye_y
     x, y = point_x - eye_x, point_y - eye_y
     length = down_x * down_x + down_y * down_y + 1e-4  # squared
     across, along = (x * down_y - y * down_x) / length, (x * down_x + y * down_y) / length
     return torch.cat([torch.cat([hidden, point_x, point_y], dim=1), across, along], dim=1)
+
+
+def _share(first: int, end: int) -> Tensor:
+    """(1, 68) weights that average the points ``first`` to ``end`` - 1."""
+    weights = torch.zeros(1, POINTS)
+    weights[0, first:end] = 1 / (end - first)
+    return weights
 
 
 def place(shape: Tensor, pose: Tensor) -> Tensor:

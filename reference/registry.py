@@ -16,8 +16,8 @@ MODELS: dict[str, ModelSpec] = {
     "classifier": classifier.SPEC,
     "saliency": saliency.SPEC,
     "template_keypoints": template_keypoints.SPEC,
-    "face3d": face3d.SPEC,
     **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
+    "face3d": face3d.SPEC,
 }
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.card import MODELS_DIR
 from reference.errors import BadInput
 
+STORED = Path(__file__).resolve().parents[2] / "models" / "face3d" / "topology.safetensors"
 REGIONS = ("other", "eyes", "brows", "nose", "mouth", "cheeks", "chin")
 LANDMARKS = 68
 JAW = 17
@@ -61,7 +61,7 @@ class Topology:
 
 
 @lru_cache(maxsize=2)
-def load_topology(path: Path = MODELS_DIR / "face3d" / "topology.safetensors") -> Topology:
+def load_topology(path: Path = STORED) -> Topology:
     """The stored topology.
 
     Raises:
@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m reference.geometry.face_topology", description=main.__doc__)
     parser.add_argument("heads", type=Path, help="ict_facekit.npz of the data pack")
-    parser.add_argument("--out", type=Path, default=MODELS_DIR / "face3d" / "topology.safetensors")
+    parser.add_argument("--out", type=Path, default=STORED)
     a = parser.parse_args(arguments)
     try:
         topology = build_topology(a.heads)
