@@ -58,6 +58,8 @@ class Face3d(nn.Module):
 
     columns: Tensor
     rows: Tensor
+    eye_share: Tensor
+    mouth_share: Tensor
     read_mean: Tensor
     read_gain: Tensor
 
@@ -84,6 +86,10 @@ class Face3d(nn.Module):
         self.expression_decoder = nn.Sequential(nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES))
         self.pose_decoder = nn.Linear(POSE, 7)
         self.appearance = Appearance() if appearance else None
+        shares = torch.zeros(2, 1, POINTS)
+        shares[0, 0, 36:48], shares[1, 0, 48:68] = 1 / 12, 1 / 20
+        self.register_buffer("eye_share", shares[0], persistent=False)
+        self.register_buffer("mouth_share", shares[1].clone(), persistent=False)
         self.register_buffer("read_mean", torch.zeros(1, read))
         self.register_buffer("read_gain", torch.ones(1, read))
         self._initialize()
@@ -125,8 +131,22 @@ class Face3d(nn.Module):
             taps[number] = x
         return self.hidden(self.reduce(x).flatten(1)), *self._points(x, taps)
 
+    def gather(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
+        """What the encoders read (B, 528): hidden layer, points, and the points of the upright face of unit height.
+
+        Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
+        """
+        # Means as products with constants: XNNPACK takes the mean of maps only.
+        eye_x, eye_y = (nn.functional.linear(p, self.eye_share) for p in (point_x, point_y))
+        down_x, down_y = (nn.functional.linear(p, self.mouth_share) for p in (point_x, point_y))
+        down_x, down_y = down_x - eye_x, down_y - eye_y
+        x, y = point_x - eye_x, point_y - eye_y
+        length = down_x * down_x + down_y * down_y + 1e-4  # squared
+        across, along = (x * down_y - y * down_x) / length, (x * down_x + y * down_y) / length
+        return torch.cat([torch.cat([hidden, point_x, point_y], dim=1), across, along], dim=1)
+
     def set_reading(self, reading: Tensor) -> None:
-        """Scale what the encoders read to mean 0 and deviation 1 over (N, 528) samples of :func:`gather_reading`.
+        """Scale what the encoders read to mean 0 and deviation 1 over (N, 528) samples of :meth:`gather`.
 
         Who someone is shows in a hundredth of a face's width: without this the encoders hardly learn it.
         """
@@ -139,7 +159,7 @@ class Face3d(nn.Module):
         Returns:
             ``identity`` (B, 96), ``expression`` (B, 64) and ``pose`` (B, 48).
         """
-        read = (gather_reading(hidden, point_x, point_y) - self.read_mean) * self.read_gain
+        read = (self.gather(hidden, point_x, point_y) - self.read_mean) * self.read_gain
         return {
             "identity": self.identity_encoder(read),
             "expression": self.expression_encoder(read),
@@ -182,29 +202,6 @@ class Face3d(nn.Module):
         out = self.stages(*self.read(image))
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
-
-
-def gather_reading(hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
-    """What the encoders read (B, 528): hidden layer, points, and the points of the upright face of unit height.
-
-    Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
-    """
-    # Means as products with constants: XNNPACK takes the mean of maps only.
-    eyes, mouth = (_share(first, end).to(point_x) for first, end in ((36, 48), (48, 68)))
-    eye_x, eye_y = (nn.functional.linear(p, eyes) for p in (point_x, point_y))
-    down_x, down_y = (nn.functional.linear(p, mouth) for p in (point_x, point_y))
-    down_x, down_y = down_x - eye_x, down_y - eye_y
-    x, y = point_x - eye_x, point_y - eye_y
-    length = down_x * down_x + down_y * down_y + 1e-4  # squared
-    across, along = (x * down_y - y * down_x) / length, (x * down_x + y * down_y) / length
-    return torch.cat([torch.cat([hidden, point_x, point_y], dim=1), across, along], dim=1)
-
-
-def _share(first: int, end: int) -> Tensor:
-    """(1, 68) weights that average the points ``first`` to ``end`` - 1."""
-    weights = torch.zeros(1, POINTS)
-    weights[0, first:end] = 1 / (end - first)
-    return weights
 
 
 def place(shape: Tensor, pose: Tensor) -> Tensor:

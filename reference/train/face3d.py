@@ -257,7 +257,7 @@ def read_some(network: face3d.Face3d, training: MixedFaces, count: int = 512) ->
     parts = []
     for start in range(0, len(chosen), 64):
         images = torch.stack([training[int(i)][0] for i in chosen[start : start + 64]])
-        parts.append(face3d.gather_reading(*network.read(images.contiguous(memory_format=torch.channels_last))))
+        parts.append(network.gather(*network.read(images.contiguous(memory_format=torch.channels_last))))
     network.train()
     return torch.cat(parts)
 
