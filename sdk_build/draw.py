@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reference.postprocess import Classification, FaceBoxes, Keypoints, Mask, Result, VoxelGrid
+from reference.postprocess import Classification, FaceBoxes, FaceMesh, Keypoints, Mask, Result, VoxelGrid
 
 Picture = NDArray[np.uint8]
 INK, PAPER, ACCENT = (28, 30, 34), (250, 250, 248), (0, 122, 204)
@@ -36,6 +36,8 @@ def draw(picture: NDArray[Any], results: Sequence[Result], on_picture: bool = Fa
     """
     if results and isinstance(results[0], VoxelGrid):
         return draw_voxels(picture, results[0])
+    if results and isinstance(results[0], FaceMesh):
+        return draw_face_meshes(picture, [face for face in results if isinstance(face, FaceMesh)])
     canvas, scale = enlarge(picture)
     if results and isinstance(results[0], Classification):
         if on_picture:
@@ -151,6 +153,18 @@ def draw_voxels(depth: NDArray[np.float32], result: VoxelGrid, side: int = 400) 
     else:
         tiles.append(("no voxel filled", np.full((side, side, 3), PAPER, np.uint8)))
     return np.concatenate([_captioned(tile, f"{name}") for name, tile in tiles], axis=1)
+
+
+def draw_face_meshes(picture: Picture, faces: Sequence[FaceMesh]) -> Picture:
+    """The picture, the meshes over it, and the largest face in its own colours from three sides."""
+    from reference.face_reconstructor import draw_faces, draw_views
+
+    canvas, _ = enlarge(picture)
+    over, _ = enlarge(draw_faces(picture, list(faces)))
+    side = canvas.height // 3
+    views = [np.asarray(view) for view in draw_views(faces[0], picture, side)]
+    views[-1] = np.pad(views[-1], ((0, canvas.height - 3 * side), (0, 0), (0, 0)), constant_values=245)
+    return np.concatenate([np.array(canvas), np.array(over), np.concatenate(views)], axis=1)
 
 
 def _depth_tile(depth: NDArray[np.float32], side: int) -> Picture:

@@ -60,7 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="pictures, 16-bit PNG depth maps in mm, or one video: a file or a folder of frames",
     )
     parser.add_argument(
-        "--save", type=Path, metavar="PATH", help="picture or video of the result; a folder for several"
+        "--save",
+        type=Path,
+        metavar="PATH",
+        help="picture or video of the result; a folder for several; a face mesh also as .glb or .obj",
     )
     parser.add_argument("--label", choices=("beside", "on"), default="beside", help="where the class is drawn")
     parser.add_argument("--sheet", metavar="CxR", help="save pages of C columns and R rows of classified pictures")
@@ -233,9 +236,13 @@ def predict(
 
         faces = predict_faces(bundle, chosen, helpers or Helpers(), files, box)
         grouped: list[tuple[tuple[Result, ...], NDArray[Any]]] = [(found, picture) for found, picture in faces]
+    elif spec.task == "face_reconstruction":
+        from sdk_build.predict_face import predict_face_meshes
+
+        grouped = list(predict_face_meshes(spec, chosen, artifact, files, box))
     else:
         read = [read_input(file, spec, box) for file in files]
-        outputs = _run(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
+        outputs = run_inputs(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
         grouped = [((result,), picture) for result, (_, _, picture) in zip(outputs, read, strict=True)]
     from sdk_build.build import execution_name
 
@@ -243,7 +250,10 @@ def predict(
     return [Prediction(file, results, picture, name) for file, (results, picture) in zip(files, grouped, strict=True)]
 
 
-def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]) -> list[Result]:
+def run_inputs(
+    spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]
+) -> list[Result]:
+    """Typed results of input tensors with the regions that they show."""
     from reference.postprocess import postprocess
     from sdk_build.sandbox import run_artifact
 
@@ -255,7 +265,7 @@ def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.
 
 def describe(prediction: Prediction) -> str:
     """One line for people."""
-    from reference.postprocess import Classification, FaceBoxes, Mask, VoxelGrid
+    from reference.postprocess import Classification, FaceBoxes, FaceMesh, Mask, VoxelGrid
 
     if not prediction.results:
         return "no face found"
@@ -272,6 +282,9 @@ def describe(prediction: Prediction) -> str:
         size = len(first.occupancy)
         return f"{int(first.filled.sum())} of {size**3} voxels filled"
     count = len(prediction.results)
+    if isinstance(first, FaceMesh):
+        pose = ", ".join(f"{name} {round(value)}" for name, value in first.pose_degrees.items())
+        return f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
     return f"{count} face{'s' if count > 1 else ''}, 68 points each"
 
 
@@ -284,8 +297,11 @@ def save_all(
         BadInput: a picture can't be written.
     """
     from sdk_build.draw import draw
+    from sdk_build.predict_face import MESH_SUFFIXES, save_mesh_file
     from sdk_build.sheet import make_pages, page_paths
 
+    if grid is None and save.suffix.lower() in MESH_SUFFIXES:
+        return [save_mesh_file(predictions[0], save)]
     if grid is None:
         return [save_picture(draw(p.picture, p.results, on_picture), save_target(p.file, save)) for p in predictions]
     tiles = [(p.picture, *_caption(p)) for p in predictions]

@@ -37,6 +37,7 @@ NOT_NETWORKS = {
         "__init__",
         "card",
         "checkpoint",
+        "detection",
         "errors",
         "evaluate",
         "face_boxes",

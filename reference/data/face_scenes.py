@@ -194,7 +194,8 @@ def _paste_face(
     if face.covers is None:
         alpha = _face_mask(face, new, (x0, y0, x1, y1), rng)[..., None]
     else:
-        alpha = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_CONSTANT, True)[..., None].astype(np.float32) / 255
+        covers = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_CONSTANT, True)
+        alpha = covers[..., None].astype(np.float32) / np.float32(255)
     picture[y0:y1, x0:x1] = np.clip(under + alpha * (content - under), 0, 255).astype(np.uint8)
     placed.append(new)
 
