@@ -16,6 +16,7 @@ MODELS: dict[str, ModelSpec] = {
     "classifier": classifier.SPEC,
     "saliency": saliency.SPEC,
     "template_keypoints": template_keypoints.SPEC,
+    "template_keypoints_refined": template_keypoints.REFINED_SPEC,
     **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
     "face3d": face3d.SPEC,
 }

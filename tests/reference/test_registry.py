@@ -31,7 +31,7 @@ def test_the_models_of_the_documents_are_registered():
 
 
 def test_unknown_model_lists_the_known_ones(refused):
-    with refused(BadInput, "model is 'clasifier'", "allowed: classifier, saliency, template_keypoints, voxel64"):
+    with refused(BadInput, "model is 'clasifier'", "allowed: classifier, saliency, template_keypoints, template_keypoints_refined, voxel64"):
         get_spec("clasifier")
 
 
