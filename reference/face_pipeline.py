@@ -194,7 +194,9 @@ class FaceKeypointDetector:
 
     def _find(self, picture: Picture) -> list[Region]:
         self.detector_runs += 1
-        return sorted(self.find(picture), key=lambda region: -region.width)[: self.most]
+        largest = LARGEST_SIDE * max(picture.shape[:2])
+        regions = [region for region in self.find(picture) if 0 < region.width <= largest]
+        return sorted(regions, key=lambda region: -region.width)[: self.most]
 
     def _from_region(self, picture: Picture, region: Region) -> DetectedFace | None:
         points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))

@@ -112,7 +112,7 @@ def tracks() -> list[Json]:
         _track("turning back", [still, *[([], (1.0, 0.02, 0.03, -27.0, 0.05))] * 3]),
         _track("no number", [still, ([LEFT], lost), ([LEFT], STILL, lost, lost)]),
         _track("no number in pictures", [(both, lost)], video=False),
-        _track("beyond all bounds", [([LEFT], huge), ([RIGHT], STILL, huge)]),
+        _track("beyond all bounds", [([(0, 0, 800, 800), LEFT, (9, 9, 0, 0)], huge), ([RIGHT], STILL, huge)]),
         _track("a check every 3 frames", [still, ([],), ([],), (both,), ([],), ([],), ([RIGHT],)], check_every=3),
         _track("drifted off", [still, ([],), (other,), ([],), ([],)], check_every=2),
         _track("two faces", [(both,), ([], right), ([], STILL, right), (both,), ([],)], check_every=3),
