@@ -1,7 +1,9 @@
 """``python -m benchmarks.keypoints --data DIR``: what each part of the keypoint designs brings, on one data set.
 
-Rows are the parts of document T's network (templates only, direct only, both, cascade) and document H's network; with
-``--add NAME=WEIGHTS`` also networks that were trained without one of the parts. Prints a Markdown table, or JSON.
+Rows are the parts of document T's design and document H's network; with ``--add NAME=WEIGHTS`` also networks that were
+trained without one of the parts. "Correction" (row T5): the template that the network places in the crop straightens
+it, and the same network looks again; "cascade" (row T6): the result's points cut the crop for the second network.
+Prints a Markdown table, or JSON.
 """
 
 from __future__ import annotations
@@ -79,6 +81,9 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
             ("both", "keypoints"),
         ):
             rows.append(row(name, [first], template_keypoints.evaluate(stage(first, key), faces)))
+        straight = stage(first, "template_keypoints")
+        again = template_keypoints.evaluate_cascade(lambda crop: (straight(crop),), first, faces)
+        rows.append(row("both + correction", [first], again))
         rows.append(row("both + cascade", [first, second], template_keypoints.evaluate_cascade(first, second, faces)))
         for name, network in hierarchical.items():
             rows.append(row(name, [network], hierarchical_keypoints.evaluate(network, faces)))

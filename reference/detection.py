@@ -24,8 +24,8 @@ LEAST_OVERLAP = 0.5
 LOWEST_SCORE = 0.02  # below it nothing counts for the average precision either
 SMALL = 48.0  # longer side in pixels below which a face counts as small
 # From the cascade's box to ours: shifts and sizes in shares of its side, medians over the training faces it finds.
-CASCADE_SHIFT = (0.0, 0.08)
-CASCADE_SIZE = (1.0, 1.0)
+CASCADE_SHIFT = (0.0, 0.16)
+CASCADE_SIZE = (1.0, 0.96)
 Floats = NDArray[np.float32]
 
 

@@ -42,7 +42,7 @@ SPEC = ModelSpec(
     outputs=(TensorSpec("faces", (1, CELLS, COLUMNS), "NPC", "crop_fraction", (0.0, 1.0)),),
     preprocess=PreprocessSpec(size=(HEIGHT, WIDTH), mean=MEAN, std=STD, resize="contain"),
     postprocess=PostprocessSpec("FaceBoxes", threshold=0.4),
-    intermediate="features",
+    intermediate="context",
     description="Boxes, scores and five points of the faces in a picture",
 )
 

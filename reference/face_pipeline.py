@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.data.faces import CROP_SCALE, roll_of, upright_square
+from reference.data.faces import CROP_SCALE, upright_square
 from reference.errors import BadInput
 from reference.preprocess import Region, sample_picture
 
@@ -31,11 +31,12 @@ FindFaces = Callable[[Picture], Sequence[Region]]
 LOST_DISAGREEMENT = 0.25  # mean distance of result and template, in outer eye distances; 0.05 is usual on faces
 LOST_GROWTH = 1.6  # largest change of a face's side from one frame to the next
 LOST_SHIFT = 0.6  # largest shift of its centre, in sides
+LOST_LIKENESS = 0.5  # least correlation of the crop's thumbnail with the one before: networks see a face in a wall, too
+THUMBNAIL = 16  # its side
 SMALLEST_SIDE = 16.0  # of a crop, in pixels
 LARGEST_SIDE = 8.0  # of a crop, in longer sides of the picture: beyond it the points are no face's
-LARGEST_ROLL = 100.0  # of a followed face, in degrees
 SAME_FACE = 0.3  # overlap from which on a track and a detector's crop show one face
-BOX_GROW = 0.2  # of the detector's box on each side: its longer side then gives the square of the training crops
+SQUARE_OF_BOX = 1.4  # the keypoint networks' square, in longer sides of the detector's box
 MOST_SAMPLES = 32  # a pixel and axis
 _SAMPLES = 1 << 20  # at a time, so that a large face takes little memory
 
@@ -99,9 +100,9 @@ def square_from_points(points_px: Floats) -> Square:
     return Square(left + side / 2, top + side / 2, side, angle)
 
 
-def region_from_box(x0: float, y0: float, x1: float, y1: float) -> Region:
+def square_of_box(x0: float, y0: float, x1: float, y1: float) -> Region:
     """The crop for the first network from a face detector's box: a square about its centre, as in the training."""
-    side = max(x1 - x0, y1 - y0) * (1 + 2 * BOX_GROW)
+    side = max(x1 - x0, y1 - y0) * SQUARE_OF_BOX
     return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
 
 
@@ -114,6 +115,7 @@ class DetectedFace:
         template_points_px: likewise, from the template alone.
         square: the crop that the last network saw.
         disagreement: mean distance of the two in outer eye distances; large where there is no face.
+        thumbnail: (16, 16) float32 grey of the crop.
         tracked: the crop came from the frame before, not from the detector.
     """
 
@@ -121,6 +123,7 @@ class DetectedFace:
     template_points_px: Floats
     square: Square
     disagreement: float
+    thumbnail: Floats
     tracked: bool = False
 
 
@@ -161,7 +164,7 @@ class FaceKeypointDetector:
 
     def detect(self, picture: Picture) -> list[DetectedFace]:
         """Keypoints of every face in an (H, W, 3) uint8 RGB picture, largest first."""
-        faces = [self._from_region(picture, region) for region in self._find(picture)]
+        faces = [self.at(picture, region) for region in self._find(picture)]
         return [face for face in faces if face is not None]
 
     def detect_for_video(self, frame: Picture, timestamp_ms: float) -> list[DetectedFace]:
@@ -187,7 +190,7 @@ class FaceKeypointDetector:
         confirmed: list[DetectedFace] = []
         for region in self._find(frame):
             same = (face for face in kept if _overlap(face.square, region) > SAME_FACE and face not in confirmed)
-            face = next(same, None) or self._from_region(frame, region)
+            face = next(same, None) or self.at(frame, region)
             if face is not None:
                 confirmed.append(face)
         return confirmed
@@ -198,7 +201,8 @@ class FaceKeypointDetector:
         regions = [region for region in self.find(picture) if 0 < region.width <= largest]
         return sorted(regions, key=lambda region: -region.width)[: self.most]
 
-    def _from_region(self, picture: Picture, region: Region) -> DetectedFace | None:
+    def at(self, picture: Picture, region: Region) -> DetectedFace | None:
+        """Keypoints of the face in a given region of a picture; None where they are no face's."""
         points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))
         # The detector's square is rough: the network looks again through its own.
         square = square_from_points(region.to_picture(points))
@@ -210,10 +214,11 @@ class FaceKeypointDetector:
     def _from_square(self, picture: Picture, square: Square, tracked: bool = True) -> DetectedFace:
         network = self.second or self.first
         square = Square(square.x, square.y, max(square.side, SMALLEST_SIDE), square.angle)
-        points, template = (square.to_picture(p) for p in network(square.sample(picture, self.size)))
+        crop = square.sample(picture, self.size)
+        points, template = (square.to_picture(p) for p in network(crop))
         eyes = max(1e-6, float(np.linalg.norm(template[45] - template[36])))
         distance = float(np.linalg.norm(points - template, axis=1).mean()) / eyes
-        return DetectedFace(points, template, square, distance, tracked)
+        return DetectedFace(points, template, square, distance, thumbnail_of(crop), tracked)
 
     def _holds(self, now: DetectedFace, before: DetectedFace, frame: Picture) -> bool:
         """Whether a track still follows the face that it followed."""
@@ -223,14 +228,27 @@ class FaceKeypointDetector:
         height, width = frame.shape[:2]
         inside = -0.5 <= new.x < width and -0.5 <= new.y < height and new.side >= SMALLEST_SIDE and _fits(new, frame)
         steady = 1 / LOST_GROWTH < growth < LOST_GROWTH and moved < LOST_SHIFT
-        upright = abs(roll_of(now.points_px)) < LARGEST_ROLL
-        return inside and steady and upright and now.disagreement < LOST_DISAGREEMENT
+        alike = likeness(now.thumbnail, before.thumbnail) >= LOST_LIKENESS
+        return inside and steady and alike and now.disagreement < LOST_DISAGREEMENT
 
 
 def _fits(square: Square, picture: Picture) -> bool:
     """Whether a crop can be taken: no value that is not finite, no side beyond all bounds."""
     finite = all(map(math.isfinite, (square.x, square.y, square.side, square.angle)))
     return finite and square.side <= LARGEST_SIDE * max(picture.shape[:2])
+
+
+def thumbnail_of(crop: Floats) -> Floats:
+    """(16, 16) float32: means of the blocks of a (1, 3, S, S) crop, S a multiple of 16, over its three channels."""
+    block = crop.shape[-1] // THUMBNAIL
+    return np.asarray(crop[0].reshape(3, THUMBNAIL, block, THUMBNAIL, block).mean((0, 2, 4)), np.float32)
+
+
+def likeness(a: Floats, b: Floats) -> float:
+    """Correlation of two thumbnails in [-1, 1]; 0 where one of them is flat."""
+    x, y = (t.astype(np.float64) - t.mean(dtype=np.float64) for t in (a, b))
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float((x * y).sum()) / length if length > 1e-6 else 0.0
 
 
 def _overlap(square: Square, region: Region) -> float:

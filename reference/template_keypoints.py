@@ -7,6 +7,9 @@ features know where they are, so that few faces teach it (Sun et al., *Integral 
 A gate per point, also predicted, decides how much of each makes the result: where the picture says little
 (occlusion) the template wins.
 
+Pose and position are corrected (row T5) by the similarity that this network predicts: it turns and cuts the picture
+anew for a second look (:mod:`reference.face_pipeline`). A spatial transform inside the graph would leave every delegate.
+
 Differs from the source: the document places no similarity between template and picture (its templates carry the
 pose); separating pose from shape lets few templates serve all rotations. The gate is ours, the document says only
 that both determine the result.

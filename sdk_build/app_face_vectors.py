@@ -8,7 +8,8 @@ grown, turned by degrees and shifted by shares of the crop; the template lies ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from reference.camera import upright
 from reference.data.faces import CROP_SCALE
-from reference.face_pipeline import DetectedFace, FaceKeypointDetector, Square, region_from_box, square_from_points
+from reference.face_pipeline import DetectedFace, FaceKeypointDetector, Square, square_from_points, square_of_box
 from reference.preprocess import Region
 from sdk_build.app_encoding import Json, encode, noise
 
@@ -24,7 +25,7 @@ Move = tuple[float | None, float, float, float, float]
 Floats = NDArray[np.float32]
 
 STILL: Move = (1.0, 0.0, 0.0, 0.0, 0.05)
-SIZE = 8
+SIZE = 32
 WIDTH, HEIGHT = 96, 72
 LEFT, RIGHT = (6.0, 20.0, 36.0, 36.0), (54.0, 18.0, 30.0, 30.0)
 
@@ -80,7 +81,7 @@ def face_squares() -> list[Json]:
                 "points_px": encode(points),
                 "square": _square_json(square_from_points(points)),
                 "box": (box := (x - side / 3, y - side / 2, x + side / 4, y + side / 5)),
-                "region": _region_json(region_from_box(*box)),
+                "region": _region_json(square_of_box(*box)),
             }
         )
     return found
@@ -108,6 +109,8 @@ def tracks() -> list[Json]:
         _track("out of the frame", [still, *[([], (1.0, -0.4, 0.0, 0.0, 0.05))] * 3, ([],), (other,)]),
         _track("below the frame", [still, *[([], (1.0, 0.0, 0.55, 0.0, 0.05))] * 3]),
         _track("too small", [([(30.0, 30.0, 20.0, 20.0)],), ([], (0.7, 0.0, 0.0, 0.0, 0.05)), ([],)]),
+        _track("another picture", [still, ([],), (other,), ([],)], pictures={2: "inverted", 3: "inverted"}),
+        _track("darkness", [still, ([],), ([],), (other,)], pictures={1: "dark", 2: "dark", 3: "flat"}),
         _track("turning over", [still, *[([], (1.0, 0.0, 0.0, 38.0, 0.05))] * 4]),
         _track("turning back", [still, *[([], (1.0, 0.02, 0.03, -27.0, 0.05))] * 3]),
         _track("no number", [still, ([LEFT], lost), ([LEFT], STILL, lost, lost)]),
@@ -146,6 +149,14 @@ class _Script:
         return run
 
 
+def scene(name: str) -> NDArray[np.uint8]:
+    """A ramp with a fine pattern, which every test builds anew, or what became of it."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    ramp = columns + rows + (columns * 37 + rows * 101 + columns * rows * 7) % 16
+    plain = ramp[..., None] + np.arange(3) * 15
+    return {"plain": plain, "dark": plain // 2, "inverted": 255 - plain, "flat": plain * 0 + 90}[name].astype(np.uint8)
+
+
 def _track(
     name: str,
     frames: Sequence[Sequence[Any]],
@@ -154,18 +165,18 @@ def _track(
     check_every: int = 30,
     video: bool = True,
     times: Sequence[float] | None = None,
+    pictures: Mapping[int, str] = MappingProxyType({}),
 ) -> Json:
-    """One script: frames of (regions, move, move, ...); missing moves are ``STILL``."""
+    """One script: frames of (regions, move, move, ...); missing moves are ``STILL``, all pictures plain but a few."""
     script = _Script()
     second = script.network("second") if refined else None
     pipeline = FaceKeypointDetector(script.find, script.network("first"), second, SIZE, most, check_every)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    picture = ((columns * 37 + rows * 101 + columns * rows * 7)[..., None] + np.arange(3) * 59).astype(np.uint8)
     found: list[Json] = []
     newest = -1.0
     for number, (regions, *moves) in enumerate(frames):
         script.regions, script.moves, script.calls = list(regions), list(moves), []
         time = times[number] if times else 33 * number
+        picture = scene(shown := pictures.get(number, "plain"))
         faces: list[DetectedFace] | None
         if video and time <= newest:
             faces = None  # the apps drop such a frame; Python refuses it
@@ -175,10 +186,11 @@ def _track(
         found.append(
             {
                 "timestamp_ms": time,
+                "picture": shown,
                 "regions": regions,
                 "calls": script.calls,
                 "detector_runs": pipeline.detector_runs,
-                "faces": None if faces is None else [_face_json(face, number % 3 == 0) for face in faces],
+                "faces": None if faces is None else [_face_json(face, number == len(frames) - 1) for face in faces],
             }
         )
     return {

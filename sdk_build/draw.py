@@ -55,6 +55,15 @@ def draw(picture: NDArray[Any], results: Sequence[Result], on_picture: bool = Fa
     return np.concatenate([np.array(canvas), _close_ups(picture, faces, canvas.height)], axis=1)
 
 
+def draw_points(picture: Picture, results: Sequence[Result]) -> Picture:
+    """The picture with the points of its faces and nothing else: a frame of a video keeps its shape."""
+    canvas, scale = enlarge(picture)
+    for face in results:
+        if isinstance(face, Keypoints):
+            _draw_points(canvas, face, scale)
+    return np.array(canvas)
+
+
 def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
     """The picture above a panel with the three most probable classes as bars."""
     row = max(34, canvas.width // 16)

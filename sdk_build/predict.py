@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reference.postprocess import Result
     from reference.preprocess import Region
     from sdk_build.bundle import Bundle
+    from sdk_build.predict_faces import Helpers
 
 PREFERRED = ("litert", "executorch", "coreml", "executorch_coreml")
 
@@ -67,6 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=5, metavar="N", help="video: frames in a row that must agree")
     parser.add_argument("--unconfirmed", choices=("suppress", "mark"), default="suppress", help="video: what of others")
     parser.add_argument("--box", metavar="X0,Y0,X1,Y1", help="look at this box of the picture only, in pixels")
+    parser.add_argument(
+        "--detector", type=Path, metavar="BUNDLE", help="keypoints: find faces with this; else with OpenCV's cascade"
+    )
+    parser.add_argument("--refined", type=Path, metavar="BUNDLE", help="keypoints: the second network of the cascade")
     parser.add_argument("--runtime", metavar="NAME", help=f"run on this one of {', '.join(PREFERRED)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
@@ -92,12 +97,18 @@ def run(a: argparse.Namespace) -> int:
     parsed = parse_box(a.box)
     bundle = open_bundle(a.bundle)
     check_options(bundle, a)
+    if bundle.manifest.task == "face_keypoints":
+        from sdk_build.predict_faces import Helpers
+
+        helpers = Helpers.open(a.detector, a.refined)
+    else:
+        helpers = None
     if videos:
         from sdk_build.predict_video import run_video
 
         chosen, _ = choose_runtime(bundle, a.runtime)
-        return run_video(bundle, videos[0], chosen, a.save, a.frames, a.unconfirmed, a.json)
-    predictions = predict(bundle, a.files, a.runtime, parsed)
+        return run_video(bundle, videos[0], chosen, a.save, a.frames, a.unconfirmed, a.json, helpers)
+    predictions = predict(bundle, a.files, a.runtime, parsed, helpers)
     saved = save_all(predictions, a.save, grid, a.label == "on") if a.save is not None else []
     sounds = [play_sound(bundle, p) for p in predictions] if a.audio else []
     if a.json:
@@ -121,6 +132,10 @@ def check_options(bundle: Bundle, a: argparse.Namespace) -> None:
     given = [name for name, on in (("--sheet", a.sheet), ("--audio", a.audio), ("--label on", a.label == "on")) if on]
     if given and not bundle.manifest.labels:
         raise BadInput(f"{given[0]} needs a model with classes; {bundle.manifest.id} has none: leave it out")
+    if (a.detector or a.refined) and bundle.manifest.task != "face_keypoints":
+        raise BadInput(
+            f"--detector and --refined go with a keypoint network; {bundle.manifest.id} is none: leave them out"
+        )
     if a.audio and not bundle.manifest.sounds:
         raise BadInput(f"{bundle.manifest.id} carries no sounds; name them in the model's card, or leave out --audio")
 
@@ -197,11 +212,13 @@ def predict(
     files: Sequence[Path],
     runtime: str | None = None,
     box: tuple[float, float, float, float] | None = None,
+    helpers: Helpers | None = None,
 ) -> list[Prediction]:
     """Results of several raw files; the artifact runs in a child process.
 
     Args:
         box: part of the picture to look at; without one, a keypoint model looks for faces first.
+        helpers: bundles that a keypoint model works with.
 
     Raises:
         BadInput: a file or the box can't be used.
@@ -212,7 +229,10 @@ def predict(
     spec = bundle.manifest.spec
     chosen, artifact = choose_runtime(bundle, runtime)
     if spec.task == "face_keypoints":
-        grouped = _predict_faces(spec, chosen, artifact, files, box)
+        from sdk_build.predict_faces import Helpers, predict_faces
+
+        faces = predict_faces(bundle, chosen, helpers or Helpers(), files, box)
+        grouped: list[tuple[tuple[Result, ...], NDArray[Any]]] = [(found, picture) for found, picture in faces]
     else:
         read = [read_input(file, spec, box) for file in files]
         outputs = _run(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
@@ -221,29 +241,6 @@ def predict(
 
     name = execution_name(chosen)
     return [Prediction(file, results, picture, name) for file, (results, picture) in zip(files, grouped, strict=True)]
-
-
-def _predict_faces(
-    spec: Any, runtime: str, artifact: Path, files: Sequence[Path], box: tuple[float, float, float, float] | None
-) -> list[tuple[tuple[Result, ...], NDArray[np.uint8]]]:
-    """Find faces, predict, cut again around the predicted points, predict again (the cascade idea of row T6)."""
-    from reference.face_boxes import find_faces, from_points
-    from reference.postprocess import Keypoints
-    from reference.preprocess import choose_region, load_picture, sample_picture
-
-    pictures = [load_picture(file) for file in files]
-    regions = [
-        [choose_region(p.shape[1], p.shape[0], spec.preprocess, box)] if box else find_faces(p) for p in pictures
-    ]
-    results: list[list[Result]] = [[] for _ in files]
-    for _ in range(2):
-        flat = [(i, region) for i, several in enumerate(regions) for region in several]
-        inputs = [(sample_picture(pictures[i], region, spec.preprocess.size), region) for i, region in flat]
-        results = [[] for _ in files]
-        for (i, _), result in zip(flat, _run(spec, runtime, artifact, inputs), strict=True):
-            results[i].append(result)
-        regions = [[from_points(r.points_px) for r in several if isinstance(r, Keypoints)] for several in results]
-    return [(tuple(several), picture) for several, picture in zip(results, pictures, strict=True)]
 
 
 def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]) -> list[Result]:

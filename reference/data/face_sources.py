@@ -2,7 +2,8 @@
 
 Faces come from folders of the faces68 layout (:mod:`reference.data.faces`). Backgrounds come from folders of the
 classifier's layout, ``<split>/<image type>/<class>/*``, whose class ``person`` is left out, and of the saliency
-network's, ``<split>/images`` with ``<split>/masks``, whose subjects are painted over, because they may be people.
+network's, ``<split>/images`` with ``<split>/masks``, whose subjects are painted over, because they may be people;
+pictures that ``models/face_detector/with_people.txt`` names are left out, because they show more of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.card import MODELS_DIR
 from reference.errors import BadInput
 
 Picture = NDArray[np.uint8]
@@ -182,9 +184,13 @@ def _typed(folder: Path) -> list[Picture]:
 
 
 def _without_subjects(folder: Path) -> list[Picture]:
+    left_out = set((MODELS_DIR / "face_detector" / "with_people.txt").read_text().split("\n"))
     pictures = []
     for mask_file in sorted((folder / "masks").glob("*.png")):
-        picture = _read(next(iter(sorted((folder / "images").glob(f"{mask_file.stem}.*"))), mask_file))
+        file = next(iter(sorted((folder / "images").glob(f"{mask_file.stem}.*"))), mask_file)
+        if f"{folder.name}/images/{file.name}" in left_out:
+            continue
+        picture = _read(file)
         mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE)
         assert mask is not None
         pictures.append(paint_over(picture, mask > 127))

@@ -14,13 +14,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reference import face_detector
-from reference.checkpoint import load_features
+from reference.checkpoint import load_features, load_weights
 from reference.data.face_files import held_out, read_scenes
 from reference.data.face_scenes import Scene, Sources, compose
 from reference.data.face_sources import Face, load_backgrounds, load_faces
 from reference.detection import evaluate, evaluate_cascade
+from reference.errors import WeightsError
 
 MOST_FACES = 6
+# A score is trained towards how good the box is: 0 at the first overlap, 1 from the second one on. The overlap itself
+# would rank every small face, whose boxes fit less well, below large mistakes.
+WORTHLESS, PERFECT = 0.2, 0.7
 FINE_BELOW, COARSE_FROM = 56.0, 40.0  # longer side in input pixels; between the two, both grids learn a face
 SMALLEST = 12.0
 # (until this share of the training, frame): most is learnt sooner on smaller frames.
@@ -48,6 +52,18 @@ class SceneDataset(Dataset[tuple[Tensor, Tensor]]):
         scene = compose(self.sources, self.frame, rng, SMALLEST)
         image = torch.from_numpy(np.ascontiguousarray(scene.picture.transpose(2, 0, 1)))
         return image, torch.from_numpy(as_rows(scene))
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Start from a face detector's weights, or from another network's features.
+
+    Raises:
+        WeightsError: the file holds neither.
+    """
+    try:
+        load_weights(network, path)
+    except WeightsError:
+        load_features(network, path)
 
 
 def as_rows(scene: Scene) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -101,7 +117,7 @@ def detection_loss(raw: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     wanted = torch.gather(faces, 1, index[..., None].expand(-1, -1, faces.shape[2]))[positive]
     overlap, generalised = box_overlap(low, high, wanted[:, 0:2], wanted[:, 2:4])
     quality = torch.zeros_like(raw[..., 0])
-    quality[positive] = overlap.detach().clamp(0, 1)
+    quality[positive] = ((overlap.detach() - WORTHLESS) / (PERFECT - WORTHLESS)).clamp(0, 1)
     score = raw[..., 0]
     entropy = nn.functional.binary_cross_entropy_with_logits(score, quality, reduction="none")
     focal = ((score.sigmoid() - quality).square() * entropy).sum() / count
@@ -130,7 +146,7 @@ class DetectorRecipe:
         backgrounds: folders of pictures without faces (:mod:`reference.data.face_sources`); none: plain colours.
         samples: scenes an epoch.
         rendered: rendered heads, if any.
-        init: weights of a network whose features are of the same width, to start from.
+        init: weights to start from: of a face detector, or of another network whose features are of the same width.
     """
 
     monitor = "average_precision"
@@ -145,7 +161,7 @@ class DetectorRecipe:
         self.batch = batch
         self.network = face_detector.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if init is not None:
-            load_features(self.network, init)
+            start_from(self.network, init)
         sources = Sources(load_faces(data, "train"), load_backgrounds(backgrounds, "train"), rendered or [])
         self.training = SceneDataset(sources, samples, seed)
         others = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.face_pipeline import FaceKeypointDetector, Square, region_from_box, square_from_points
+from reference.face_pipeline import (
+    FaceKeypointDetector,
+    Square,
+    likeness,
+    square_from_points,
+    square_of_box,
+    thumbnail_of,
+)
 from reference.preprocess import Region
 from tests.reference.conftest import rough_face
 
@@ -134,6 +141,27 @@ def test_a_track_that_drifted_off_ends_at_the_next_check():
     assert counts == [1, 1, 1, 0]
 
 
+def test_a_flat_frame_ends_a_track_whatever_the_network_says():
+    """Networks that learnt a prior see a steady face in a wall."""
+    place = (150, 120, 30)
+    shape = disc_points(Square(150, 120, 96).sample(scene(place), 112))
+    pipeline = FaceKeypointDetector(lambda picture: regions_of(place) if picture.std() > 1 else [], lambda _: shape)
+    assert len(pipeline.detect_for_video(scene(place), 0)) == 1
+    assert len(pipeline.detect_for_video(scene(place), 40)) == 1
+    assert pipeline.detect_for_video(scene(), 80) == []
+
+
+def test_likeness_of_thumbnails():
+    a = np.random.default_rng(0).random((16, 16)).astype(np.float32)
+    assert likeness(a, 0.5 * a + 0.2) == pytest.approx(1)
+    assert likeness(a, 1 - a) == pytest.approx(-1)
+    assert likeness(a, np.full((16, 16), 0.3, np.float32)) == 0
+    crop = np.zeros((1, 3, 112, 112), np.float32)
+    crop[:, :, :7, 7:14] = 0.6
+    assert thumbnail_of(crop)[0, 1] == pytest.approx(0.6)
+    assert thumbnail_of(crop).sum() == pytest.approx(0.6)
+
+
 def test_frames_come_in_order_and_a_new_video_starts_anew(refused):
     place = (150, 120, 30)
     pipeline = FaceKeypointDetector(lambda _: regions_of(place), disc_points)
@@ -193,7 +221,7 @@ def test_a_detectors_box_becomes_the_square_of_the_training_crops():
     points = (SHAPE * 50 + [100, 90]).astype(np.float32)
     low, high = points.min(0) + 0.5, points.max(0) + 0.5  # pixels whose outer corner is (0, 0)
     margin = (high - low) / 14
-    region, wanted = region_from_box(*(low - margin), *(high + margin)), square_from_points(points)
+    region, wanted = square_of_box(*(low - margin), *(high + margin)), square_from_points(points)
     assert region.width == region.height == pytest.approx(wanted.side)
     assert (region.left + region.width / 2 - 0.5, region.top + region.height / 2 - 0.5) == pytest.approx(
         (wanted.x, wanted.y), abs=1e-4

@@ -79,9 +79,10 @@ def test_the_scripts_of_the_face_pipeline_do_what_their_names_say(vectors):
         name: [None if f["faces"] is None else len(f["faces"]) for f in t["frames"]] for name, t in tracks.items()
     }
     assert runs["a face is followed"] == [1, 1, 1, 1]
-    for lost in ("growth", "shrinking", "a shift", "disagreement"):
+    for lost in ("growth", "shrinking", "a shift", "disagreement", "another picture"):
         assert runs[lost][:3] == [1, 1, 2]  # the milder change of the second frame is followed
         assert not tracks[lost]["frames"][2]["faces"][0]["tracked"]
+    assert runs["darkness"] == [1, 1, 1, 2]
     assert counts["out of the frame"] == [1, 1, 0, 0, 0, 1]
     assert counts["a check every 3 frames"] == [1, 1, 1, 2, 2, 2, 1]
     assert counts["two tracks on one face"] == [2, 2, 1, 1]

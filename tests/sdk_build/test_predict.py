@@ -136,9 +136,48 @@ def test_bad_pictures_are_named_in_one_line(web_bundle, picture, tmp_path, fails
         "none.png": "no picture",
     }.items():
         fails(predict.main, [web_bundle, tmp_path / name], 2, "BadInput: ", part, name)
+    (tmp_path / "none").mkdir()
+    fails(predict.main, [web_bundle, tmp_path / "none"], 2, "BadInput: ", tmp_path / "none")
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Four frames: a face that moves to the right, then none."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    face = read(FACE)
+    height, width = face.shape[:2]
+    for number in range(4):
+        frame = np.full((height + 40, width + 80, 3), 128, np.uint8)
+        if number < 3:
+            frame[20 : 20 + height, 20 + 6 * number : 20 + 6 * number + width] = face
+        Image.fromarray(frame).save(folder / f"{number}.png")
+    return folder
+
+
+def test_faces_are_followed_through_a_video(web_bundle, film, tmp_path, capsys):
+    code, out = run(capsys, web_bundle, film, "--save", tmp_path / "drawn", "--json")
+    assert code == 0
+    frames = json.loads(out)["frames"]
+    assert [len(frame["results"]) for frame in frames] == [1, 1, 1, 0]
+    middles = [np.mean(frame["results"][0]["points_px"], axis=0) for frame in frames[:3]]
+    assert np.diff(middles, axis=0) == pytest.approx(np.array([[6, 0], [6, 0]]), abs=1.5)
+    shapes = {read(path).shape for path in sorted((tmp_path / "drawn").iterdir())}
+    assert len(shapes) == 1  # a frame without a face has the shape of the others
+
+
+def test_helper_bundles_of_another_task(web_bundle, fails):
     fails(
-        predict.main, [web_bundle, tmp_path], 2, "BadInput: template_keypoints-web-fp16 takes single pictures", tmp_path
-    )
+        predict.main, [web_bundle, FACE, "--detector", web_bundle], 2,
+        "--detector is template_keypoints-web-fp16, a model for face_keypoints; give one for face_detection",
+    )  # fmt: skip
+
+
+def test_a_second_network_looks_at_the_first_ones_crop(web_bundle, capsys):
+    """With the same network as its own second one nothing changes: without one, the first looks twice."""
+    (alone,) = predictions(capsys, web_bundle, FACE, BOX)
+    (cascade,) = predictions(capsys, web_bundle, FACE, BOX, "--refined", web_bundle)
+    assert alone["results"] == cascade["results"]
 
 
 def test_one_bad_file_of_several_writes_nothing(web_bundle, tmp_path, fails):

@@ -69,7 +69,7 @@ class FaceKeypointPipeline internal constructor(
     private fun find(detector: Bundle, picture: PixelSource): List<Region> {
         val region = clock.pre { whole.run(picture) }
         val outputs = clock.inference { runners[0].run(whole.tensor) }
-        return toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { regionFromBox(it.boxPx) }
+        return toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { squareOfBox(it.boxPx) }
     }
 
     private fun answer(bundle: Bundle, runner: Runner, tensor: FloatArray): PointAnswer {

@@ -1,7 +1,7 @@
 package org.onpar
 
-import kotlin.math.abs
 import kotlin.math.hypot
+import kotlin.math.sqrt
 
 /** Mean distance of result and template, in outer eye distances; 0.05 is usual on faces. */
 private const val LOST_DISAGREEMENT = 0.25
@@ -18,8 +18,11 @@ private const val SMALLEST_CROP = 16.0
 /** Of a crop, in longer sides of the picture: beyond it the points are no face's. */
 internal const val LARGEST_SIDE_OF_PICTURE = 8.0
 
-/** Of a followed face, in degrees. */
-private const val LARGEST_ROLL = 100.0
+/** Least correlation of the crop's thumbnail with the one before: networks see a face in a wall, too. */
+private const val LOST_LIKENESS = 0.5
+
+/** Side of the thumbnail. */
+internal const val THUMBNAIL = 16
 
 /** Overlap from which on a track and a detector's crop show one face. */
 private const val SAME_FACE = 0.3
@@ -32,11 +35,12 @@ private const val SAME_FACE = 0.3
  * mean distance of the two in outer eye distances, large where there is no face. [tracked]: the crop came from the frame
  * before, not from the detector.
  */
-class DetectedFace(
+class DetectedFace internal constructor(
     val pointsPx: FloatArray,
     val templatePointsPx: FloatArray,
     val square: Square,
     val disagreement: Double,
+    internal val thumbnail: FloatArray,
     val tracked: Boolean,
 )
 
@@ -91,7 +95,7 @@ internal class FaceTracker(
     private val find: FindFaces,
     private val first: PointNetwork,
     private val second: PointNetwork?,
-    size: Int,
+    private val size: Int,
     private val most: Int,
     private val checkEvery: Int,
     private val clock: StageClock = StageClock(),
@@ -105,6 +109,7 @@ internal class FaceTracker(
 
     init {
         if (most < 1 || checkEvery < 1) throw BadInput("most is $most, checkEvery $checkEvery; allowed: 1 or more")
+        if (size < THUMBNAIL || size % THUMBNAIL != 0) throw BadInput("the keypoint network takes $size pixels; allowed: a multiple of $THUMBNAIL")
     }
 
     /** Forget the video so far. */
@@ -164,7 +169,7 @@ internal class FaceTracker(
         val answer = (second ?: first).run(squares.tensor)
         val points = square.toPicture(answer.points)
         val template = square.toPicture(answer.template)
-        return DetectedFace(points, template, square, disagreement(points, template), tracked)
+        return DetectedFace(points, template, square, disagreement(points, template), thumbnailOf(squares.tensor, size), tracked)
     }
 
     private fun disagreement(points: FloatArray, template: FloatArray): Double {
@@ -183,10 +188,39 @@ internal class FaceTracker(
         val inside = new.x >= -0.5 && new.x < frame.width && new.y >= -0.5 && new.y < frame.height
         val steady = growth > 1 / LOST_GROWTH && growth < LOST_GROWTH && moved < LOST_SHIFT
         val sized = new.side >= SMALLEST_CROP && new.fits(longest(frame))
-        return inside && steady && sized && abs(rollOf(now.pointsPx)) < LARGEST_ROLL && now.disagreement < LOST_DISAGREEMENT
+        val alike = likeness(now.thumbnail, before.thumbnail) >= LOST_LIKENESS
+        return inside && steady && sized && alike && now.disagreement < LOST_DISAGREEMENT
     }
 
     private fun longest(picture: PixelSource): Int = maxOf(picture.width, picture.height)
+}
+
+/** Grey means of the blocks of a (1, 3, S, S) crop, S a multiple of 16. */
+internal fun thumbnailOf(crop: FloatArray, size: Int): FloatArray {
+    val block = size / THUMBNAIL
+    val sums = FloatArray(THUMBNAIL * THUMBNAIL)
+    for (i in crop.indices) {
+        val pixel = i % (size * size)
+        sums[pixel / size / block * THUMBNAIL + pixel % size / block] += crop[i]
+    }
+    for (i in sums.indices) sums[i] = sums[i] / (3 * block * block)
+    return sums
+}
+
+/** Correlation of two thumbnails in [-1, 1]; 0 where one of them is flat. */
+internal fun likeness(a: FloatArray, b: FloatArray): Double {
+    val meanA = a.sumOf { it.toDouble() } / a.size
+    val meanB = b.sumOf { it.toDouble() } / b.size
+    var both = 0.0
+    var squaresA = 0.0
+    var squaresB = 0.0
+    for (i in a.indices) {
+        both += (a[i] - meanA) * (b[i] - meanB)
+        squaresA += (a[i] - meanA) * (a[i] - meanA)
+        squaresB += (b[i] - meanB) * (b[i] - meanB)
+    }
+    val length = sqrt(squaresA * squaresB)
+    return if (length > 1e-6) both / length else 0.0
 }
 
 /** Intersection over union of a square, its turn left out, and a region. */

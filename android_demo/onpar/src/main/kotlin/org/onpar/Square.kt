@@ -16,8 +16,8 @@ private const val CROP_SCALE = 1.6
 /** Samples of one pixel of a crop along each axis. */
 private const val MOST_SAMPLES = 32
 
-/** What the detector's box grows by on each side: its longer side then gives the square of the training crops. */
-private const val BOX_GROW = 0.2
+/** The keypoint networks' square, in longer sides of the detector's box. */
+private const val SQUARE_OF_BOX = 1.4
 
 private const val RADIANS = PI / 180
 
@@ -82,9 +82,9 @@ fun squareFromPoints(pointsPx: FloatArray): Square {
 }
 
 /** The crop for the first network from a detector's box: a square about its centre, as in the training. */
-internal fun regionFromBox(box: DoubleArray): Region {
+internal fun squareOfBox(box: DoubleArray): Region {
     val (x0, y0, x1, y1) = box
-    val side = maxOf(x1 - x0, y1 - y0) * (1 + 2 * BOX_GROW)
+    val side = maxOf(x1 - x0, y1 - y0) * SQUARE_OF_BOX
     return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
 }
 
