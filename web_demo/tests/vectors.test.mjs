@@ -192,9 +192,27 @@ function checkResult({ postprocess, expected }, value) {
   } else if (postprocess.result === 'VoxelGrid') {
     assert.deepEqual([value.size, value.filledVoxels], [expected.size, expected.filled_voxels]);
   } else if (postprocess.result === 'FaceBoxes') {
-    assert.ok(near(value.flatMap((face) => face.boxPx), floats(expected.boxes_px), 1e-4));
-    assert.ok(near(value.map((face) => face.score), floats(expected.scores), 1e-6));
-    assert.ok(near(value.flatMap((face) => face.pointsPx), floats(expected.points_px), 1e-4));
+    assert.ok(
+      near(
+        value.flatMap((face) => face.boxPx),
+        floats(expected.boxes_px),
+        1e-4,
+      ),
+    );
+    assert.ok(
+      near(
+        value.map((face) => face.score),
+        floats(expected.scores),
+        1e-6,
+      ),
+    );
+    assert.ok(
+      near(
+        value.flatMap((face) => face.pointsPx),
+        floats(expected.points_px),
+        1e-4,
+      ),
+    );
   } else {
     assert.ok(near(value.values, floats(expected.values), 1e-5));
   }

@@ -92,7 +92,8 @@ export function findFaces(rows: Float32Array, region: Region, threshold: number)
   for (let start = 0; start < rows.length; start += COLUMNS) {
     const row = rows.subarray(start, start + COLUMNS);
     const [x, y] = [(row[0]! + row[2]!) / 2, (row[1]! + row[3]!) / 2];
-    if (row[4]! >= threshold && row.every(Number.isFinite) && x >= 0 && x <= 1 && y >= 0 && y <= 1) candidates.push(row);
+    if (row[4]! >= threshold && row.every(Number.isFinite) && x >= 0 && x <= 1 && y >= 0 && y <= 1)
+      candidates.push(row);
   }
   candidates.sort((a, b) => b[4]! - a[4]!); // stable: equal scores keep their order
   const kept: Float32Array[] = [];
@@ -211,7 +212,7 @@ export function softmax(logits: Float32Array): Float32Array {
   return powers.map((value) => value / total);
 }
 
-function output(outputs: Tensors, name: string): Float32Array {
+export function output(outputs: Tensors, name: string): Float32Array {
   const values = outputs[name];
   if (values === undefined) throw new BundleInvalid(`the artifact gave no output '${name}'; export the bundle again`);
   return values;
