@@ -2,6 +2,7 @@
 import { getGlobalLiteRt } from '@litertjs/core';
 import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
+import { findFaces } from '../src/examples/find_faces';
 import * as onpar from '../src/onpar';
 import * as tracker from '../src/onpar/face_tracker';
 import * as manifest from '../src/onpar/manifest';
@@ -37,5 +38,6 @@ Object.assign(globalThis, {
     wasmBytes,
     classifyExample,
     animate,
+    findFaces,
   },
 });

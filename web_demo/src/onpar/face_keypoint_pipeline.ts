@@ -103,8 +103,9 @@ export class FaceKeypointPipeline {
   #enqueue(work: () => Promise<readonly DetectedFace[]>): Promise<Detection<readonly DetectedFace[]>> {
     if (this.#closed) return Promise.reject(new BadInput('the detector is closed; open the bundles again'));
     this.#busy++;
-    const answer = this.#queue.then(() => this.#run(work));
-    this.#queue = answer.catch(() => undefined).finally(() => this.#busy--);
+    // Free again before the caller hears of the answer: its next frame is not late.
+    const answer = this.#queue.then(() => this.#run(work)).finally(() => this.#busy--);
+    this.#queue = answer.catch(() => undefined);
     return answer;
   }
 

@@ -65,8 +65,9 @@ abstract class Task<I extends { readonly width: number; readonly height: number 
   detect(input: I, box?: Box | null): Promise<Detection<T>> {
     if (this.#closed) return Promise.reject(new BadInput('the detector is closed; open the bundle again'));
     this.#busy++;
-    const answer = this.#queue.then(() => this.#run(input, box));
-    this.#queue = answer.catch(() => undefined).finally(() => this.#busy--);
+    // Free again before the caller hears of the answer: its next frame is not late.
+    const answer = this.#queue.then(() => this.#run(input, box)).finally(() => this.#busy--);
+    this.#queue = answer.catch(() => undefined);
     return answer;
   }
 
