@@ -89,7 +89,7 @@ bench: $(STAMP) ## time every bundle in dist/ on this machine
 # The apps' toolchains go into APPS_CACHE once (Debian, npm; as root: it installs packages and says which). Each part
 # also runs alone. Bundles are made anew when a model or its code changed.
 APPS_CACHE ?= $(HOME)/.cache/onpar
-APPS_MODELS ?= classifier template_keypoints voxel64
+APPS_MODELS ?= classifier face_detector template_keypoints voxel64
 APPS_BUNDLES := $(CURDIR)/build/apps/bundles
 APPS_SOURCES = $(shell find reference sdk_build $(APPS_MODELS:%=models/%) -type f -not -name '*.pyc')
 LITERT = $(shell find $(CURDIR)/.venv/lib -name libLiteRt.so | head -1)

@@ -3,7 +3,9 @@
 The networks are functions from tensors to tensors, so that the same lines run PyTorch and the artifacts of a bundle.
 
 Crops for the second network are squares that may be turned: pixel (column, row) of an S x S crop is the mean of k x k
-bilinear samples of the picture, k = ceil(side / S), evenly spread over the pixel; beyond the border edge pixels repeat.
+bilinear samples of the picture, k = ceil(side / S) but at most 32, evenly spread over the pixel; beyond the
+border edge pixels repeat.
+The apps implement the same rules, and the vectors of ``sdk_build.app_vectors`` prove it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,11 @@ LOST_SHIFT = 0.6  # largest shift of its centre, in sides
 LOST_LIKENESS = 0.5  # least correlation of the crop's thumbnail with the one before: networks see a face in a wall, too
 THUMBNAIL = 16  # its side
 SMALLEST_SIDE = 16.0  # of a crop, in pixels
+LARGEST_SIDE = 8.0  # of a crop, in longer sides of the picture: beyond it the points are no face's
+SAME_FACE = 0.3  # overlap from which on a track and a detector's crop show one face
+SQUARE_OF_BOX = 1.4  # the keypoint networks' square, in longer sides of the detector's box
+MOST_SAMPLES = 32  # a pixel and axis
+_SAMPLES = 1 << 20  # at a time, so that a large face takes little memory
 
 
 @dataclass(frozen=True)
@@ -51,21 +58,40 @@ class Square:
 
     def to_picture(self, fractions: Floats) -> Floats:
         """Fractions of the crop (..., 2), x then y, to picture pixels."""
-        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
-        moved = (fractions - 0.5) * self.side
-        back = np.array([[cos, -sin], [sin, cos]])  # rows times this matrix: the turn undone
-        return np.asarray(moved @ back + [self.x, self.y], np.float32)
+        return self._places(fractions).astype(np.float32)
 
     def sample(self, picture: Picture, size: int) -> Floats:
         """The crop (1, 3, size, size) float32 RGB in [0, 1]."""
-        fine = size * max(1, math.ceil(self.side / size))
-        middles = (np.arange(fine) + 0.5) / fine
-        places = self.to_picture(np.stack(np.meshgrid(middles, middles), axis=-1).astype(np.float32))
-        x, y = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
-        # In floating point: the fixed-point path of 8-bit pictures knows 1/32 of a pixel only.
-        taken = cv2.remap(picture.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        blocks = taken.reshape(size, fine // size, size, fine // size, 3).mean((1, 3))
-        return np.ascontiguousarray(blocks.transpose(2, 0, 1)[None] / 255, np.float32)
+        fine = min(max(1, math.ceil(self.side / size)), MOST_SAMPLES)
+        middles = (np.arange(size * fine) + 0.5) / (size * fine)
+        rows = max(1, _SAMPLES // (size * fine * fine))
+        chunks = (middles[fine * i : fine * (i + rows)] for i in range(0, size, rows))
+        parts = [self._sample_rows(picture, middles, chunk) for chunk in chunks]
+        # Over whole pixels "area" is the mean.
+        small = [cv2.resize(part, (size, len(part) // fine), interpolation=cv2.INTER_AREA) for part in parts]
+        return np.ascontiguousarray(np.concatenate(small).transpose(2, 0, 1)[None] / np.float32(255))
+
+    def _sample_rows(self, picture: Picture, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Floats:
+        """(rows, columns, 3) bilinear samples. Not cv2.remap alone: it rounds places to 1/32 of a pixel."""
+        height, width = picture.shape[:2]
+        x, y = np.moveaxis(self._places(np.stack(np.meshgrid(columns, rows), axis=-1)), -1, 0)
+        x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+        left, top = np.floor(x).astype(np.float32), np.floor(y).astype(np.float32)
+        across, down = (x - left).astype(np.float32), (y - top).astype(np.float32)
+        right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+        corners = ((left, top, 1 - across, 1 - down), (right, top, across, 1 - down),
+                   (left, bottom, 1 - across, down), (right, bottom, across, down))  # fmt: skip
+        total = np.zeros((*x.shape, 3), np.float32)
+        for at_x, at_y, share_x, share_y in corners:
+            taken = cv2.remap(picture, at_x, at_y, cv2.INTER_NEAREST)
+            total += cv2.multiply(taken, cv2.merge([share_x * share_y] * 3), dtype=cv2.CV_32F)
+        return total
+
+    def _places(self, fractions: NDArray[np.floating]) -> NDArray[np.float64]:
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        moved = (fractions.astype(np.float64) - 0.5) * self.side
+        back = np.array([[cos, -sin], [sin, cos]])  # rows times this matrix: the turn undone
+        return np.asarray(moved @ back + [self.x, self.y], np.float64)
 
 
 def square_from_points(points_px: Floats) -> Square:
@@ -74,7 +100,13 @@ def square_from_points(points_px: Floats) -> Square:
     return Square(left + side / 2, top + side / 2, side, angle)
 
 
-@dataclass(frozen=True)
+def square_of_box(x0: float, y0: float, x1: float, y1: float) -> Region:
+    """The crop for the first network from a face detector's box: a square about its centre, as in the training."""
+    side = max(x1 - x0, y1 - y0) * SQUARE_OF_BOX
+    return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
+
+
+@dataclass(frozen=True, eq=False)
 class DetectedFace:
     """A face's keypoints.
 
@@ -97,6 +129,8 @@ class DetectedFace:
 
 class FaceKeypointDetector:
     """Finds faces and their keypoints in pictures, and follows them through videos.
+
+    A face whose points are not finite, or beyond all bounds, is left out.
 
     Args:
         find: the detector; crops as the first network expects them.
@@ -130,7 +164,8 @@ class FaceKeypointDetector:
 
     def detect(self, picture: Picture) -> list[DetectedFace]:
         """Keypoints of every face in an (H, W, 3) uint8 RGB picture, largest first."""
-        return [self.at(picture, region) for region in self._find(picture)]
+        faces = [self.at(picture, region) for region in self._find(picture)]
+        return [face for face in faces if face is not None]
 
     def detect_for_video(self, frame: Picture, timestamp_ms: float) -> list[DetectedFace]:
         """Keypoints in the next frame of a video; the detector runs only when a track is lost or a check is due.
@@ -154,19 +189,27 @@ class FaceKeypointDetector:
         """Let the detector confirm tracks, end others, and add new faces."""
         confirmed: list[DetectedFace] = []
         for region in self._find(frame):
-            same = [face for face in kept if _overlap(face.square, region) > 0.3 and face not in confirmed]
-            confirmed.append(same[0] if same else self.at(frame, region))
+            same = (face for face in kept if _overlap(face.square, region) > SAME_FACE and face not in confirmed)
+            face = next(same, None) or self.at(frame, region)
+            if face is not None:
+                confirmed.append(face)
         return confirmed
 
     def _find(self, picture: Picture) -> list[Region]:
         self.detector_runs += 1
-        return sorted(self.find(picture), key=lambda region: -region.width)[: self.most]
+        largest = LARGEST_SIDE * max(picture.shape[:2])
+        regions = [region for region in self.find(picture) if 0 < region.width <= largest]
+        return sorted(regions, key=lambda region: -region.width)[: self.most]
 
-    def at(self, picture: Picture, region: Region) -> DetectedFace:
-        """Keypoints of the face in a given region of a picture."""
+    def at(self, picture: Picture, region: Region) -> DetectedFace | None:
+        """Keypoints of the face in a given region of a picture; None where they are no face's."""
         points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))
         # The detector's square is rough: the network looks again through its own.
-        return self._from_square(picture, square_from_points(region.to_picture(points)), tracked=False)
+        square = square_from_points(region.to_picture(points))
+        if not _fits(square, picture):
+            return None
+        face = self._from_square(picture, square, tracked=False)
+        return face if _fits(square_from_points(face.points_px), picture) else None
 
     def _from_square(self, picture: Picture, square: Square, tracked: bool = True) -> DetectedFace:
         network = self.second or self.first
@@ -183,10 +226,16 @@ class FaceKeypointDetector:
         growth = new.side / max(old.side, 1e-6)
         moved = math.hypot(new.x - old.x, new.y - old.y) / max(old.side, 1e-6)
         height, width = frame.shape[:2]
-        inside = -0.5 <= new.x < width and -0.5 <= new.y < height and new.side >= SMALLEST_SIDE
+        inside = -0.5 <= new.x < width and -0.5 <= new.y < height and new.side >= SMALLEST_SIDE and _fits(new, frame)
         steady = 1 / LOST_GROWTH < growth < LOST_GROWTH and moved < LOST_SHIFT
         alike = likeness(now.thumbnail, before.thumbnail) >= LOST_LIKENESS
         return inside and steady and alike and now.disagreement < LOST_DISAGREEMENT
+
+
+def _fits(square: Square, picture: Picture) -> bool:
+    """Whether a crop can be taken: no value that is not finite, no side beyond all bounds."""
+    finite = all(map(math.isfinite, (square.x, square.y, square.side, square.angle)))
+    return finite and square.side <= LARGEST_SIDE * max(picture.shape[:2])
 
 
 def thumbnail_of(crop: Floats) -> Floats:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput
+from sdk_build.app_encoding import encode
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
@@ -41,10 +42,24 @@ def write(dist: Path) -> int:
     found = {
         b.manifest.id: golden_results(b) for b in bundles if any(e.runtime == "litert" for e in b.manifest.model_files)
     }
+    for target in ("android", "web"):
+        named = {b.manifest.model: b for b in bundles if b.manifest.target == target}
+        if "face_detector" in named and "template_keypoints" in named:
+            found[f"face_pipeline-{target}"] = pipeline_results(named["face_detector"], named["template_keypoints"])
     if not found:
         raise BadInput(f"{dist} holds no bundle with a .tflite file; run python -m sdk_build.export --target web first")
     (dist / "results.json").write_text(json.dumps(found), encoding="utf-8")
     return 0
+
+
+def pipeline_results(detector: Bundle, keypoints: Bundle) -> list[dict[str, Any]]:
+    """The pipeline's faces in each golden picture of the detector: points as base64, largest face first."""
+    from reference.preprocess import load_picture
+    from sdk_build.predict_faces import Helpers, open_pipeline
+
+    with open_pipeline(keypoints, "litert", Helpers(detector)) as pipeline:
+        pictures = [load_picture(detector.path / case.raw) for case in detector.manifest.golden]
+        return [{"faces": [encode(face.points_px) for face in pipeline.detect(picture)]} for picture in pictures]
 
 
 def golden_results(bundle: Bundle) -> list[dict[str, Any]]:

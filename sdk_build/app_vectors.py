@@ -1,20 +1,18 @@
 """``python -m sdk_build.app_vectors``: small inputs with their exact results, for the tests of the apps.
 
 The Kotlin, Swift and web libraries read ``tests/vectors/vectors.json`` and must give what Python gives: orientations,
-odd sizes, camera frames with strides, crops at the border, results, metrics, signatures and bad inputs. Byte arrays and
-tensors (little-endian float32) are base64.
+odd sizes, camera frames with strides, crops at the border, turned crops, faces that are followed, results, metrics,
+signatures and bad inputs. Byte arrays and tensors (little-endian float32) are base64.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import dataclasses
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +22,12 @@ from reference.errors import BadInput
 from reference.postprocess import FaceBoxes, Keypoints, Mask, postprocess
 from reference.preprocess import Box, Region, preprocess_depth, preprocess_picture
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
+from sdk_build.app_encoding import Json, encode, noise
+from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks
 from sdk_build.app_signatures import signatures
 from sdk_build.metrics import METRICS
 
 FOLDER = Path(__file__).parent.parent / "tests" / "vectors"
-Json = dict[str, Any]
 COVER = PreprocessSpec((10, 12))
 CONTAIN = PreprocessSpec((14, 9), resize="contain")
 STRETCH = PreprocessSpec((16, 16), resize="stretch")
@@ -50,12 +49,11 @@ def build() -> Json:
         "results": results(),
         "metrics": metrics(),
         "signatures": signatures(),
+        "squares": squares(),
+        "face_squares": face_squares(),
+        "face_shapes": face_shapes(),
+        "tracks": tracks(),
     }
-
-
-def noise(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Pixels in which every mistake of position, channel or scale shows."""
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def picture_case(
@@ -382,12 +380,6 @@ def face_metrics() -> list[Json]:
 def _measure(metric: str, actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     shape = (1, -1) if metric == "top1_agreement" else expected.shape
     return float(METRICS[metric].function(actual.reshape(shape), expected.reshape(shape)))
-
-
-def encode(values: bytes | NDArray[Any]) -> str:
-    """Base64 of bytes, or of an array's values in order."""
-    content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
-    return base64.b64encode(content).decode()
 
 
 def to_text(vectors: Json) -> str:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-# The detector's box has a longer side that is 1 / 1.4 of the keypoint networks' square (reference.face_detector).
-SQUARE_OF_BOX = 1.4
-
 
 @dataclass(frozen=True)
 class Helpers:
@@ -83,6 +80,7 @@ def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:
 
 
 def _boxes_of(stack: ExitStack, bundle: Bundle, runtime: str) -> FindFaces:
+    from reference.face_pipeline import square_of_box
     from reference.postprocess import FaceBoxes, postprocess
     from reference.preprocess import preprocess_picture
 
@@ -105,14 +103,6 @@ def _start(stack: ExitStack, bundle: Bundle, runtime: str) -> Any:
     chosen, artifact = choose_runtime(bundle, runtime if runtime in held else None)
     spec = bundle.manifest.spec
     return stack.enter_context(ArtifactProcess(chosen, artifact, spec)), spec
-
-
-def square_of_box(x0: float, y0: float, x1: float, y1: float) -> Region:
-    """The crop for the keypoint network from a detector's box."""
-    from reference.preprocess import Region
-
-    side = SQUARE_OF_BOX * max(x1 - x0, y1 - y0)
-    return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
 
 
 def predict_faces(
@@ -140,7 +130,8 @@ def predict_faces(
                 faces = pipeline.detect(picture)
             else:
                 spec = bundle.manifest.spec.preprocess
-                faces = [pipeline.at(picture, choose_region(picture.shape[1], picture.shape[0], spec, box))]
+                face = pipeline.at(picture, choose_region(picture.shape[1], picture.shape[0], spec, box))
+                faces = [] if face is None else [face]
             results.append(tuple(as_result(face) for face in faces))
     return list(zip(results, pictures, strict=True))
 

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.face_pipeline import FaceKeypointDetector, Square, likeness, square_from_points, thumbnail_of
+from reference.face_pipeline import (
+    FaceKeypointDetector,
+    Square,
+    likeness,
+    square_from_points,
+    square_of_box,
+    thumbnail_of,
+)
 from reference.preprocess import Region
 from tests.reference.conftest import rough_face
 
@@ -176,3 +183,46 @@ def test_a_tiny_picture_gives_points():
     (face,) = FaceKeypointDetector(lambda _: [Region(0, 0, 8, 8)], disc_points).detect(np.zeros((8, 8, 3), np.uint8))
     assert np.isfinite(face.points_px).all()
     assert face.disagreement > 0.25  # nothing there: not a track that would be followed
+
+
+def test_two_faces_are_confirmed_by_a_check():
+    places = [(80, 90, 20), (220, 120, 40)]
+    pipeline = FaceKeypointDetector(lambda _: regions_of(*places), disc_points, check_every=2)
+    found = [pipeline.detect_for_video(scene(*places), 40.0 * t) for t in range(4)]
+    assert [[face.tracked for face in faces] for faces in found] == [[False, False], *[[True, True]] * 3]
+    assert pipeline.detector_runs == 2
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e6], ids=["no number", "beyond all bounds"])
+def test_points_that_no_face_can_have_are_left_out(wrong):
+    place = (150, 120, 30)
+    answers = {"spoiled": True}
+
+    def spoiled(tensor):
+        points, template = disc_points(tensor)
+        return (points * np.float32(wrong), template) if answers["spoiled"] else (points, template)
+
+    pipeline = FaceKeypointDetector(lambda _: regions_of(place), spoiled)
+    assert pipeline.detect(scene(place)) == pipeline.detect_for_video(scene(place), 0) == []
+    answers["spoiled"] = False
+    assert len(pipeline.detect_for_video(scene(place), 40)) == 1
+    answers["spoiled"] = True
+    assert pipeline.detect_for_video(scene(place), 80) == []
+
+
+def test_a_crop_is_exact_to_a_fraction_of_a_pixel():
+    """A ramp of 255 over 32 pixels: a place rounded to 1/32 of a pixel would show."""
+    picture = np.repeat(np.arange(0, 256, 8, np.uint8)[None, :, None], 32, 0).repeat(3, -1)
+    crop = Square(15.013, 16, 10).sample(picture, 10)[0, 0, 0] * 255
+    np.testing.assert_allclose(crop, 8 * (15.013 + np.arange(10) - 4.5), atol=1e-4)
+
+
+def test_a_detectors_box_becomes_the_square_of_the_training_crops():
+    points = (SHAPE * 50 + [100, 90]).astype(np.float32)
+    low, high = points.min(0) + 0.5, points.max(0) + 0.5  # pixels whose outer corner is (0, 0)
+    margin = (high - low) / 14
+    region, wanted = square_of_box(*(low - margin), *(high + margin)), square_from_points(points)
+    assert region.width == region.height == pytest.approx(wanted.side)
+    assert (region.left + region.width / 2 - 0.5, region.top + region.height / 2 - 0.5) == pytest.approx(
+        (wanted.x, wanted.y), abs=1e-4
+    )

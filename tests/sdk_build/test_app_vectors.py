@@ -8,7 +8,7 @@ import pytest
 
 from sdk_build.app_vectors import FOLDER, build, main, to_text
 
-FLOAT_ARRAYS = {"tensor", "points_px", "template_points_px", "values", "actual", "expected"}
+FLOAT_ARRAYS = {"tensor", "seen", "points", "points_px", "template_points_px", "values", "actual", "expected"}
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,21 @@ def test_command(tmp_path, capsys, vectors):
     assert main(["--output-dir", str(tmp_path / "new")], make=lambda: vectors) == 0
     assert json.loads((tmp_path / "new" / "vectors.json").read_text())["pictures"]
     assert "kB" in capsys.readouterr().out
+
+
+def test_the_scripts_of_the_face_pipeline_do_what_their_names_say(vectors):
+    tracks = {t["name"]: t for t in vectors["tracks"]}
+    runs = {name: [f["detector_runs"] for f in t["frames"]] for name, t in tracks.items()}
+    counts = {
+        name: [None if f["faces"] is None else len(f["faces"]) for f in t["frames"]] for name, t in tracks.items()
+    }
+    assert runs["a face is followed"] == [1, 1, 1, 1]
+    for lost in ("growth", "shrinking", "a shift", "disagreement", "another picture"):
+        assert runs[lost][:3] == [1, 1, 2]  # the milder change of the second frame is followed
+        assert not tracks[lost]["frames"][2]["faces"][0]["tracked"]
+    assert runs["darkness"] == [1, 1, 1, 2]
+    assert counts["out of the frame"] == [1, 1, 0, 0, 0, 1]
+    assert counts["a check every 3 frames"] == [1, 1, 1, 2, 2, 2, 1]
+    assert counts["two tracks on one face"] == [2, 2, 1, 1]
+    assert counts["late and repeated frames"] == [1, 1, None, None]
+    assert {c["network"] for t in tracks.values() for f in t["frames"] for c in f["calls"]} == {"first", "second"}

@@ -104,6 +104,52 @@ describe('golden proof', () => {
   }
 });
 
+describe('the face pipeline', () => {
+  const [detector, keypoints] = ['face_detector', 'template_keypoints'].map((model) =>
+    NAMES.find((name) => name.startsWith(`${model}-`)),
+  );
+  test("gives Python's faces, in pictures and in a video", async () => {
+    const found = await page.evaluate(
+      async (names) => {
+        const bundles = await Promise.all(names.map((name) => onpar.Bundle.open(`../bundles/${name}`)));
+        const pipeline = await onpar.FaceKeypointDetector.fromBundles(...bundles, null, { wasmPath: '../wasm/' });
+        const values = [];
+        for (const { raw } of bundles[0].manifest.golden) {
+          const picture = await onpar.Picture.fromBlob(new Blob([bundles[0].file(raw)]));
+          await pipeline.reset();
+          for (const { value } of [await pipeline.detect(picture), await pipeline.detectForVideo(picture, 1)]) {
+            values.push(value.map((face) => [...face.pointsPx]));
+          }
+        }
+        await pipeline.close();
+        return values;
+      },
+      [detector, keypoints],
+    );
+    const expected = RESULTS['face_pipeline-web'].flatMap((item) => [item.faces, item.faces]);
+    assert.equal(found.length, expected.length);
+    for (const [i, faces] of expected.entries()) {
+      assert.ok(faces.length > 0 && found[i].length === faces.length);
+      for (const [j, text] of faces.entries()) {
+        const points = new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+        assert.ok(found[i][j].every((value, k) => Math.abs(value - points[k]) <= 0.05));
+      }
+    }
+  });
+  test('the example of the documentation', async () => {
+    const told = await page.evaluate(
+      async (names) => {
+        const [folder, other] = names.map((name) => `../bundles/${name}`);
+        const bundle = await onpar.Bundle.open(folder);
+        const frame = new Blob([bundle.file(bundle.manifest.golden[0].raw)]);
+        return onpar.findFaces([frame, frame], '../wasm/', folder, other);
+      },
+      [detector, keypoints],
+    );
+    assert.deepEqual([told[0], told.at(-1)], ['68 points, followed: false', '68 points, followed: true']);
+  });
+});
+
 describe("Python's results", () => {
   for (const name of NAMES) {
     test(name, async () => {

@@ -2,12 +2,15 @@
 import { getGlobalLiteRt } from '@litertjs/core';
 import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
+import { findFaces } from '../src/examples/find_faces';
 import * as onpar from '../src/onpar';
+import * as tracker from '../src/onpar/face_tracker';
 import * as manifest from '../src/onpar/manifest';
 import * as metrics from '../src/onpar/metrics';
 import * as postprocess from '../src/onpar/postprocess';
 import * as preprocess from '../src/onpar/preprocess';
 import * as signature from '../src/onpar/signature';
+import * as square from '../src/onpar/square';
 
 /** Size of LiteRT's WebAssembly memory. */
 function wasmBytes(): number {
@@ -30,8 +33,11 @@ Object.assign(globalThis, {
     ...postprocess,
     ...preprocess,
     ...signature,
+    ...square,
+    ...tracker,
     wasmBytes,
     classifyExample,
     animate,
+    findFaces,
   },
 });

@@ -80,14 +80,14 @@ public actor Detector<Input: Sendable, Value: Sendable> {
             postMs: milliseconds(inferred, DispatchTime.now()))
         return Detection(value: value, timings: timings, backend: runner.backend)
     }
+}
 
-    private func milliseconds(_ from: DispatchTime, _ to: DispatchTime) -> Double {
-        Double(to.uptimeNanoseconds - from.uptimeNanoseconds) / 1e6
-    }
+func milliseconds(_ from: DispatchTime, _ to: DispatchTime) -> Double {
+    Double(to.uptimeNanoseconds - from.uptimeNanoseconds) / 1e6
 }
 
 /// Counts calls, so that a video frame can be dropped before it waits for the actor.
-private final class Gate: @unchecked Sendable {
+final class Gate: @unchecked Sendable {
     private let lock = NSLock()
     private var inside = 0
     private var lastTimestampMs = Int.min
@@ -95,6 +95,9 @@ private final class Gate: @unchecked Sendable {
     func enter() { lock.withLock { inside += 1 } }
 
     func leave() { lock.withLock { inside -= 1 } }
+
+    /// Any time is newer than none.
+    func reset() { lock.withLock { lastTimestampMs = Int.min } }
 
     func tryEnter(_ timestampMs: Int) -> Bool {
         lock.withLock {

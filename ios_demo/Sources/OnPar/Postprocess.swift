@@ -189,7 +189,7 @@ func softmax(_ logits: [Float]) -> [Float] {
     return powers.map { $0 / total }
 }
 
-private func output(_ outputs: Tensors, _ name: String) throws -> [Float] {
+func output(_ outputs: Tensors, _ name: String) throws -> [Float] {
     guard let values = outputs[name] else {
         throw OnParError.bundleInvalid("the artifact gave no output '\(name)'; export the bundle again")
     }

@@ -91,9 +91,14 @@ final class PicturePreprocessor {
     /// Fill `tensor` and say which region it shows.
     func run(_ source: any PixelSource, box: Box? = nil) throws -> Region {
         let region = try chooseRegion(source.width, source.height, spec, box: box)
+        sample(source, region)
+        return region
+    }
+
+    /// Fill `tensor` with a region, which may reach beyond the picture: edge pixels repeat.
+    func sample(_ source: any PixelSource, _ region: Region) {
         prepare(source, region)
         sample(source)
-        return region
     }
 
     private var columnCount: Int { columns.first.last! + columns.count.last! - columns.first[0] }

@@ -25,6 +25,21 @@ extension Detector where Input == any PixelSource, Value == Keypoints {
     public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> FaceKeypointDetector {
         try open(bundle, "Keypoints", runner, toKeypoints)
     }
+
+    /// All faces without a box: a face detector, a keypoint network and, where there is one, the network that refines
+    /// its points.
+    ///
+    /// - Parameters:
+    ///   - most: faces to find or follow, the largest first.
+    ///   - checkEvery: frames of a video after which the detector looks again.
+    public static func fromBundles(
+        detector: Bundle, keypoints: Bundle, refined: Bundle? = nil, runner: RunnerFactory, most: Int = 8,
+        checkEvery: Int = 30
+    ) throws -> FaceKeypointPipeline {
+        try FaceKeypointPipeline(
+            detector: detector, keypoints: keypoints, refined: refined, runner: runner, most: most,
+            checkEvery: checkEvery)
+    }
 }
 
 extension Detector where Input == any PixelSource, Value == Mask {
@@ -49,7 +64,7 @@ private func open<Value>(
     return Detector(bundle, try runner(bundle), PicturePreprocessor(bundle.manifest.preprocess), decode)
 }
 
-private func demand(_ result: String, of bundle: Bundle) throws {
+func demand(_ result: String, of bundle: Bundle) throws {
     let given = bundle.manifest.postprocess.result
     if given != result {
         throw OnParError.badInput("\(bundle.name) gives \(given); this class needs a bundle that gives \(result)")

@@ -17,6 +17,9 @@ export {
   type TaskOptions,
   type Timings,
 } from './tasks';
+export { FaceKeypointPipeline } from './face_keypoint_pipeline';
+export type { DetectedFace, TrackerOptions } from './face_tracker';
+export { Square } from './square';
 export { decodeDepthPng, isDepthPng } from './depth_png';
 export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './golden_self_test';
 export { CharacterAnimator } from './character_animator';

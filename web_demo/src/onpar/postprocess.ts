@@ -212,7 +212,7 @@ export function softmax(logits: Float32Array): Float32Array {
   return powers.map((value) => value / total);
 }
 
-function output(outputs: Tensors, name: string): Float32Array {
+export function output(outputs: Tensors, name: string): Float32Array {
   const values = outputs[name];
   if (values === undefined) throw new BundleInvalid(`the artifact gave no output '${name}'; export the bundle again`);
   return values;

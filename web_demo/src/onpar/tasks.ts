@@ -4,6 +4,8 @@
  */
 import { Bundle, type BundleSource } from './bundle';
 import { BadInput } from './errors';
+import { demand, FaceKeypointPipeline } from './face_keypoint_pipeline';
+import type { TrackerOptions } from './face_tracker';
 import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
 import type { DepthMap, PixelSource } from './pixels';
 import {
@@ -63,8 +65,9 @@ abstract class Task<I extends { readonly width: number; readonly height: number 
   detect(input: I, box?: Box | null): Promise<Detection<T>> {
     if (this.#closed) return Promise.reject(new BadInput('the detector is closed; open the bundle again'));
     this.#busy++;
-    const answer = this.#queue.then(() => this.#run(input, box));
-    this.#queue = answer.catch(() => undefined).finally(() => this.#busy--);
+    // Free again before the caller hears of the answer: its next frame is not late.
+    const answer = this.#queue.then(() => this.#run(input, box)).finally(() => this.#busy--);
+    this.#queue = answer.catch(() => undefined);
     return answer;
   }
 
@@ -113,13 +116,13 @@ abstract class DepthTask<T> extends Task<DepthMap, T> {
 type From = string | URL | BundleSource | Bundle;
 
 async function open(from: From, result: string, options: TaskOptions): Promise<readonly [Bundle, Runner]> {
-  const bundle = from instanceof Bundle ? from : await Bundle.open(from, options.trustedKey);
-  if (bundle.manifest.postprocess.result !== result) {
-    throw new BadInput(
-      `${bundle.name} gives ${bundle.manifest.postprocess.result}; this class needs a bundle that gives ${result}`,
-    );
-  }
+  const bundle = await openBundle(from, options);
+  demand(bundle, result);
   return [bundle, await LiteRtRunner.load(bundle, options)];
+}
+
+async function openBundle(from: From, options: TaskOptions): Promise<Bundle> {
+  return from instanceof Bundle ? from : Bundle.open(from, options.trustedKey);
 }
 
 /** What a picture shows. */
@@ -140,6 +143,24 @@ export class FaceDetector extends PictureTask<FaceBoxes> {
 export class FaceKeypointDetector extends PictureTask<Keypoints> {
   static async fromBundle(from: From, options: TaskOptions = {}): Promise<FaceKeypointDetector> {
     return new FaceKeypointDetector(...(await open(from, 'Keypoints', options)), toKeypoints);
+  }
+
+  /**
+   * All faces without a box: a face detector, a keypoint network and, where there is one, the network that refines its
+   * points.
+   */
+  static async fromBundles(
+    detector: From,
+    keypoints: From,
+    refined: From | null = null,
+    options: TaskOptions & TrackerOptions = {},
+  ): Promise<FaceKeypointPipeline> {
+    const bundles = await Promise.all([
+      openBundle(detector, options),
+      openBundle(keypoints, options),
+      refined === null ? null : openBundle(refined, options),
+    ]);
+    return FaceKeypointPipeline.open(bundles, (bundle) => LiteRtRunner.load(bundle, options), options);
   }
 }
 

@@ -162,7 +162,7 @@ fun softmax(logits: FloatArray): FloatArray {
     return FloatArray(logits.size) { powers[it] / total }
 }
 
-private fun output(outputs: Tensors, name: String): FloatArray =
+internal fun output(outputs: Tensors, name: String): FloatArray =
     outputs[name] ?: throw BundleInvalid("the artifact gave no output '$name'; export the bundle again")
 
 private fun thresholdOf(manifest: Manifest): Float =

@@ -94,9 +94,14 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
     /** Fill [tensor] and say which region it shows. */
     fun run(source: PixelSource, box: Box? = null): Region {
         val chosen = chooseRegion(source.width, source.height, spec, box)
-        prepare(source, chosen)
-        sample(source)
+        sample(source, chosen)
         return chosen
+    }
+
+    /** Fill [tensor] with a region, which may reach beyond the picture: edge pixels repeat. */
+    fun sample(source: PixelSource, region: Region) {
+        prepare(source, region)
+        sample(source)
     }
 
     private fun prepare(source: PixelSource, chosen: Region) {

@@ -96,12 +96,16 @@ abstract class DepthTask<T> internal constructor(bundle: Bundle, runner: Runner,
 /** Opens a task's bundle and runner; each task's companion is one of these. */
 abstract class TaskFactory<D : Task<*, *>> internal constructor(private val result: String, private val make: (Bundle, Runner) -> D) {
     fun fromBundle(bundle: Bundle, runners: RunnerFactory = RunnerFactory(LiteRtRunner::load)): D {
-        val given = bundle.manifest.postprocess.result
-        if (given != result) throw BadInput("${bundle.name} gives $given; this class needs a bundle that gives $result")
+        demand(bundle, result)
         return make(bundle, runners.load(bundle))
     }
 
     fun fromBundle(folder: File): D = fromBundle(Bundle.open(folder))
+}
+
+internal fun demand(bundle: Bundle, result: String) {
+    val given = bundle.manifest.postprocess.result
+    if (given != result) throw BadInput("${bundle.name} gives $given; this class needs a bundle that gives $result")
 }
 
 /** What a picture shows. */
@@ -118,7 +122,26 @@ class FaceDetector private constructor(bundle: Bundle, runner: Runner) : Picture
 /** 68 points of the face in a box; without a box, of the face that fills the picture. */
 class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
     PictureTask<Keypoints>(bundle, runner, ::toKeypoints) {
-    companion object : TaskFactory<FaceKeypointDetector>("Keypoints", ::FaceKeypointDetector)
+    companion object : TaskFactory<FaceKeypointDetector>("Keypoints", ::FaceKeypointDetector) {
+        /**
+         * All faces without a box: a face detector, a keypoint network and, where there is one, the network that
+         * refines its points.
+         *
+         * @param most faces to find or follow, the largest first.
+         * @param checkEvery frames of a video after which the detector looks again.
+         */
+        fun fromBundles(
+            detector: Bundle,
+            keypoints: Bundle,
+            refined: Bundle? = null,
+            runners: RunnerFactory = RunnerFactory(LiteRtRunner::load),
+            most: Int = 8,
+            checkEvery: Int = 30,
+        ): FaceKeypointPipeline = FaceKeypointPipeline.open(detector, keypoints, refined, runners, most, checkEvery)
+
+        fun fromBundles(detector: File, keypoints: File, refined: File? = null): FaceKeypointPipeline =
+            fromBundles(Bundle.open(detector), Bundle.open(keypoints), refined?.let { Bundle.open(it) })
+    }
 }
 
 /** Which pixels belong to the salient object. */

@@ -1,0 +1,106 @@
+package org.onpar
+
+import java.util.concurrent.locks.ReentrantLock
+import kotlin.concurrent.withLock
+
+/**
+ * A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video.
+ *
+ * [FaceKeypointDetector.fromBundles] opens one. Calls from several threads run one after the other; closing waits for the
+ * one that runs. In a video the detector runs only when a face is lost and every [checkEvery] frames, so that a track that
+ * drifted onto something else ends and a new face is seen.
+ */
+class FaceKeypointPipeline internal constructor(
+    detector: Bundle,
+    keypoints: Bundle,
+    private val runners: List<Runner>,
+    most: Int,
+    checkEvery: Int,
+) : AutoCloseable {
+    private val lock = ReentrantLock()
+    private val clock = StageClock()
+    private val whole = PicturePreprocessor(detector.manifest.preprocess)
+    private val networks = runners.drop(1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
+    private val tracker =
+        FaceTracker({ find(detector, it) }, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
+    private val backend = runners.map { it.backend }.distinct().joinToString()
+    private var closed = false
+    private var lastTimestampMs = Long.MIN_VALUE
+
+    /** How often the detector ran since the video began. */
+    val detectorRuns: Int get() = lock.withLock { tracker.detectorRuns }
+
+    /** Image mode: every face, largest first. Every call is answered. */
+    fun detect(picture: PixelSource): Detection<List<DetectedFace>> = lock.withLock { timed { tracker.detect(picture) } }
+
+    /** Video mode: null for a frame that is not newer than the last, or that comes while another is worked on. */
+    fun detectForVideo(frame: PixelSource, timestampMs: Long): Detection<List<DetectedFace>>? {
+        if (!lock.tryLock()) return null
+        try {
+            if (timestampMs <= lastTimestampMs) return null
+            lastTimestampMs = timestampMs
+            return timed { tracker.detectForVideo(frame) }
+        } finally {
+            lock.unlock()
+        }
+    }
+
+    /** Forget the video so far: the next frame begins a new one, at any time. */
+    fun reset() =
+        lock.withLock {
+            tracker.reset()
+            lastTimestampMs = Long.MIN_VALUE
+        }
+
+    /** Give the models' memory back; a call that runs is finished first, later ones are refused. */
+    override fun close() =
+        lock.withLock {
+            if (!closed) runners.forEach { it.close() }
+            closed = true
+        }
+
+    private inline fun timed(work: () -> List<DetectedFace>): Detection<List<DetectedFace>> {
+        if (closed) throw BadInput("the detector is closed; open the bundles again")
+        clock.start()
+        val faces = work()
+        return Detection(faces, clock.timings(), backend)
+    }
+
+    private fun find(detector: Bundle, picture: PixelSource): List<Region> {
+        val region = clock.pre { whole.run(picture) }
+        val outputs = clock.inference { runners[0].run(whole.tensor) }
+        return toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { squareOfBox(it.boxPx) }
+    }
+
+    private fun answer(bundle: Bundle, runner: Runner, tensor: FloatArray): PointAnswer {
+        val outputs = clock.inference { runner.run(tensor) }
+        val entries = bundle.manifest.modelFiles[0].outputs
+        val points = output(outputs, entries[0].name)
+        return PointAnswer(points, if (entries.size > 1) output(outputs, entries[1].name) else points)
+    }
+
+    internal companion object {
+        fun open(detector: Bundle, keypoints: Bundle, refined: Bundle?, runners: RunnerFactory, most: Int, checkEvery: Int): FaceKeypointPipeline {
+            demand(detector, "FaceBoxes")
+            for (bundle in listOfNotNull(keypoints, refined)) demandFacePoints(bundle)
+            val (height, width) = keypoints.manifest.preprocess.run { height to width }
+            if (height != width || refined != null && refined.manifest.preprocess.run { this.height != height || this.width != width }) {
+                throw BadInput("${keypoints.name} takes ${width}x$height pixels; the networks of one pipeline take squares of one size")
+            }
+            val opened = ArrayList<Runner>()
+            try {
+                for (bundle in listOfNotNull(detector, keypoints, refined)) opened.add(runners.load(bundle))
+                return FaceKeypointPipeline(detector, keypoints, opened, most, checkEvery)
+            } catch (error: Throwable) {
+                opened.forEach { it.close() }
+                throw error
+            }
+        }
+
+        private fun demandFacePoints(bundle: Bundle) {
+            demand(bundle, "Keypoints")
+            val shape = bundle.manifest.modelFiles[0].outputs[0].shape
+            if (shape != listOf(1, FACE_POINTS, 2)) throw BadInput("${bundle.name} gives points of shape $shape; the pipeline needs [1, $FACE_POINTS, 2]")
+        }
+    }
+}

@@ -1,0 +1,144 @@
+/** A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video. */
+import { Bundle } from './bundle';
+import { BadInput } from './errors';
+import { FaceTracker, type DetectedFace, type PointNetwork, type TrackerOptions } from './face_tracker';
+import type { PixelSource } from './pixels';
+import { output, toFaceBoxes } from './postprocess';
+import { PicturePreprocessor } from './preprocess';
+import type { Runner } from './runner';
+import { FACE_POINTS, squareOfBox } from './square';
+import type { Detection } from './tasks';
+
+/** Opens a runner for a bundle. */
+export type LoadRunner = (bundle: Bundle) => Promise<Runner>;
+
+/**
+ * `FaceKeypointDetector.fromBundles` opens one. Calls run one after the other; closing waits for the one that runs. In a
+ * video the detector runs only when a face is lost and every `checkEvery` frames, so that a track that drifted onto
+ * something else ends and a new face is seen.
+ */
+export class FaceKeypointPipeline {
+  readonly #tracker: FaceTracker;
+  readonly #backend: string;
+  #queue: Promise<unknown> = Promise.resolve();
+  #busy = 0;
+  #closed = false;
+  #lastTimestampMs = -Infinity;
+
+  private constructor(
+    detector: Bundle,
+    keypoints: Bundle,
+    private readonly runners: readonly Runner[],
+    options: TrackerOptions,
+  ) {
+    const [first, second] = runners.slice(1).map((runner) => this.#network(keypoints, runner));
+    const whole = new PicturePreprocessor(detector.manifest.preprocess);
+    const find = async (picture: PixelSource) => {
+      const { clock } = this.#tracker;
+      const region = clock.pre(() => whole.run(picture));
+      const outputs = await clock.inference(() => runners[0]!.run(whole.tensor));
+      const { manifest } = detector;
+      const context = { manifest, region, pictureWidth: picture.width, pictureHeight: picture.height };
+      return toFaceBoxes(outputs, context).faces.map(({ boxPx }) => squareOfBox(boxPx));
+    };
+    this.#tracker = new FaceTracker(find, first!, second ?? null, keypoints.manifest.preprocess.size[0], options);
+    this.#backend = [...new Set(runners.map((runner) => runner.backend))].join(', ');
+  }
+
+  /** Checks that the bundles belong together and loads them; what was loaded is closed where another can't be. */
+  static async open(
+    [detector, keypoints, refined]: readonly [Bundle, Bundle, (Bundle | null)?],
+    load: LoadRunner,
+    options: TrackerOptions = {},
+  ): Promise<FaceKeypointPipeline> {
+    demand(detector, 'FaceBoxes');
+    const networks = [keypoints, ...(refined ? [refined] : [])];
+    for (const bundle of networks) demandFacePoints(bundle);
+    const size = keypoints.manifest.preprocess.size[0];
+    if (networks.some((bundle) => bundle.manifest.preprocess.size.some((side) => side !== size))) {
+      throw new BadInput(`${keypoints.name} takes ${size} rows; the networks of one pipeline take squares of one size`);
+    }
+    const runners: Runner[] = [];
+    try {
+      for (const bundle of [detector, ...networks]) runners.push(await load(bundle));
+      return new FaceKeypointPipeline(detector, keypoints, runners, options);
+    } catch (error) {
+      for (const runner of runners) runner.close();
+      throw error;
+    }
+  }
+
+  /** How often the detector ran since the video began. */
+  get detectorRuns(): number {
+    return this.#tracker.detectorRuns;
+  }
+
+  /** Image mode: every face, largest first. Every call is answered, in order. */
+  detect(picture: PixelSource): Promise<Detection<readonly DetectedFace[]>> {
+    return this.#enqueue(() => this.#tracker.detect(picture));
+  }
+
+  /** Video mode: null for a frame that is not newer than the last, or that comes while another is worked on. */
+  async detectForVideo(frame: PixelSource, timestampMs: number): Promise<Detection<readonly DetectedFace[]> | null> {
+    if (this.#busy > 0 || timestampMs <= this.#lastTimestampMs) return null;
+    this.#lastTimestampMs = timestampMs;
+    return this.#enqueue(() => this.#tracker.detectForVideo(frame));
+  }
+
+  /** Forget the video so far: the next frame begins a new one, at any time. */
+  async reset(): Promise<void> {
+    await this.#queue;
+    this.#tracker.reset();
+    this.#lastTimestampMs = -Infinity;
+  }
+
+  /** Give the models' memory back; a call that runs is finished first, later ones are refused. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#queue;
+    for (const runner of this.runners) runner.close();
+  }
+
+  #enqueue(work: () => Promise<readonly DetectedFace[]>): Promise<Detection<readonly DetectedFace[]>> {
+    if (this.#closed) return Promise.reject(new BadInput('the detector is closed; open the bundles again'));
+    this.#busy++;
+    // Free again before the caller hears of the answer: its next frame is not late.
+    const answer = this.#queue.then(() => this.#run(work)).finally(() => this.#busy--);
+    this.#queue = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #run(work: () => Promise<readonly DetectedFace[]>): Promise<Detection<readonly DetectedFace[]>> {
+    const { clock } = this.#tracker;
+    [clock.preMs, clock.inferenceMs] = [0, 0];
+    const began = performance.now();
+    const value = await work();
+    const { preMs, inferenceMs } = clock;
+    const postMs = Math.max(0, performance.now() - began - preMs - inferenceMs);
+    return { value, timings: { preMs, inferenceMs, postMs }, backend: this.#backend };
+  }
+
+  #network(bundle: Bundle, runner: Runner): PointNetwork {
+    const [points, template = points] = bundle.manifest.modelFiles[0]!.outputs.map((entry) => entry.name);
+    return async (tensor) => {
+      const outputs = await this.#tracker.clock.inference(() => runner.run(tensor));
+      return { points: output(outputs, points!), template: output(outputs, template!) };
+    };
+  }
+}
+
+export function demand(bundle: Bundle, result: string): void {
+  const given = bundle.manifest.postprocess.result;
+  if (given !== result) {
+    throw new BadInput(`${bundle.name} gives ${given}; this class needs a bundle that gives ${result}`);
+  }
+}
+
+function demandFacePoints(bundle: Bundle): void {
+  demand(bundle, 'Keypoints');
+  const shape = bundle.manifest.modelFiles[0]?.outputs[0]?.shape ?? [];
+  if (shape.join() !== `1,${FACE_POINTS},2`) {
+    throw new BadInput(`${bundle.name} gives points of shape ${shape}; the pipeline needs 1,${FACE_POINTS},2`);
+  }
+}
