@@ -85,7 +85,7 @@ def test_a_missing_or_damaged_card(text, stored, refused):
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
-        ("sqnr_db: 40.0", "snr_db: 40.0", "parity fp16 has 'snr_db'; allowed: max_abs_of_range, sqnr_db"),
+        ("sqnr_db: 55.0", "snr_db: 55.0", "parity fp16 has 'snr_db'; allowed: max_abs_of_range, sqnr_db"),
         ("1.0e-9", "1e-9", "max_abs_of_range is '1e-9'; a number is needed"),
         ("1.0e-9", "yes", "max_abs_of_range is True; a number is needed"),
         ("  golden: ", "  gold: ", "parity lacks 'golden'; give limits for golden, lowered, fp32 and fp16"),
@@ -169,7 +169,7 @@ def test_an_artifact_of_another_network_never_becomes_a_bundle(reference, tmp_pa
     assert len(means) == 1
     means[0][0, 1] += 0.05
     monkeypatch.setattr(build_module, "load_reference", lambda *_: dataclasses.replace(reference, lowered=wrong))
-    with refused(ParityError, "template_keypoints fp16 litert lowered_vs_artifact 'keypoints'", "> 0.5 %"):
+    with refused(ParityError, "template_keypoints fp16 litert lowered_vs_artifact 'keypoints'", "dB < 55 dB"):
         build(SPEC, ("web",), "fp16", tmp_path / "dist")
     assert not list((tmp_path / "dist").iterdir())
 

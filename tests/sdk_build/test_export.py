@@ -190,5 +190,7 @@ def test_text_for_people(web_dist, tmp_path, monkeypatch, capsys):
     reporter.summary([Built(tmp_path / manifest.id, manifest, 3.25)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert lines[0].split() == ["litert", "fp16", "1.77", "MB", lines[0].split()[4], "dB", "1", "partition", "3.2", "s"]
-    assert lines[1] == f"{tmp_path / manifest.id}  1.77 MB, proved"
+    megabytes = f"{entry.bytes / 1e6:.2f}"
+    decibels = lines[0].split()[4]
+    assert lines[0].split() == ["litert", "fp16", megabytes, "MB", decibels, "dB", "1", "partition", "3.2", "s"]
+    assert lines[1] == f"{tmp_path / manifest.id}  {megabytes} MB, proved"

@@ -96,7 +96,8 @@ def test_voxel_iou_at_the_threshold():
 
 
 def faces(*rows):
-    """(1, N, 15) output of a detector; rows are x0, y0, x1, y1, score."""
+    """(1, 3, 15) output of a detector; rows are x0, y0, x1, y1, score; what is left over has a score of 0."""
+    rows += ((0.0,) * 5,) * (3 - len(rows))
     return np.array([[(*row, *[0.5] * 10) for row in rows]], np.float32)
 
 
@@ -157,7 +158,8 @@ def test_the_limit_lies_on_the_right_side(name):
     assert not metric.passes(math.nan, 1.0)
     # More noise is never better, so a metric whose direction is wrong shows here.
     rng = np.random.default_rng(1)
-    slight, strong = (metric.function(points() + s * rng.normal(size=(3, 68, 2)), points()) for s in (0.001, 0.5))
+    values = faces(ONE, OTHER) if name == "face_agreement" else points()
+    slight, strong = (metric.function(values + s * rng.normal(size=values.shape), values) for s in (0.001, 0.5))
     assert metric.passes(slight, strong)
     assert not metric.passes(strong, slight)
 
