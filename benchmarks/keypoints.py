@@ -1,9 +1,9 @@
 """``python -m benchmarks.keypoints --data DIR``: what each part of the keypoint designs brings, on one data set.
 
-Rows are the parts of document T's design and document H's network; with ``--add NAME=WEIGHTS`` also networks that were
-trained without one of the parts. "Correction" (row T5): the template that the network places in the crop straightens
-it, and the same network looks again; "cascade" (row T6): the result's points cut the crop for the second network.
-Prints a Markdown table, or JSON.
+Rows are the parts of document T's design and, where it has weights, document H's network; with ``--add NAME=WEIGHTS``
+also networks that were trained without one of the parts. "Correction" (row T5): the template that the network places in
+the crop straightens it, and the same network looks again; "cascade" (row T6): the result's points cut the crop for the
+second network. Prints a Markdown table, or JSON.
 """
 
 from __future__ import annotations
@@ -67,12 +67,13 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
     import torch
 
     from reference.data.faces import load_faces
+    from reference.registry import MODELS
     from reference.train import hierarchical_keypoints, template_keypoints
 
     faces = load_faces(data, "val")
     first, second = load("template_keypoints"), load("template_keypoints_refined")
-    hierarchical = {"hierarchical": load("hierarchical_keypoints")}
-    hierarchical |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
+    networks = {"hierarchical": load("hierarchical_keypoints")} if "hierarchical_keypoints" in MODELS else {}
+    networks |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
     rows = []
     with torch.no_grad():
         for name, key in (
@@ -85,7 +86,7 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
         again = template_keypoints.evaluate_cascade(lambda crop: (straight(crop),), first, faces)
         rows.append(row("both + correction", [first], again))
         rows.append(row("both + cascade", [first, second], template_keypoints.evaluate_cascade(first, second, faces)))
-        for name, network in hierarchical.items():
+        for name, network in networks.items():
             rows.append(row(name, [network], hierarchical_keypoints.evaluate(network, faces)))
     return rows
 

@@ -153,13 +153,13 @@ def _peers(model: str, given: np.ndarray, threads: int, names: Sequence[str]) ->
     import torch
 
     from reference.card import MODELS_DIR
-    from reference.checkpoint import load_weights
+    from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.registry import build_network, get_spec
 
     if not names:
         return {}
     network = build_network(get_spec(model))
-    load_weights(network, MODELS_DIR / model / "weights.safetensors", ignore=("type_head.",))
+    load_weights(network, MODELS_DIR / model / "weights.safetensors", ignore=TRAINING_HEADS)
     tensor = torch.from_numpy(given)
     found: dict[str, Callable[[], object]] = {}
     if "eager" in names:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from reference.errors import WeightsError
 
 # Parts of a network that only training has; stored weights may hold them.
-TRAINING_HEADS = ("type_head.", "attribute_head.")
+TRAINING_HEADS = ("type_head.", "attribute_head.", "appearance.")
 
 
 def save_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:

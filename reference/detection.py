@@ -34,7 +34,7 @@ def overlaps(boxes: Floats, others: Floats) -> NDArray[np.float64]:
     a, b = boxes[:, None].astype(np.float64), others[None].astype(np.float64)
     both = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(-1)
     area_a, area_b = ((x[..., 2:] - x[..., :2]).prod(-1) for x in (a, b))
-    return both / np.maximum(area_a + area_b - both, 1e-12)  # type: ignore[no-any-return]
+    return both / np.maximum(area_a + area_b - both, 1e-12)
 
 
 def match(found: FaceBoxes, boxes: Floats) -> NDArray[np.int64]:

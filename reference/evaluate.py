@@ -87,7 +87,15 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
     from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.data.faces import load_faces
     from reference.registry import build_network, get_spec
-    from reference.train import classifier, face_detector, hierarchical_keypoints, saliency, template_keypoints, voxel
+    from reference.train import (
+        classifier,
+        face3d,
+        face_detector,
+        hierarchical_keypoints,
+        saliency,
+        template_keypoints,
+        voxel,
+    )
 
     spec = get_spec(name)
     if not data.is_dir():
@@ -106,6 +114,8 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
         return template_keypoints.evaluate_cascade(first, network, load_faces(data, "val"))
     if name == "hierarchical_keypoints":
         return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
+    if name == "face3d":
+        return face3d.evaluate(network, face3d.Validation.load(data))
     return voxel.measure(data, spec.preprocess.size[0], network, held_out)
 
 

@@ -115,7 +115,7 @@ class _Head(nn.Sequential):
         nn.init.normal_(last.weight, 0.0, 0.01)  # type: ignore[arg-type]
         with torch.no_grad():
             bias = [-4.0, 0, 0, 1.1, 1.1, -0.2, 0.2, 0, -0.15, 0.15, -0.2, -0.2, 0.05, 0.25, 0.25]
-            last.bias.copy_(torch.tensor(bias))  # type: ignore[union-attr, operator]
+            last.bias.copy_(torch.tensor(bias))  # type: ignore[operator]
 
 
 def _channels(part: nn.Module) -> int:

@@ -213,7 +213,96 @@ class VoxelGrid:
         return {"size": self.occupancy.shape[0], "filled_voxels": int(self.filled.sum())}
 
 
-Result = Classification | Mask | FaceBoxes | Keypoints | VoxelGrid
+@dataclass(frozen=True)
+class FaceMesh:
+    """A face in three dimensions; triangles, regions and landmarks are those of the face topology.
+
+    Attributes:
+        vertices_px: (V, 3) float32: x and y in picture pixels, the centre of the first pixel at (0, 0); z towards the
+            viewer in the same unit, 0 at the middle of the face.
+        neutral: (V, 3) float32 decimetres: the same face without expression, upright, x to the picture's right when it
+            looks at the viewer, y up, z out of the face. One picture does not tell its true size.
+        rotation: (3, 3) float32 from that frame to the viewer's (x right, y up, z towards the viewer).
+        scale_px: pixels per decimetre.
+        center_px: (2,) where the origin of that frame lies in the picture.
+        region: the crop that the network saw.
+    """
+
+    vertices_px: NDArray[np.float32]
+    neutral: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    scale_px: float
+    center_px: NDArray[np.float32]
+    region: Region
+
+    @property
+    def shape(self) -> NDArray[np.float32]:
+        """(V, 3) float32 like ``neutral``, with the expression: the face before its pose."""
+        viewed = (self.vertices_px - np.append(self.center_px, 0)) * [1, -1, 1] / self.scale_px
+        return np.asarray(viewed @ self.rotation, np.float32)
+
+    @property
+    def landmarks_px(self) -> NDArray[np.float32]:
+        """(68, 2) float32 projected landmarks; the jaw's lie on the visible outline, as in 300-W."""
+        from reference.geometry.face_topology import landmark_vertices, load_topology
+
+        numbers = landmark_vertices(self.vertices_px[None], load_topology())[0]
+        return self.vertices_px[numbers, :2]
+
+    @property
+    def pose_degrees(self) -> dict[str, float]:
+        """yaw, pitch and roll: yaw first, then pitch, then roll, each about a fixed axis of the viewer's.
+
+        Positive: the face turns to the picture's right, looks down, tilts counter-clockwise in the picture.
+        """
+        r = self.rotation.astype(np.float64)
+        yaw, roll = np.arctan2(-r[2, 0], r[2, 2]), np.arctan2(-r[0, 1], r[1, 1])
+        pitch = np.arcsin(np.clip(r[2, 1], -1, 1))
+        return {name: float(np.degrees(value)) for name, value in (("yaw", yaw), ("pitch", pitch), ("roll", roll))}
+
+    @property
+    def expression(self) -> dict[str, float]:
+        """What the face does, against its own neutral shape.
+
+        ``mouth_open``, ``mouth_wide``, ``smile`` (corners up) and ``brow_raise`` are changes in shares of the neutral
+        outer eye distance, about -0.1 to 0.5; ``left_eye_closed`` and ``right_eye_closed`` (the person's) are 0 as
+        neutral, 1 shut, negative wide open.
+        """
+        size = float(np.linalg.norm(self.neutral[36] - self.neutral[45]))
+        now, rest = _face_measures(self.shape), _face_measures(self.neutral)
+        changes = {
+            name: (now[name] - rest[name]) / size for name in ("mouth_open", "mouth_wide", "smile", "brow_raise")
+        }
+        eyes = {f"{side}_closed": 1 - now[side] / max(rest[side], 1e-6) for side in ("left_eye", "right_eye")}
+        return {**changes, **eyes}
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict: pose, expression, landmarks; the mesh itself goes into files."""
+        return {
+            "pose_degrees": {name: round(value, 2) for name, value in self.pose_degrees.items()},
+            "expression": {name: round(value, 4) for name, value in self.expression.items()},
+            "landmarks_px": self.landmarks_px.round(3).tolist(),
+            "vertices": len(self.vertices_px),
+        }
+
+
+def _face_measures(shape: NDArray[np.float32]) -> dict[str, float]:
+    """Distances between landmarks of an upright face (V, 3), in its unit."""
+
+    def apart(*pairs: tuple[int, int]) -> float:
+        return float(np.mean([np.linalg.norm(shape[a] - shape[b]) for a, b in pairs]))
+
+    return {
+        "mouth_open": apart((61, 67), (62, 66), (63, 65)),
+        "mouth_wide": apart((48, 54)),
+        "smile": float(shape[[48, 54], 1].mean() - shape[33, 1]),
+        "brow_raise": float(shape[17:27, 1].mean() - shape[[36, 39, 42, 45], 1].mean()),
+        "right_eye": apart((37, 41), (38, 40)),
+        "left_eye": apart((43, 47), (44, 46)),
+    }
+
+
+Result = Classification | Mask | FaceBoxes | Keypoints | VoxelGrid | FaceMesh
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -241,4 +330,29 @@ def postprocess(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
     if kind == "VoxelGrid":
         assert spec.postprocess.threshold is not None
         return VoxelGrid(outputs["occupancy"][0], spec.postprocess.threshold)
-    raise BadInput(f"result type is {kind!r}; allowed: Classification, Mask, FaceBoxes, Keypoints, VoxelGrid")
+    if kind == "FaceMesh":
+        return _face_mesh(outputs["vertices"][0], outputs["neutral"][0], outputs["pose"][0], region)
+    raise BadInput(f"result type is {kind!r}; allowed: Classification, Mask, FaceBoxes, Keypoints, VoxelGrid, FaceMesh")
+
+
+def _face_mesh(
+    vertices: NDArray[np.float32], neutral: NDArray[np.float32], pose: NDArray[np.float32], region: Region
+) -> FaceMesh:
+    """From (V, 3) fractions of the crop, (V, 3) decimetres and (7,) quaternion w, x, y, z, scale, shift x and y."""
+    w, x, y, z = pose[:4].astype(np.float64) / max(float(np.linalg.norm(pose[:4])), 1e-9)
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    placed = np.concatenate([region.to_picture(vertices[:, :2]), vertices[:, 2:] * np.float32(region.width)], axis=1)
+    return FaceMesh(
+        vertices_px=placed.astype(np.float32),
+        neutral=neutral,
+        rotation=rotation.astype(np.float32),
+        scale_px=float(pose[4] * region.width),
+        center_px=region.to_picture(pose[5:]),
+        region=region,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from reference import classifier, face_detector, saliency, template_keypoints, voxel
+from reference import classifier, face3d, face_detector, saliency, template_keypoints, voxel
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 
@@ -17,7 +17,9 @@ MODELS: dict[str, ModelSpec] = {
     "saliency": saliency.SPEC,
     "face_detector": face_detector.SPEC,
     "template_keypoints": template_keypoints.SPEC,
+    "template_keypoints_refined": template_keypoints.REFINED_SPEC,
     **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
+    "face3d": face3d.SPEC,
 }
 
 

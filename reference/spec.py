@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 from reference.errors import BadInput
 
-TASKS = ("image_classification", "salient_object_detection", "face_detection", "face_keypoints", "depth_to_voxels")
+TASKS = (
+    *("image_classification", "salient_object_detection", "face_detection", "face_keypoints", "depth_to_voxels"),
+    "face_reconstruction",
+)
 LAYOUTS = ("NCHW", "NC", "NPC", "NDHW")  # P: points, D: depth slices from the viewer away
 DTYPES = ("float32", "uint8")
 RESIZES = ("cover", "contain", "stretch")
@@ -128,7 +131,7 @@ class PostprocessSpec:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("result", self.result, ("Classification", "Mask", "FaceBoxes", "Keypoints", "VoxelGrid"))
+        _one_of("result", self.result, ("Classification", "Mask", "FaceBoxes", "Keypoints", "VoxelGrid", "FaceMesh"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ A gate per point, also predicted, decides how much of each makes the result: whe
 (occlusion) the template wins.
 
 Pose and position are corrected (row T5) by the similarity that this network predicts: it turns and cuts the picture
-anew for a second look (:mod:`reference.face_pipeline`). A spatial transform inside the graph would leave every delegate.
+anew for a second look (:mod:`reference.face_pipeline`). Inside the graph a spatial transform leaves every delegate.
 
 Differs from the source: the document places no similarity between template and picture (its templates carry the
 pose); separating pose from shape lets few templates serve all rotations. The gate is ours, the document says only

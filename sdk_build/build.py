@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Progress = Callable[[str], None]
+TOPOLOGY = "topology.safetensors"
 PYTORCH_PACKAGES = ("torch", "numpy")
 
 
@@ -356,6 +357,9 @@ def write_bundle(
         write_analysis(folder, artifacts, load_measured(spec.name, models_dir))
         if spec.labels:
             (folder / "labels.txt").write_text("\n".join(spec.labels) + "\n")
+        topology = models_dir / spec.name / TOPOLOGY
+        if topology.is_file():  # a mesh's triangles, which are the same for every result
+            shutil.copy2(topology, folder / TOPOLOGY)
         sounds = copy_sounds(reference, folder)
         (folder / "card.md").write_text(card_page(spec, card, name, artifacts, checks))
         manifest = Manifest(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reference.postprocess import Classification, FaceBoxes, Keypoints, Mask, Result, VoxelGrid
+from reference.postprocess import Classification, FaceBoxes, FaceMesh, Keypoints, Mask, Result, VoxelGrid
 
 Picture = NDArray[np.uint8]
 INK, PAPER, ACCENT = (28, 30, 34), (250, 250, 248), (0, 122, 204)
@@ -24,18 +24,29 @@ FACE_LINES = (
 )  # fmt: skip
 
 
-def draw(picture: NDArray[Any], results: Sequence[Result], on_picture: bool = False) -> Picture:
+Box = tuple[float, float, float, float]
+
+
+def draw(
+    picture: NDArray[Any],
+    results: Sequence[Result],
+    on_picture: bool = False,
+    photo: tuple[Picture, Box] | None = None,
+) -> Picture:
     """The picture (or depth map) with all its results.
 
     Args:
         picture: (H, W, 3) uint8 RGB, or (H, W) float32 depth.
         on_picture: write the class on the picture instead of beside it (row I8).
+        photo: the picture that belongs to a depth map, and the object's box on it in pixels.
 
     Returns:
         (H', W', 3) uint8 RGB, large enough to read.
     """
     if results and isinstance(results[0], VoxelGrid):
-        return draw_voxels(picture, results[0])
+        return draw_voxels(picture, results[0], photo=photo)
+    if results and isinstance(results[0], FaceMesh):
+        return draw_face_meshes(picture, [face for face in results if isinstance(face, FaceMesh)])
     canvas, scale = enlarge(picture)
     if results and isinstance(results[0], Classification):
         if on_picture:
@@ -139,18 +150,46 @@ def draw_mask(canvas: Image.Image, result: Mask, scale: float) -> Picture:
     return np.concatenate([shown, alone.astype(np.uint8)], axis=1)
 
 
-def draw_voxels(depth: NDArray[np.float32], result: VoxelGrid, side: int = 400) -> Picture:
+def draw_voxels(
+    depth: NDArray[np.float32], result: VoxelGrid, side: int = 400, photo: tuple[Picture, Box] | None = None
+) -> Picture:
     """The depth map and the surface of its voxels from the front, three quarters and the side."""
-    from reference.geometry.surface import shade, smooth, voxels_to_mesh
+    from reference.depth_voxelizer import to_mesh
+    from reference.geometry.surface import shade
 
-    tiles = [("depth", _depth_tile(depth, side))]
+    tiles = [] if photo is None else [("picture", _photo_tile(*photo, side))]
+    tiles.append(("depth", _depth_tile(depth, side)))
     if result.filled.any():
-        mesh = smooth(voxels_to_mesh(np.minimum(result.occupancy, 1.0), result.threshold), 12)
+        mesh = to_mesh(result)
         # Shading and smoothing cost by the face; the view from the network's own side comes first.
         tiles += [(name, shade(mesh, side, yaw)) for name, yaw in (("front", 0), ("three quarters", 40), ("side", 80))]
     else:
         tiles.append(("no voxel filled", np.full((side, side, 3), PAPER, np.uint8)))
     return np.concatenate([_captioned(tile, f"{name}") for name, tile in tiles], axis=1)
+
+
+def draw_face_meshes(picture: Picture, faces: Sequence[FaceMesh]) -> Picture:
+    """The picture, the meshes over it, and the largest face in its own colours from three sides."""
+    from reference.face_reconstructor import draw_faces, draw_views
+
+    canvas, _ = enlarge(picture)
+    over, _ = enlarge(draw_faces(picture, list(faces)))
+    side = canvas.height // 3
+    views = [np.asarray(view) for view in draw_views(faces[0], picture, side)]
+    views[-1] = np.pad(views[-1], ((0, canvas.height - 3 * side), (0, 0), (0, 0)), constant_values=245)
+    return np.concatenate([np.array(canvas), np.array(over), np.concatenate(views)], axis=1)
+
+
+def _photo_tile(picture: Picture, box: Box, side: int) -> Picture:
+    """A picture in a square, with the box on it."""
+    scale = side / max(picture.shape[:2])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    small = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    x0, y0, x1, y1 = (value * scale for value in box)
+    ImageDraw.Draw(small).rectangle((x0, y0, x1 - 1, y1 - 1), outline=POINT, width=max(2, side // 160))
+    square = Image.new("RGB", (side, side), PAPER)
+    square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return np.array(square)
 
 
 def _depth_tile(depth: NDArray[np.float32], side: int) -> Picture:

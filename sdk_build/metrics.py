@@ -53,7 +53,10 @@ def top1_agreement(actual: Array, expected: Array) -> float:
 
 
 def nme_percent(actual: Array, expected: Array) -> float:
-    """Mean distance of (N, 68, 2) points, in percent of the expected distance of the outer eye corners."""
+    """Mean distance of (N, P, 2 or 3) points in percent of the expected distance of the outer eye corners.
+
+    The first 68 points are the landmarks in 300-W order.
+    """
     a, e = _float64(actual, expected)
     distance = np.linalg.norm(a - e, axis=-1).mean(-1)
     eyes = np.linalg.norm(e[..., OUTER_EYES[0], :] - e[..., OUTER_EYES[1], :], axis=-1)
@@ -152,4 +155,6 @@ TASK_METRICS = {
     "face_detection": "face_agreement",
     "face_keypoints": "nme_percent",
     "depth_to_voxels": "voxel_iou",
+    # The first 68 vertices are the landmarks, so that the outer eye corners have their usual numbers.
+    "face_reconstruction": "nme_percent",
 }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sdk_build.bundle import Bundle
     from sdk_build.predict_faces import Helpers
 
+SOLID_SUFFIXES = (".glb", ".obj", ".ply", ".gif")
+DEPTH_OPTIONS = ("depth", "depth_size", "depth_type", "depth_unit", "depth_turn", "depth_reach", "depth_fit")
 PREFERRED = ("litert", "executorch", "coreml", "executorch_coreml")
 
 
@@ -31,13 +33,15 @@ class Prediction:
     """One file's results: several faces, or one class or solid.
 
     Attributes:
-        picture: the input as read, for drawing.
+        picture: the input as read, for drawing; of a depth map only what the network saw.
+        photo: the picture that belongs to a depth map, and the box of the object on it in pixels.
     """
 
     file: Path
     results: tuple[Result, ...]
     picture: NDArray[Any]
     runtime: str
+    photo: tuple[NDArray[np.uint8], tuple[float, float, float, float]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The entry of ``predict --json``."""
@@ -60,7 +64,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="pictures, 16-bit PNG depth maps in mm, or one video: a file or a folder of frames",
     )
     parser.add_argument(
-        "--save", type=Path, metavar="PATH", help="picture or video of the result; a folder for several"
+        "--save",
+        type=Path,
+        metavar="PATH",
+        help="picture or video of the result; a folder for several; a face mesh also as .glb or .obj, a solid also as "
+        ".glb, .obj, .ply or turning .gif",
     )
     parser.add_argument("--label", choices=("beside", "on"), default="beside", help="where the class is drawn")
     parser.add_argument("--sheet", metavar="CxR", help="save pages of C columns and R rows of classified pictures")
@@ -72,6 +80,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--detector", type=Path, metavar="BUNDLE", help="keypoints: find faces with this; else with OpenCV's cascade"
     )
     parser.add_argument("--refined", type=Path, metavar="BUNDLE", help="keypoints: the second network of the cascade")
+    depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
+    depth.add_argument("--depth", type=Path, metavar="FILE", help="16-bit .png in mm, .tif, .npy, or headerless .raw")
+    depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
+    depth.add_argument("--depth-type", metavar="TYPE", help="of a headerless file: uint16, float32 or float16")
+    depth.add_argument("--depth-unit", metavar="UNIT", help="mm, m or 1/m; whole numbers are taken as mm, others as m")
+    depth.add_argument("--depth-turn", type=int, default=0, metavar="DEG", help="turn it by 90, 180 or 270, as needed")
+    depth.add_argument("--depth-reach", type=float, metavar="MM", help="ignore what lies farther behind the object")
+    depth.add_argument(
+        "--depth-fit", choices=("scale", "crop"), default="scale", help="crop: cut or pad the box instead of scaling it"
+    )
     parser.add_argument("--runtime", metavar="NAME", help=f"run on this one of {', '.join(PREFERRED)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
@@ -108,7 +126,12 @@ def run(a: argparse.Namespace) -> int:
 
         chosen, _ = choose_runtime(bundle, a.runtime)
         return run_video(bundle, videos[0], chosen, a.save, a.frames, a.unconfirmed, a.json, helpers)
-    predictions = predict(bundle, a.files, a.runtime, parsed, helpers)
+    if bundle.manifest.spec.preprocess.color == "DEPTH":
+        from sdk_build.predict_depth import DepthOptions, predict_depth
+
+        predictions = predict_depth(bundle, a.files, a.runtime, parsed, DepthOptions.of(a))
+    else:
+        predictions = predict(bundle, a.files, a.runtime, parsed, helpers)
     saved = save_all(predictions, a.save, grid, a.label == "on") if a.save is not None else []
     sounds = [play_sound(bundle, p) for p in predictions] if a.audio else []
     if a.json:
@@ -129,12 +152,24 @@ def check_options(bundle: Bundle, a: argparse.Namespace) -> None:
     Raises:
         BadInput: a sheet, a label's place or sounds of a model without classes, or of a bundle without sounds.
     """
+    from reference.video import is_video
+
     given = [name for name, on in (("--sheet", a.sheet), ("--audio", a.audio), ("--label on", a.label == "on")) if on]
     if given and not bundle.manifest.labels:
         raise BadInput(f"{given[0]} needs a model with classes; {bundle.manifest.id} has none: leave it out")
     if (a.detector or a.refined) and bundle.manifest.task != "face_keypoints":
         raise BadInput(
             f"--detector and --refined go with a keypoint network; {bundle.manifest.id} is none: leave them out"
+        )
+    takes_depth = bundle.manifest.spec.preprocess.color == "DEPTH"
+    for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale")]
+    if for_depth and not takes_depth:
+        name = for_depth[0].replace("_", "-")
+        raise BadInput(f"--{name} is for models that take depth; {bundle.manifest.id} takes pictures: leave it out")
+    meshes = takes_depth or bundle.manifest.task == "face_reconstruction" or any(is_video(file) for file in a.files)
+    if a.save is not None and a.save.suffix.lower() in SOLID_SUFFIXES and not meshes:
+        raise BadInput(
+            f"--save is {a.save}; {bundle.manifest.id} gives no solid: give an ending such as .png, or a folder"
         )
     if a.audio and not bundle.manifest.sounds:
         raise BadInput(f"{bundle.manifest.id} carries no sounds; name them in the model's card, or leave out --audio")
@@ -233,9 +268,13 @@ def predict(
 
         faces = predict_faces(bundle, chosen, helpers or Helpers(), files, box)
         grouped: list[tuple[tuple[Result, ...], NDArray[Any]]] = [(found, picture) for found, picture in faces]
+    elif spec.task == "face_reconstruction":
+        from sdk_build.predict_face import predict_face_meshes
+
+        grouped = list(predict_face_meshes(spec, chosen, artifact, files, box))
     else:
         read = [read_input(file, spec, box) for file in files]
-        outputs = _run(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
+        outputs = run_inputs(spec, chosen, artifact, [(tensor, region) for tensor, region, _ in read])
         grouped = [((result,), picture) for result, (_, _, picture) in zip(outputs, read, strict=True)]
     from sdk_build.build import execution_name
 
@@ -243,7 +282,10 @@ def predict(
     return [Prediction(file, results, picture, name) for file, (results, picture) in zip(files, grouped, strict=True)]
 
 
-def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]) -> list[Result]:
+def run_inputs(
+    spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.float32], Region]]
+) -> list[Result]:
+    """Typed results of input tensors with the regions that they show."""
     from reference.postprocess import postprocess
     from sdk_build.sandbox import run_artifact
 
@@ -255,7 +297,7 @@ def _run(spec: Any, runtime: str, artifact: Path, inputs: list[tuple[NDArray[np.
 
 def describe(prediction: Prediction) -> str:
     """One line for people."""
-    from reference.postprocess import Classification, FaceBoxes, Mask, VoxelGrid
+    from reference.postprocess import Classification, FaceBoxes, FaceMesh, Mask, VoxelGrid
 
     if not prediction.results:
         return "no face found"
@@ -272,6 +314,9 @@ def describe(prediction: Prediction) -> str:
         size = len(first.occupancy)
         return f"{int(first.filled.sum())} of {size**3} voxels filled"
     count = len(prediction.results)
+    if isinstance(first, FaceMesh):
+        pose = ", ".join(f"{name} {round(value)}" for name, value in first.pose_degrees.items())
+        return f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
     return f"{count} face{'s' if count > 1 else ''}, 68 points each"
 
 
@@ -281,13 +326,22 @@ def save_all(
     """Draw every prediction: one picture each, or all of them on the pages of a contact sheet.
 
     Raises:
-        BadInput: a picture can't be written.
+        BadInput: a picture can't be written, or a solid holds nothing.
     """
+    from reference.postprocess import VoxelGrid
     from sdk_build.draw import draw
+    from sdk_build.predict_face import MESH_SUFFIXES, save_mesh_file
     from sdk_build.sheet import make_pages, page_paths
 
+    if grid is None and save.suffix.lower() in SOLID_SUFFIXES and isinstance(predictions[0].results[0], VoxelGrid):
+        from sdk_build.predict_depth import save_solid
+
+        return [save_solid(predictions[0], save)]
+    if grid is None and save.suffix.lower() in MESH_SUFFIXES:
+        return [save_mesh_file(predictions[0], save)]
     if grid is None:
-        return [save_picture(draw(p.picture, p.results, on_picture), save_target(p.file, save)) for p in predictions]
+        drawn = [(draw(p.picture, p.results, on_picture, p.photo), save_target(p.file, save)) for p in predictions]
+        return [save_picture(picture, target) for picture, target in drawn]
     tiles = [(p.picture, *_caption(p)) for p in predictions]
     pages = make_pages(tiles, grid)
     targets = page_paths(save if save.suffix else save / "sheet.png", len(tiles), grid)

@@ -25,10 +25,10 @@ TOOLCHAIN_PLACES = (
 )
 # --help and everything that an app's developer runs on a bundle must not wait for torch.
 WITHOUT_TORCH = {
-    "reference": "__init__ camera card errors geometry golden postprocess preprocess spec",
+    "reference": "__init__ camera card depth_files depth_voxelizer errors geometry golden postprocess preprocess spec",
     "sdk_build": "__init__ app_results app_signatures app_vectors build bundle card_page command delegation draw "
     "errors export manifest metrics parity "
-    "predict quiet report sandbox signing verify",
+    "predict predict_depth quiet report sandbox signing verify",
     "benchmarks": "__init__ compare measure records run",
 }
 # Everything in reference that is no network: layers, and the files that a network is built from or used by.
@@ -37,6 +37,7 @@ NOT_NETWORKS = {
         "__init__",
         "card",
         "checkpoint",
+        "detection",
         "errors",
         "evaluate",
         "face_boxes",
@@ -45,7 +46,7 @@ NOT_NETWORKS = {
         "layers",
         "postprocess",
     ),
-    *("animate", "camera", "preprocess", "registry", "spec"),
+    *("animate", "camera", "depth_files", "depth_voxelizer", "preprocess", "registry", "spec"),
 }
 SKIPPED_FOLDERS = {"build", "dist", "runs", "node_modules"}
 TEXT_SUFFIXES = {

@@ -62,12 +62,16 @@ class Placed:
     flipped: bool
 
 
-def compose(sources: Sources, frame: tuple[int, int], rng: np.random.Generator, smallest: float) -> Scene:
+def compose(
+    sources: Sources, frame: tuple[int, int], rng: np.random.Generator, smallest: float, small_share: float = 0.0
+) -> Scene:
     """A random scene.
 
     Args:
         frame: (height, width) in pixels.
         smallest: longer side of the smallest boxes in pixels.
+        small_share: of the composed faces, those up to three times as large as the smallest; the others' sizes are
+            spread evenly over the logarithm.
     """
     kind = rng.random()
     placed: list[Placed] = []
@@ -80,7 +84,8 @@ def compose(sources: Sources, frame: tuple[int, int], rng: np.random.Generator, 
         if kind < SHARE_WHOLE + SHARE_COMPOSED:
             for _ in range(1 + int(rng.choice(len(FACE_COUNTS), p=FACE_COUNTS))):
                 several = sources.rendered if sources.rendered and rng.random() < SHARE_RENDERED else sources.photos
-                _paste_face(picture, several[int(rng.integers(len(several)))], placed, rng, smallest)
+                largest = 3 * smallest if small_share and rng.random() < small_share else np.inf
+                _paste_face(picture, several[int(rng.integers(len(several)))], placed, rng, (smallest, largest))
     for face in placed:
         if rng.random() < 0.2:
             _occlude(picture, face.box, rng)
@@ -108,7 +113,7 @@ def place(face: Face, matrix: Floats, flipped: bool) -> Placed:
     return Placed(grow_box(np.concatenate([xy.min(0), xy.max(0)])), points, matrix, flipped)
 
 
-def similarity(face: Face, scale: float, angle: float, target: Floats, flipped: bool) -> Floats:
+def similarity(face: Face, scale: float, angle: float, target: NDArray[np.float64], flipped: bool) -> Floats:
     """2x3 matrix that scales, turns by ``angle`` degrees and moves the middle of the face to ``target``."""
     cos, sin = scale * np.cos(np.radians(angle)), scale * np.sin(np.radians(angle))
     linear = np.array([[cos, -sin], [sin, cos]])
@@ -165,10 +170,12 @@ def _between_levels(face: Face, placed: Placed, level: int) -> NDArray[np.float6
     return np.concatenate([matrix[:, :2] * factors, matrix[:, 2:]], axis=1)
 
 
-def _paste_face(picture: Picture, face: Face, placed: list[Placed], rng: np.random.Generator, smallest: float) -> None:
+def _paste_face(
+    picture: Picture, face: Face, placed: list[Placed], rng: np.random.Generator, limits: tuple[float, float]
+) -> None:
     """Blend a face into the picture, with the light of its new place, unless it covers another one."""
     height, width = picture.shape[:2]
-    low, high = smallest, max(2 * smallest, LARGEST * height / (1 + 0.6 * len(placed)))
+    low, high = limits[0], min(limits[1], max(2 * limits[0], LARGEST * height / (1 + 0.6 * len(placed))))
     side = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     angle = float(np.clip(rng.normal(0, 20), -LARGEST_TURN, LARGEST_TURN))
     flipped = bool(rng.random() < 0.5)
@@ -187,7 +194,8 @@ def _paste_face(picture: Picture, face: Face, placed: list[Placed], rng: np.rand
     if face.covers is None:
         alpha = _face_mask(face, new, (x0, y0, x1, y1), rng)[..., None]
     else:
-        alpha = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_CONSTANT, True)[..., None] / np.float32(255)
+        covers = warp(face, new, (x0, y0, x1, y1), cv2.BORDER_CONSTANT, True)
+        alpha = covers[..., None].astype(np.float32) / np.float32(255)
     picture[y0:y1, x0:x1] = np.clip(under + alpha * (content - under), 0, 255).astype(np.uint8)
     placed.append(new)
 
@@ -217,13 +225,13 @@ def _relight(content: Floats, under: Floats, rng: np.random.Generator) -> Floats
     gain = np.clip((under.std() + 8) / (content.std() + 8), 0.6, 1.4) ** strength
     content = (content - mean) * gain + mean + strength * rng.uniform(0.3, 1.0) * (target - mean)
     if rng.random() < 0.4:
-        content = content * rng.uniform(0.4, 1.3) + rng.uniform(-20, 30)
+        content = content * float(rng.uniform(0.4, 1.3)) + float(rng.uniform(-20, 30))
     if rng.random() < 0.3:
-        content = content * rng.uniform(0.8, 1.2, 3)
+        content = content * rng.uniform(0.8, 1.2, 3).astype(np.float32)
     if rng.random() < 0.1:
         content = np.repeat(content.mean(2, keepdims=True), 3, axis=2)
     if rng.random() < 0.3:
-        ramp = np.linspace(rng.uniform(0.3, 1), rng.uniform(0.8, 1.3), content.shape[1])
+        ramp = np.linspace(rng.uniform(0.3, 1), rng.uniform(0.8, 1.3), content.shape[1], dtype=np.float32)
         content = content * (ramp if rng.random() < 0.5 else ramp[::-1])[None, :, None]
     return np.clip(content, 0, 255).astype(np.float32)
 

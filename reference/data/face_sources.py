@@ -51,7 +51,7 @@ class Face:
     @property
     def center(self) -> NDArray[np.float32]:
         """Middle (2,) of the landmarks' box."""
-        return (self.landmarks.min(0) + self.landmarks.max(0)) / 2  # type: ignore[no-any-return]
+        return (self.landmarks.min(0) + self.landmarks.max(0)) / 2
 
 
 def five_points(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -342,3 +342,16 @@ def learn_templates(points: NDArray[np.float32], count: int, seed: int = 0) -> N
     else:
         centers, _ = kmeans2(flat, count, minit="++", rng=np.random.default_rng(seed))
     return centers.reshape(count, POINTS, 2).transpose(2, 1, 0).reshape(2 * POINTS, count).astype(np.float32)
+
+
+def shape_range(points: NDArray[np.float32], templates: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(2, 68, 2): lowest and highest place of every landmark over aligned shapes and their mirror images.
+
+    Args:
+        points: (N, 68, 2) landmarks in any pixel unit.
+        templates: (2 * 68, K) as of :func:`learn_templates`; their mean is what shapes are aligned to.
+    """
+    mean = templates.mean(1).reshape(2, POINTS).T.astype(np.float64)
+    shapes = np.concatenate([points, (points * [-1, 1])[:, MIRROR]]).astype(np.float64)
+    aligned = np.stack([align_to(shape - shape.mean(0), mean) for shape in shapes])
+    return np.stack([aligned.min(0), aligned.max(0)])

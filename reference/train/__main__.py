@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument(
-        "--heads", type=Path, help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector)"
+        "--heads",
+        type=Path,
+        help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector, face3d)",
     )
     parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
     parser.add_argument(
@@ -77,6 +79,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.train import (
         classifier,
         distributed,
+        face3d,
         face_detector,
         hierarchical_keypoints,
         keypoints,
@@ -88,7 +91,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.train.loop import LoopConfig, Recipe, train
 
     get_spec(name)
-    for option in ("epochs", "batch", "samples", "evaluate_every"):
+    for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
         if getattr(a, option) < 1:
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
@@ -120,6 +123,8 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     elif name == "face_detector":
         heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
         recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
+    elif name == "face3d":
+        recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
     else:
         size = int(name.removeprefix("voxel"))
         recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)

@@ -27,6 +27,7 @@ MOST_FACES = 6
 WORTHLESS, PERFECT = 0.2, 0.7
 FINE_BELOW, COARSE_FROM = 56.0, 40.0  # longer side in input pixels; between the two, both grids learn a face
 SMALLEST = 12.0
+SMALL_SHARE = 0.4
 # (until this share of the training, frame): most is learnt sooner on smaller frames.
 FRAMES = ((0.65, (144, 192)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
 VALIDATION_SCENES = 160
@@ -49,7 +50,7 @@ class SceneDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        scene = compose(self.sources, self.frame, rng, SMALLEST)
+        scene = compose(self.sources, self.frame, rng, SMALLEST, SMALL_SHARE)
         image = torch.from_numpy(np.ascontiguousarray(scene.picture.transpose(2, 0, 1)))
         return image, torch.from_numpy(as_rows(scene))
 
@@ -113,6 +114,7 @@ def detection_loss(raw: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     anchors, strides = (part.to(raw.device) for part in face_detector.grid(*size))
     positive, index = assign(faces, anchors, strides)
     count = max(1, int(positive.sum()))
+    weights = equal_weights(positive, index, faces.shape[1])
     low, high, x, y = (part[positive] for part in face_detector.decode(raw, anchors, strides))
     wanted = torch.gather(faces, 1, index[..., None].expand(-1, -1, faces.shape[2]))[positive]
     overlap, generalised = box_overlap(low, high, wanted[:, 0:2], wanted[:, 2:4])
@@ -120,13 +122,26 @@ def detection_loss(raw: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     quality[positive] = ((overlap.detach() - WORTHLESS) / (PERFECT - WORTHLESS)).clamp(0, 1)
     score = raw[..., 0]
     entropy = nn.functional.binary_cross_entropy_with_logits(score, quality, reduction="none")
-    focal = ((score.sigmoid() - quality).square() * entropy).sum() / count
-    box = (1 - generalised).sum() / count
-    size = wanted[:, 2:4] - wanted[:, 0:2]
-    far = torch.cat([(x - wanted[:, 5:10]) / size[:, 0:1], (y - wanted[:, 10:]) / size[:, 1:2]], dim=1)
-    points = nn.functional.smooth_l1_loss(far, torch.zeros_like(far), beta=0.05, reduction="sum") / (10 * count)
+    focal = ((score.sigmoid() - quality).square() * entropy * torch.where(positive, weights, 1.0)).sum() / count
+    weights = weights[positive]
+    box = ((1 - generalised) * weights).sum() / count
+    sides = wanted[:, 2:4] - wanted[:, 0:2]
+    far = torch.cat([(x - wanted[:, 5:10]) / sides[:, 0:1], (y - wanted[:, 10:]) / sides[:, 1:2]], dim=1)
+    distance = nn.functional.smooth_l1_loss(far, torch.zeros_like(far), beta=0.05, reduction="none")
+    points = (distance.mean(1) * weights).sum() / count
     parts = {"score_loss": focal, "box_loss": box, "point_loss": points}
     return focal + 2 * box + 4 * points, {key: float(value.detach()) for key, value in parts.items()}
+
+
+def equal_weights(positive: Tensor, index: Tensor, most: int) -> Tensor:
+    """Weights (B, N) of the cells with a face, so that every face counts the same; their mean is 1.
+
+    A large face has many cells and a small one few: without weights the small ones are hardly learnt.
+    """
+    own = nn.functional.one_hot(index, most) * positive[..., None]  # (B, N, G)
+    cells = own.sum(1, keepdim=True)  # (B, 1, G)
+    share = positive.sum() / (cells > 0).sum().clamp(min=1)
+    return (own * share / cells.clamp(min=1)).sum(-1)
 
 
 def box_overlap(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,8 +179,8 @@ class DetectorRecipe:
             start_from(self.network, init)
         sources = Sources(load_faces(data, "train"), load_backgrounds(backgrounds, "train"), rendered or [])
         self.training = SceneDataset(sources, samples, seed)
-        others = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))
-        self.validation = held_out(others, VALIDATION_SCENES)
+        unseen = Sources(load_faces(data, "val"), load_backgrounds(backgrounds, "val"))
+        self.validation = held_out(unseen, VALIDATION_SCENES)
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         self.optimizer = torch.optim.AdamW(

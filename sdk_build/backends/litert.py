@@ -61,6 +61,8 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     import litert_torch
     import torch
 
+    _let_pads_keep_channels_last()
+
     class Named(torch.nn.Module):
         """Outputs by the spec's names, which litert-torch takes from a dict."""
 
@@ -76,6 +78,25 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     example = {spec.input.name: torch.zeros(spec.input.shape)}
     # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
     return bytes(litert_torch.convert(Named().eval(), sample_kwargs=example).model_content())
+
+
+def _let_pads_keep_channels_last() -> None:
+    """Teach litert-torch that zero padding has a channels-last form.
+
+    litert-torch 0.10.0 lacks it and so puts a TRANSPOSE before and behind every padding that stands between
+    convolutions. Can go with a release that registers ``constant_pad_nd`` itself.
+    """
+    import torch
+    from litert_torch._convert.fx_passes.optimize_layout_transposes_pass import layout_rewrite
+
+    def rewrite(node: torch.fx.Node) -> None:
+        widths: list[int] = list(node.args[1])  # type: ignore[arg-type]
+        widths += [0] * (8 - len(widths))  # two for each dimension, the last one first: W, H, C, N
+        node.args = (node.args[0], [*widths[4:6], *widths[:4], *widths[6:]], *node.args[2:])
+
+    operation = torch.ops.aten.constant_pad_nd.default
+    if operation not in layout_rewrite.rewriters:
+        layout_rewrite.rewriters.register(operation)(rewrite)
 
 
 class LiteRtRunner:

@@ -1,90 +1,78 @@
 """3-D transposed convolutions as 2-D ones: no phone runtime has the former, every one has the latter.
 
-**One stage.** Let the depth slices of a volume be the batch of a 2-D tensor, x: (D, C, H, W). Output slice z of a
-3-D transposed convolution with kernel K, stride s and padding p sums the taps k with z + p - k divisible by s, each
-a 2-D transposed convolution of input slice (z + p - k) / s. All K taps become the output channels of *one* 2-D
-transposed convolution C -> K * Co, done once per input slice. Writing z = s * i + r, output phase r then is the sum
-over its taps k of that tap's channels, shifted by (r + p - k) / s slices. For K = 4, s = 2, p = 1:
+**A volume as blocks.** The depth slices of a volume are the batch of 2-D tensors. A volume of D = n * m slices is held
+as m blocks of n slices, block r with the slices r, r + m, r + 2m, ...: natural position z = m * i + r. The slice before
+or after each slice of a block is then the same place of the block before or after it; only at the first and last block
+the neighbour lies one slice further (:func:`neighbours`). Nothing is ever interleaved or put in order: a stage of
+stride s turns block r into the blocks s * r, ..., s * r + s - 1, and the last volume's blocks, side by side, *are* in
+order.
 
-    even slices = tap1[i] + tap3[i - 1]        odd slices = tap2[i] + tap0[i + 1]
+**One stage** (:class:`TransposedConv3dAs2d`). Output slice z of a 3-D transposed convolution with kernel K, stride s
+and padding p sums the taps k with z + p - k divisible by s, each a 2-D transposed convolution of input slice
+(z + p - k) / s. So each phase z mod s is *one* 2-D transposed convolution of its neighbouring slices, joined as
+channels. For K = 4, s = 2, p = 1:
 
-**Order of slices.** Interleaving the phases after each stage would cost a transpose of the whole volume in every
-runtime that keeps channels last. The phases are only concatenated instead, so the slices are stored out of order;
-the order is known when the graph is built, and a shift by one slice is a handful of contiguous runs
-(:func:`shift_runs`). The last volume, which has the fewest channels, is put in order once (:func:`restore_order`).
+    even slices: channels of slices i - 1 and i, taps 3 and 1        odd slices: of i and i + 1, taps 2 and 0
 
-**Memory.** Nothing but the two tensors of the running stage is alive.
+**The last stage** (:class:`LastTransposedConv3d`) has one output channel, of which a transposed convolution would use
+one lane of a processor's vector unit in sixteen. There 2 x 2 x 2 windows of the input give all their eight output
+voxels at once, for two neighbouring windows, as the 16 channels of one ordinary convolution.
+
+**Memory.** Blocks are read once and become free one after another, so that little more than the two tensors of the
+running stage is alive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reference.voxel import ToVolume, VoxelNetwork
 from sdk_build.errors import LoweringError
 
-Order = NDArray[np.int64]
-Run = tuple[int, int]  # first stored slice and count; first = -1 stands for zeros
+LARGEST_CAT = 4  # XNNPACK joins no more tensors at once
+Blocks = list[Tensor]  # m tensors of (n, C, H, W)
 
 
-def shift_runs(order: Order, shift: int) -> list[Run]:
-    """Runs of stored slices that, concatenated, are the volume moved by ``shift`` slices.
-
-    Args:
-        order: natural position of each stored slice.
-        shift: the result at position z is the volume at z + shift, zero outside.
-    """
-    where = np.argsort(order)
-    wanted = order + shift
-    inside = (wanted >= 0) & (wanted < len(order))
-    stored = np.where(inside, where[np.clip(wanted, 0, len(order) - 1)], -1)
-    runs: list[Run] = []
-    for slot in stored.tolist():
-        first, count = runs[-1] if runs else (0, 0)
-        if runs and (slot == first == -1 or (first >= 0 and slot == first + count)):
-            runs[-1] = (first, count + 1)
-        else:
-            runs.append((slot, 1))
-    return runs
+def neighbours(blocks: Blocks, shift: int) -> Blocks:
+    """The volume moved by ``shift`` slices: the result at position z is the volume at z + shift, zero outside."""
+    count = len(blocks)
+    return [move_slices(blocks[(r + shift) % count], (r + shift) // count) for r in range(count)]
 
 
-def take_runs(x: Tensor, runs: Sequence[Run]) -> Tensor:
-    """Concatenate runs of slices of x: (D, C, H, W); at least one run must not be zeros."""
-    parts: list[Tensor] = []
-    front = 0
-    # Zeros come by padding the run beside them: a tensor of zeros would be an operation that no delegate takes.
-    for first, count in runs:
-        if first >= 0:
-            part = x[first : first + count]
-            parts.append(nn.functional.pad(part, (0, 0) * (x.ndim - 1) + (front, 0)) if front else part)
-            front = 0
-        elif parts:
-            parts[-1] = nn.functional.pad(parts[-1], (0, 0) * (x.ndim - 1) + (0, count))
-        else:
-            front = count
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+def move_slices(block: Tensor, shift: int) -> Tensor:
+    """A block (n, C, H, W) whose slice i is the slice i + ``shift`` of the given one, zero outside."""
+    size = block.shape[0]
+    if shift == 0:
+        return block
+    if abs(shift) >= size:
+        return block * 0.0
+    if shift > 0:
+        return nn.functional.pad(block[shift:], (0, 0) * 3 + (0, shift))
+    return nn.functional.pad(block[: size + shift], (0, 0) * 3 + (-shift, 0))
+
+
+def join(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate any number of tensors, a few at a time."""
+    while len(parts) > 1:
+        groups = [parts[i : i + LARGEST_CAT] for i in range(0, len(parts), LARGEST_CAT)]
+        parts = [torch.cat(tuple(group), dim) if len(group) > 1 else group[0] for group in groups]
+    return parts[0]
 
 
 class TransposedConv3dAs2d(nn.Module):
-    """One 3-D transposed convolution over slices, (D, C, H, W) to (s * D, Co, s' * H, s'' * W), phases concatenated.
+    """One 3-D transposed convolution: m blocks (n, C, H, W) to s * m blocks (n, Co, H', W').
 
     Args:
         source: the layer to rewrite; groups 1, no dilation, and a depth that grows by exactly its stride.
-        order: natural position of each slice of the input.
-
-    Attributes:
-        output_order: natural position of each slice of the output.
 
     Raises:
         LoweringError: the layer has another form.
     """
 
-    def __init__(self, source: nn.ConvTranspose3d, order: Order) -> None:
+    def __init__(self, source: nn.ConvTranspose3d) -> None:
         super().__init__()
         kernel, stride = source.kernel_size[0], source.stride[0]
         padding, extra = int(source.padding[0]), source.output_padding[0]
@@ -94,56 +82,114 @@ class TransposedConv3dAs2d(nn.Module):
                 f"can't rewrite {source}; allowed: groups 1, dilation 1, and along the depth kernel - 2 * padding + "
                 "output_padding = stride with output_padding <= padding"
             )
-        self.channels = source.out_channels
-        self.phases = []
-        for r in range(stride):
-            shifts = {k: (r + padding - k) // stride for k in range(kernel) if (r + padding - k) % stride == 0}
-            # A tap that is shifted by the whole depth or more adds nothing.
-            self.phases.append([(k, shift_runs(order, s)) for k, s in shifts.items() if abs(s) < len(order)])
-        self.output_order = np.concatenate([stride * order + r for r in range(stride)])
-        self.conv = nn.ConvTranspose2d(
-            source.in_channels,
-            kernel * source.out_channels,
-            source.kernel_size[1:],  # type: ignore[arg-type]
-            source.stride[1:],  # type: ignore[arg-type]
-            source.padding[1:],  # type: ignore[arg-type]
-            source.output_padding[1:],  # type: ignore[arg-type]
-        ).to(source.weight)
-        taps = source.weight.detach().transpose(1, 2)  # (C, Co, K, Kh, Kw) to (C, K, Co, Kh, Kw)
-        bias = torch.zeros(kernel, source.out_channels).to(source.weight)
-        if source.bias is not None:
-            # Each phase has one tap that is not shifted, k = r + padding: it alone reaches every output slice.
-            bias[padding : padding + stride] = source.bias.detach()
-        self.conv.weight.data.copy_(taps.flatten(1, 2))
-        self.conv.bias.data.copy_(bias.flatten())  # type: ignore[union-attr]
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(x)  # (D, K * Co, H', W')
-        c = self.channels
+        self.shifts: list[list[int]] = []
         phases = []
-        for taps in self.phases:
-            shifted = [take_runs(y[:, k * c : (k + 1) * c], runs) for k, runs in taps]
-            total = shifted[0]
-            for term in shifted[1:]:
-                total = total + term
-            phases.append(total)
-        return torch.cat(phases)
+        for r in range(stride):
+            taps = sorted(((r + padding - k) // stride, k) for k in range(kernel) if (r + padding - k) % stride == 0)
+            self.shifts.append([shift for shift, _ in taps])
+            phases.append(_phase(source, [k for _, k in taps]))
+        self.phases = nn.ModuleList(phases)
+
+    def forward(self, blocks: Blocks) -> Blocks:
+        wanted = sorted({shift for shifts in self.shifts for shift in shifts})
+        moved = {shift: neighbours(blocks, shift) for shift in wanted}
+        result: Blocks = []
+        for r in range(len(blocks)):
+            for shifts, conv in zip(self.shifts, self.phases, strict=True):
+                result.append(conv(join([moved[shift][r] for shift in shifts], 1)))
+        return result
 
 
-def restore_order(x: Tensor, doublings: int) -> Tensor:
-    """Put the slices of x: (D, 1, H, W) in natural order after ``doublings`` stages of stride 2, as (1, D, H, W).
+def _phase(source: nn.ConvTranspose3d, taps: Sequence[int]) -> nn.ConvTranspose2d:
+    """The 2-D layer of some depth taps, whose input slices are joined as channels."""
+    layer = nn.ConvTranspose2d(
+        len(taps) * source.in_channels,
+        source.out_channels,
+        source.kernel_size[1:],  # type: ignore[arg-type]
+        source.stride[1:],  # type: ignore[arg-type]
+        source.padding[1:],  # type: ignore[arg-type]
+        source.output_padding[1:],  # type: ignore[arg-type]
+        bias=source.bias is not None,
+    ).to(source.weight)
+    layer.weight.data.copy_(torch.cat([source.weight.detach()[:, :, k] for k in taps]))
+    if source.bias is not None and layer.bias is not None:
+        layer.bias.data.copy_(source.bias.detach())
+    return layer
 
-    The stored index has the digits (r_n, ..., r_1, i) and the natural one (i, r_1, ..., r_n). Core ML allows five
-    dimensions, so two digits move at a time.
+
+class LastTransposedConv3d(nn.Module):
+    """A 3-D transposed convolution to one channel with kernel 4, stride 2, padding 1, and the rectifier after it.
+
+    A window w of 2 neighbouring inputs w - 1 and w holds the output places 2w - 1 (taps 2 and 0) and 2w (taps 3 and 1),
+    so that the places of all windows, one after another, are the output with one place too many at either end. Along
+    the columns two windows are taken at once.
+
+    Args:
+        source: the layer to rewrite.
+
+    Raises:
+        LoweringError: the layer has another form.
     """
-    slices, _, height, width = x.shape
-    head, tail, plane = slices, 1, height * width
-    while doublings >= 2:
-        x = x.reshape(2, 2, head // 4, tail, plane).permute(2, 1, 0, 3, 4)
-        head, tail, doublings = head // 4, tail * 4, doublings - 2
-    if doublings:
-        x = x.reshape(2, head // 2, tail, plane).permute(1, 0, 2, 3)
-    return x.reshape(1, slices, height, width)
+
+    TAPS = ((2, 0), (3, 1))  # by place in the window, then by input
+
+    def __init__(self, source: nn.ConvTranspose3d) -> None:
+        super().__init__()
+        if not self.fits(source):
+            raise LoweringError(
+                f"can't rewrite {source} as windows; allowed: one channel, kernel 4, stride 2, padding 1"
+            )
+        channels = source.in_channels
+        self.conv = nn.Conv2d(2 * channels, 16, (2, 3), (1, 2), bias=source.bias is not None).to(source.weight)
+        kernel = torch.zeros(2, 2, 2, 2, 2, channels, 2, 3).to(source.weight)  # z, y, window, x; slice, C, row, column
+        taps = torch.tensor(self.TAPS)
+        for window in (0, 1):
+            # (C, z, slice, y, row, x, column) of the kernel's taps
+            weight = source.weight.detach()[:, 0][:, taps][:, :, :, taps][..., taps]
+            kernel[:, :, window, :, :, :, :, window : window + 2] = weight.permute(1, 3, 5, 2, 0, 4, 6)
+        self.conv.weight.data.copy_(kernel.reshape(16, 2 * channels, 2, 3))
+        if source.bias is not None and self.conv.bias is not None:
+            self.conv.bias.data.fill_(float(source.bias.detach()))
+
+    @staticmethod
+    def fits(source: nn.ConvTranspose3d) -> bool:
+        """Whether a layer has the form that this class rewrites."""
+        expected = (1, 1, (4, 4, 4), (2, 2, 2), (1, 1, 1), (0, 0, 0), (1, 1, 1))
+        return expected == (
+            source.out_channels,
+            source.groups,
+            source.kernel_size,
+            source.stride,
+            source.padding,
+            source.output_padding,
+            source.dilation,
+        )
+
+    def forward(self, blocks: Blocks) -> Tensor:
+        """Blocks (n, C, H, W) to (1, D, 2H, 2W) with D = 2 * n * m, in natural order."""
+        slices, _, height, width = blocks[0].shape
+        # Columns 2 before and 2 or 3 behind, so that windows come in pairs; the first window then is -1.
+        around = (2, 2 + width % 2, 1, 1, 0, 0)
+        padded = [nn.functional.pad(block, (*around, 0, 0)) for block in blocks]
+        # Windows before the first block: they reach from the last block's slice to the first one's, and beyond both.
+        before = nn.functional.pad(blocks[-1], (*around, 1, 0))
+        first = nn.functional.pad(blocks[0], (*around, 0, 1))
+        ends = self._places(torch.cat((before, first), 1), height, width)  # (n + 1, 2, 2H, 2W)
+        parts = [ends[:slices, 1:]]
+        for r in range(1, len(blocks)):
+            parts.append(self._places(torch.cat((padded[r - 1], padded[r]), 1), height, width))
+        parts.append(ends[1:, :1])
+        return join(parts, 1).reshape(1, -1, 2 * height, 2 * width)
+
+    def _places(self, pair: Tensor, height: int, width: int) -> Tensor:
+        """Output slices (N, 2, 2H, 2W) of windows whose inputs (N, 2C, H + 2, W + 4) are joined as channels."""
+        windows = self.conv(pair).relu()  # (N, z y window x, H + 1, columns)
+        count, _, rows, columns = windows.shape
+        places = windows.permute(0, 2, 3, 1)
+        places = places.reshape(count, rows * columns, 2, 8).permute(0, 2, 1, 3)  # z to the front
+        places = places.reshape(-1, columns, 2, 4).permute(0, 2, 1, 3)  # y before the columns
+        lines = places.reshape(count, 2, 2 * rows, 4 * columns)
+        return lines[:, :, 1 : 2 * height + 1, 3 : 2 * width + 3]
 
 
 class LoweredVoxelNetwork(nn.Module):
@@ -155,21 +201,14 @@ class LoweredVoxelNetwork(nn.Module):
     def __init__(self, source: VoxelNetwork) -> None:
         super().__init__()
         self.encoder = source.encoder
-        side = source.to_volume.side
-        self._order_channels_by_slice(side)
-        order: Order = np.arange(side)
-        layers: list[nn.Module] = []
-        for layer in source.decoder:
-            if isinstance(layer, nn.ConvTranspose3d):
-                layer = TransposedConv3dAs2d(layer, order)
-                order = layer.output_order
-            layers.append(layer)
-        self.decoder = nn.Sequential(*layers)
-        self.side = side
-        self.doublings = sum(isinstance(m, TransposedConv3dAs2d) for m in layers)
+        self.side = source.to_volume.side
+        self._order_channels_by_slice(self.side)
+        transposed = [layer for layer in source.decoder if isinstance(layer, nn.ConvTranspose3d)]
+        self.stages = nn.ModuleList(TransposedConv3dAs2d(layer) for layer in transposed[:-1])
+        self.last = LastTransposedConv3d(transposed[-1])
 
     def _order_channels_by_slice(self, side: int) -> None:
-        """Let the last convolution emit slice by slice, so that its channels become a batch without a transpose."""
+        """Let the last convolution emit slice by slice, so that its channels become a batch by one small transpose."""
         last = [m for m in self.encoder if isinstance(m, nn.Conv2d)][-1]
         channels = last.out_channels // side
         by_slice = torch.arange(last.out_channels).view(channels, side).t().flatten()
@@ -178,8 +217,11 @@ class LoweredVoxelNetwork(nn.Module):
 
     def forward(self, depth: Tensor) -> Tensor:
         features: Tensor = self.encoder(depth)  # (1, side * 256, side, side)
-        slices = features.reshape(self.side, -1, self.side, self.side)
-        return restore_order(self.decoder(slices), self.doublings)
+        blocks = [features.reshape(self.side, -1, self.side, self.side)]
+        for stage in self.stages:
+            blocks = [block.relu() for block in stage(blocks)]
+        volume: Tensor = self.last(blocks)
+        return volume
 
 
 def lower_volumes(network: nn.Module) -> nn.Module:

@@ -1,43 +1,73 @@
-"""3-D transposed convolutions as 2-D ones are the same function, whatever the order of the slices."""
+"""3-D transposed convolutions as 2-D ones are the same function, however the volume is cut into blocks."""
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from reference.voxel import ToVolume, VoxelNetwork
 from sdk_build.errors import LoweringError
 from sdk_build.lowering import lower_volumes
-from sdk_build.lowering.volume import TransposedConv3dAs2d, restore_order, shift_runs, take_runs
+from sdk_build.lowering.volume import (
+    LARGEST_CAT,
+    LastTransposedConv3d,
+    TransposedConv3dAs2d,
+    join,
+    neighbours,
+)
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
-def moved(x, order, shift):
-    """The stored slices of the volume at z + shift: by the definition, one slice after another."""
-    natural = {position: x[stored] for stored, position in enumerate(order)}
-    return torch.stack([natural.get(position + shift, torch.zeros_like(x[0])) for position in order])
+def to_blocks(slices, count):
+    """Slices (D, C, H, W) in natural order as ``count`` blocks: block r holds r, r + count, ..."""
+    return [slices[r::count] for r in range(count)]
 
 
-@settings(max_examples=150)
-@given(st.integers(1, 9).flatmap(lambda n: st.permutations(range(n))), st.integers(-9, 9))
-def test_runs_move_a_volume(order, shift):
-    assume(abs(shift) < len(order))  # else all is zero, which the caller leaves out
-    x = torch.arange(1.0, len(order) * 2 + 1).view(len(order), 1, 1, 2)
-    runs = shift_runs(np.array(order), shift)
-    torch.testing.assert_close(take_runs(x, runs), moved(x, order, shift))
-    assert sum(count for _, count in runs) == len(order)
+def to_slices(blocks):
+    """Back to natural order."""
+    return torch.stack(blocks, 1).flatten(0, 1)
 
 
-def test_runs_are_as_long_as_they_can_be():
-    """Each run is one operation on the phone."""
-    assert shift_runs(np.arange(6), 0) == [(0, 6)]
-    assert shift_runs(np.arange(6), 1) == [(1, 5), (-1, 1)]
-    assert shift_runs(np.arange(6), -2) == [(-1, 2), (0, 4)]
-    assert shift_runs(np.array([0, 2, 4, 1, 3, 5]), 1) == [(3, 3), (1, 2), (-1, 1)]
-    assert shift_runs(np.arange(2), 5) == [(-1, 2)]
+def moved(slices, shift):
+    """The volume at z + shift: by the definition, one slice after another."""
+    none = torch.zeros_like(slices[0])
+    return torch.stack([slices[z + shift] if 0 <= z + shift < len(slices) else none for z in range(len(slices))])
+
+
+@settings(max_examples=120)
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(-9, 9))
+def test_neighbours_move_a_volume(size, count, shift):
+    slices = torch.arange(1.0, size * count * 2 + 1).view(-1, 1, 1, 2)
+    blocks = neighbours(to_blocks(slices, count), shift)
+    assert len(blocks) == count
+    torch.testing.assert_close(to_slices(blocks), moved(slices, shift))
+
+
+def test_neighbours_inside_move_no_data():
+    blocks = to_blocks(torch.rand(12, 2, 3, 3), 4)
+    after = neighbours(blocks, 1)
+    assert all(a is b for a, b in zip(after[:-1], blocks[1:], strict=True))
+
+
+@given(st.integers(1, 40))
+def test_any_number_of_tensors_is_joined_a_few_at_a_time(count):
+    parts = [torch.full((1, 2), float(i)) for i in range(count)]
+    real, widest = torch.cat, 0
+
+    def counted(tensors, dim):
+        nonlocal widest
+        widest = max(widest, len(tensors))
+        return real(tensors, dim)
+
+    torch.cat = counted
+    try:
+        joined = join(parts, 0)
+    finally:
+        torch.cat = real
+    assert joined[:, 0].tolist() == list(range(count))
+    assert widest <= LARGEST_CAT
 
 
 @st.composite
@@ -57,22 +87,20 @@ def layers(draw):
 
 
 @settings(max_examples=120)
-@given(layer=layers(), order=st.integers(1, 6).flatmap(lambda n: st.permutations(range(n))), seed=st.integers(0, 99))
-def test_one_layer(layer, order, seed):
+@given(layer=layers(), size=st.integers(1, 4), count=st.integers(1, 4), seed=st.integers(0, 99))
+def test_one_layer(layer, size, count, seed):
     torch.manual_seed(seed)
     layer = layer.double()
     nn.init.normal_(layer.weight)
     if layer.bias is not None:
         nn.init.normal_(layer.bias)
-    order = np.array(order)
-    x = torch.randn(1, layer.in_channels, len(order), 3, 4, dtype=torch.float64)
+    x = torch.randn(1, layer.in_channels, size * count, 3, 4, dtype=torch.float64)
     slices = x[0].transpose(0, 1)  # (D, C, H, W)
     with torch.no_grad():
         expected = layer(x)[0].transpose(0, 1)
-        lowered = TransposedConv3dAs2d(layer, order)
-        out = lowered(slices[torch.from_numpy(order)])
-    assert sorted(lowered.output_order) == list(range(len(expected)))
-    torch.testing.assert_close(out, expected[torch.from_numpy(lowered.output_order)], **EXACT)
+        out = TransposedConv3dAs2d(layer)(to_blocks(slices, count))
+    assert len(out) == count * layer.stride[0]
+    torch.testing.assert_close(to_slices(out), expected, **EXACT)
 
 
 @settings(max_examples=25)
@@ -82,8 +110,8 @@ def test_one_layer(layer, order, seed):
     kernel=st.sampled_from([2, 4, 6]),
     seed=st.integers(0, 99),
 )
-def test_chained_layers_end_in_natural_order(depth, channels, kernel, seed):
-    """Kernel 6 reaches two slices far: in a stored order that is not the natural one, zeros stand in the middle."""
+def test_chained_layers(depth, channels, kernel, seed):
+    """Kernel 6 reaches two slices far: over the end of a block."""
     torch.manual_seed(seed)
     padding = (kernel - 2) // 2
     stack = [
@@ -92,28 +120,55 @@ def test_chained_layers_end_in_natural_order(depth, channels, kernel, seed):
     ]
     network = nn.Sequential(*(module for layer in stack for module in (layer, nn.ReLU()))).double()
     x = torch.randn(1, channels[0], depth, 2, 3, dtype=torch.float64)
-    order = np.arange(depth)
+    blocks = [x[0].transpose(0, 1)]
     with torch.no_grad():
-        expected = network(x)[:, 0]
-        slices = x[0].transpose(0, 1)
+        expected = network(x)[0].transpose(0, 1)
         for layer in stack:
-            lowered = TransposedConv3dAs2d(layer, order)
-            slices, order = lowered(slices).relu(), lowered.output_order
-        out = restore_order(slices, len(stack))
-    assert out.shape == (1, depth * 2 ** len(stack), 2 * 2 ** len(stack), 3 * 2 ** len(stack))
+            blocks = [block.relu() for block in TransposedConv3dAs2d(layer)(blocks)]
+    torch.testing.assert_close(to_slices(blocks), expected, **EXACT)
+
+
+@settings(max_examples=60)
+@given(
+    channels=st.integers(1, 4),
+    size=st.integers(1, 4),
+    count=st.integers(1, 9),
+    height=st.integers(1, 5),
+    width=st.integers(1, 6),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_last_layer_as_windows(channels, size, count, height, width, bias, seed):
+    torch.manual_seed(seed)
+    layer = nn.ConvTranspose3d(channels, 1, 4, 2, 1, bias=bias).double()
+    nn.init.normal_(layer.weight)
+    x = torch.randn(1, channels, size * count, height, width, dtype=torch.float64)
+    with torch.no_grad():
+        expected = layer(x)[:, 0].relu()
+        out = LastTransposedConv3d(layer)(to_blocks(x[0].transpose(0, 1), count))
     torch.testing.assert_close(out, expected, **EXACT)
 
 
-@pytest.mark.parametrize("doublings", range(7))
-@pytest.mark.parametrize("depth", [1, 4, 5])
-def test_restore_order_sorts_the_slices(depth, doublings):
-    order = np.arange(depth)
-    for _ in range(doublings):
-        order = np.concatenate([2 * order, 2 * order + 1])
-    stored = torch.from_numpy(order).view(-1, 1, 1, 1).expand(-1, 1, 2, 3)
-    out = restore_order(stored, doublings)
-    assert out.shape == (1, len(order), 2, 3)
-    assert out[0, :, 1, 2].tolist() == list(range(len(order)))
+def test_the_last_layer_must_have_its_form(refused):
+    for layer in (nn.ConvTranspose3d(2, 2, 4, 2, 1), nn.ConvTranspose3d(2, 1, 2, 2), nn.ConvTranspose3d(2, 1, 4, 2, 2)):
+        assert not LastTransposedConv3d.fits(layer)
+        with refused(LoweringError, "as windows; allowed: one channel, kernel 4, stride 2, padding 1"):
+            LastTransposedConv3d(layer)
+
+
+@pytest.mark.parametrize("size", [8, 10, 16, 20, 32, 40, 64])
+def test_the_whole_network(size):
+    torch.manual_seed(size)
+    network = VoxelNetwork(size).double().eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0, 0.1)
+    x = torch.rand(1, 1, size, size, dtype=torch.float64)
+    with torch.no_grad():
+        expected = network(x)
+        out = lower_volumes(network)(x)
+    assert out.shape == (1, size, size, size)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(out, expected, **EXACT)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +183,7 @@ def test_restore_order_sorts_the_slices(depth, doublings):
 )
 def test_other_layers_are_refused(layer, refused):
     with refused(LoweringError, f"can't rewrite {layer}", "allowed: groups 1, dilation 1", "output_padding = stride"):
-        TransposedConv3dAs2d(layer, np.arange(3))
+        TransposedConv3dAs2d(layer)
 
 
 def test_a_network_without_volumes_is_left_alone():
@@ -147,7 +202,7 @@ def test_volumes_outside_the_voxel_network_are_refused(module, refused):
         lower_volumes(nn.Sequential(nn.Sequential(module)))
 
 
-def test_the_last_volume_needs_no_shuffle_of_channels():
+def test_the_first_volume_needs_no_shuffle_of_channels():
     """The encoder's last convolution emits slice by slice: the reshape that follows moves no data."""
     network = VoxelNetwork(64).double().eval()
     x = torch.rand(1, 1, 64, 64, dtype=torch.float64)

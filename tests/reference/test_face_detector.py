@@ -22,7 +22,7 @@ from reference.golden import read_input
 from reference.postprocess import FaceBoxes, find_faces, keep_best, postprocess
 from reference.preprocess import Region, preprocess_picture
 from reference.train.__main__ import main as train_main
-from reference.train.face_detector import MOST_FACES, as_rows, assign, box_overlap, detection_loss
+from reference.train.face_detector import MOST_FACES, as_rows, assign, box_overlap, detection_loss, equal_weights
 
 HEIGHT, WIDTH = face_detector.HEIGHT, face_detector.WIDTH
 
@@ -163,6 +163,16 @@ def test_the_loss_is_least_at_the_truth_and_rises_with_every_mistake():
         assert worse > best + 0.05 and found[part] > parts[part] + 0.01
     empty, parts = detection_loss(raw, torch.zeros_like(faces), (HEIGHT, WIDTH))
     assert parts["box_loss"] == 0 and empty > 1  # what it is sure of is no face
+
+
+def test_a_face_counts_as_much_as_another():
+    positive = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    index = torch.tensor([[0, 0, 1, 0], [2, 0, 0, 0]])
+    weights = equal_weights(positive, index, 3)
+    assert weights[0].tolist() == pytest.approx([2 / 3, 2 / 3, 4 / 3, 0])
+    assert weights[1].tolist() == pytest.approx([4 / 3, 0, 0, 0])
+    assert weights[positive].mean() == pytest.approx(1)
+    assert equal_weights(positive & False, index, 3).sum() == 0
 
 
 def test_overlap_by_hand():

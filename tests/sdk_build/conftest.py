@@ -64,6 +64,12 @@ def classifier_bundle(tmp_path_factory, one_thread):
     return _shared_dist(tmp_path_factory, "classifier") / "classifier-web-fp16"
 
 
+@pytest.fixture(scope="session")
+def voxel_bundle(tmp_path_factory, one_thread):
+    """A bundle of the smallest voxel network, read only by agreement."""
+    return _shared_dist(tmp_path_factory, "voxel64") / "voxel64-web-fp16"
+
+
 @pytest.fixture
 def bundle(web_bundle, tmp_path):
     """A copy that a test may damage."""

@@ -1,9 +1,14 @@
 """What the delegation record of a .tflite says, on graphs whose delegation is known."""
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 from ai_edge_litert import schema_py_generated as schema
 
-from sdk_build.backends.litert import inspect
+from reference.registry import get_spec
+from reference.spec import TensorSpec
+from sdk_build.backends.litert import inspect, load, lower
 from sdk_build.delegation import count
 
 from .tflite_files import INT, write_sums
@@ -41,6 +46,41 @@ def test_a_graph_without_anything_for_the_delegate(tmp_path):
     found = inspect(write_sums(tmp_path / "m.tflite", gather_first))
     assert (found.total, found.delegated, found.partitions, found.fallbacks) == (1, 0, 0, ("GATHER",))
     assert not found.complete
+
+
+def operations_of(content):
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    codes = [names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in model.operatorCodes]
+    return [codes[op.opcodeIndex] for op in model.subgraphs[0].operators]
+
+
+def test_padding_between_convolutions_costs_no_transpose(tmp_path):
+    """Zeros on every axis, also the batch's and the channels', which channels-last moves to other places."""
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.before, self.after = torch.nn.Conv2d(1, 4, 1), torch.nn.Conv2d(7, 2, 1)
+
+        def forward(self, x):
+            return self.after(torch.nn.functional.pad(self.before(x), (1, 2, 3, 0, 1, 2, 0, 1)))
+
+    network = Network().eval()
+    spec = replace(
+        get_spec("voxel64"),
+        inputs=(TensorSpec("depth", (1, 1, 5, 6), "NCHW", "nearness"),),
+        outputs=(TensorSpec("occupancy", (2, 2, 8, 9), "NCHW", "occupancy"),),
+    )
+    lower(network, spec, "fp32", tmp_path / "m.tflite")
+    x = np.random.default_rng(0).random((1, 1, 5, 6), np.float32)
+    found = load(tmp_path / "m.tflite", spec).predict({"depth": x})["occupancy"]
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(torch.from_numpy(x)).numpy(), atol=1e-6)
+    used = operations_of((tmp_path / "m.tflite").read_bytes())
+    middle = used[used.index("CONV_2D") : len(used) - used[::-1].index("CONV_2D")]
+    assert "PAD" in middle
+    assert "TRANSPOSE" not in middle
 
 
 def test_counting():

@@ -171,7 +171,6 @@ def test_wrong_videos(classifier_bundle, web_bundle, frames, tmp_path, fails):
     fails(predict.main, [classifier_bundle, tmp_path / "none.mp4"], 2, "no video", "none.mp4")
     fails(predict.main, [classifier_bundle, frames, "--frames", "0"], 2, "frames that must agree: 0")
     fails(predict.main, [classifier_bundle, frames, "--save", "x.gif"], 2, "--save is x.gif", "ending in .mp4")
-    fails(predict.main, [web_bundle, frames], 2, "takes single pictures")
     fails(predict.main, [web_bundle, GOLDEN[0], "--audio"], 2, "--audio needs a model with classes")
     fails(predict.main, [web_bundle, GOLDEN[0], "--label", "on"], 2, "--label on needs a model with classes")
     (frames / "3.png").write_bytes(GOLDEN[1].read_bytes())  # its own size

@@ -1,0 +1,237 @@
+"""A 3-D face from one picture without a PCA basis (document R, rows R1 to R3).
+
+Identity, expression and pose encoders read one MobileNetV3 trunk: its last features and the places of the 68 points,
+each the mean place under a map of its own (Sun et al., *Integral human pose regression*, ECCV 2018). The identity
+decoder turns the identity feature into the neutral face; the expression decoder takes the expression feature and that
+face to the intermediate shape; the pose feature gives a quaternion, a scale and a shift, which place it in the crop
+under weak perspective. Both decoders are plain multilayer perceptrons that end in vertex coordinates; nothing in them
+is, or was started from, a statistical basis.
+
+Differs from the source: the document gives each encoder its own network; a shared trunk is a third of the size. It
+leaves the projection open; weak perspective has no camera to guess.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from reference.layers import ConvNormAct, MobileNetV3Features, Normalize, initialize, round_channels
+from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
+
+SIZE = 112
+POINTS = 68
+VERTICES = 2500
+IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
+HEAT = 28  # cells a side of the maps of the points
+INNER = 64
+# Blocks of the trunk that the maps read, with their channels at width 1: 1/16, 1/8, 1/4 of the resolution.
+LATERALS = ((8, 48), (3, 24), (1, 16))
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+SPEC = ModelSpec(
+    name="face3d",
+    task="face_reconstruction",
+    document="R",
+    network="face3d:build",
+    inputs=(TensorSpec("image", (1, 3, SIZE, SIZE), "NCHW", "intensity", (0.0, 1.0)),),
+    outputs=(
+        TensorSpec("vertices", (1, VERTICES, 3), "NPC", "crop_fraction"),
+        TensorSpec("neutral", (1, VERTICES, 3), "NPC", "decimetre"),
+        TensorSpec("pose", (1, 7), "NC", "quaternion_scale_shift"),
+    ),
+    preprocess=PreprocessSpec(size=(SIZE, SIZE), mean=MEAN, std=STD),
+    postprocess=PostprocessSpec("FaceMesh"),
+    intermediate="reduce",
+    description="a face mesh of 2,500 vertices from a square crop around a face, its neutral shape and its pose",
+)
+
+
+class Face3d(nn.Module):
+    """Encoders, decoders, pose transform and projection.
+
+    Args:
+        width: channel multiplier of the MobileNetV3-Small trunk.
+        appearance: with the colours and the light that only training needs, to predict pictures of the face (row R4).
+    """
+
+    columns: Tensor
+    rows: Tensor
+    eye_share: Tensor
+    mouth_share: Tensor
+    read_mean: Tensor
+    read_gain: Tensor
+
+    def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
+        super().__init__()
+        self.normalize = Normalize(MEAN, STD)
+        self.features = MobileNetV3Features("small", width)
+        wide = self.features.out_channels
+        self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
+        self.hidden = nn.Sequential(nn.Linear(48 * (SIZE // 32 + 1) ** 2, 256), nn.ReLU())
+        self.deep = ConvNormAct(wide, INNER, 1)
+        self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)
+        self.mixers = nn.ModuleList(
+            nn.Sequential(ConvNormAct(INNER, INNER, 3, groups=INNER), ConvNormAct(INNER, INNER, 1, act=nn.ReLU))
+            for _ in LATERALS
+        )
+        self.heat = nn.Conv2d(INNER, POINTS, 1)
+        read = 256 + 4 * POINTS
+        self.identity_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, IDENTITY), nn.ReLU())
+        self.expression_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, EXPRESSION), nn.ReLU())
+        self.pose_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, POSE), nn.ReLU())
+        self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 128), nn.ReLU(), nn.Linear(128, 3 * VERTICES))
+        self.shape_reader = nn.Linear(3 * VERTICES, 32)
+        self.expression_decoder = nn.Sequential(nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES))
+        self.pose_decoder = nn.Linear(POSE, 7)
+        self.appearance = Appearance() if appearance else None
+        shares = torch.zeros(2, 1, POINTS)
+        shares[0, 0, 36:48], shares[1, 0, 48:68] = 1 / 12, 1 / 20
+        self.register_buffer("eye_share", shares[0], persistent=False)
+        self.register_buffer("mouth_share", shares[1].clone(), persistent=False)
+        self.register_buffer("read_mean", torch.zeros(1, read))
+        self.register_buffer("read_gain", torch.ones(1, read))
+        self._initialize()
+        # Centres of the map's cells in fractions of the crop, a point between the outermost ones.
+        middle = (torch.arange(HEAT) + 0.5) / HEAT
+        # One row each: picking a column of a product with both is an operation that XNNPACK leaves out.
+        self.register_buffer("columns", middle.repeat(HEAT)[None], persistent=False)  # (1, HEAT * HEAT)
+        self.register_buffer("rows", middle.repeat_interleave(HEAT)[None], persistent=False)
+
+    def _initialize(self) -> None:
+        initialize(self)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+        nn.init.normal_(self.heat.weight, 0, 0.05)
+        # The start is an upright mean face that fills the middle of the crop; its shape is put into the biases.
+        for decoder in (self.identity_decoder[2], self.expression_decoder[2], self.pose_decoder):
+            nn.init.normal_(decoder.weight, 0, 0.003)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.pose_decoder.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0.4, 0.5, 0.5]))
+
+    def set_mean(self, mean: Tensor) -> None:
+        """Start from (V, 3) vertices as the face of everyone."""
+        bias = self.identity_decoder[2].bias
+        assert isinstance(bias, Tensor)
+        with torch.no_grad():
+            bias.copy_(mean.T.reshape(-1))
+
+    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The trunk: hidden layer (B, 256) and places of the points in x and y, (B, 68) each, in fractions of the crop.
+
+        Args:
+            image: (B, 3, 112, 112) RGB in [0, 1].
+        """
+        taps: dict[int, Tensor] = {}
+        x = self.normalize(image)
+        for number, block in enumerate(self.features):
+            x = block(x)
+            taps[number] = x
+        return self.hidden(self.reduce(x).flatten(1)), *self._points(x, taps)
+
+    def gather(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
+        """What the encoders read (B, 528): hidden layer, points, and the points of the upright face of unit height.
+
+        Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
+        """
+        # Means as products with constants: XNNPACK takes the mean of maps only.
+        eye_x, eye_y = (nn.functional.linear(p, self.eye_share) for p in (point_x, point_y))
+        down_x, down_y = (nn.functional.linear(p, self.mouth_share) for p in (point_x, point_y))
+        down_x, down_y = down_x - eye_x, down_y - eye_y
+        x, y = point_x - eye_x, point_y - eye_y
+        length = down_x * down_x + down_y * down_y + 1e-4  # squared
+        across, along = (x * down_y - y * down_x) / length, (x * down_x + y * down_y) / length
+        return torch.cat([torch.cat([hidden, point_x, point_y], dim=1), across, along], dim=1)
+
+    def set_reading(self, reading: Tensor) -> None:
+        """Scale what the encoders read to mean 0 and deviation 1 over (N, 528) samples of :meth:`gather`.
+
+        Who someone is shows in a hundredth of a face's width: without this the encoders hardly learn it.
+        """
+        self.read_mean.copy_(reading.mean(0, keepdim=True))
+        self.read_gain.copy_(1 / (reading.std(0, keepdim=True) + 1e-3))
+
+    def encode(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+        """The "first expression" of what the trunk read: three features.
+
+        Returns:
+            ``identity`` (B, 96), ``expression`` (B, 64) and ``pose`` (B, 48).
+        """
+        read = (self.gather(hidden, point_x, point_y) - self.read_mean) * self.read_gain
+        return {
+            "identity": self.identity_encoder(read),
+            "expression": self.expression_encoder(read),
+            "pose": self.pose_encoder(read),
+        }
+
+    def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
+        """Places of the points (B, 68) in x and in y."""
+        d = self.deep(x)
+        for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
+            tap = taps[block]
+            d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
+            d = mixer(torch.relu(d + lateral(tap)))
+        heat = self.heat(d).reshape(-1, POINTS, HEAT * HEAT)
+        shares = torch.softmax(heat, dim=2)
+        x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
+        return x, y
+
+    def decode(self, identity: Tensor, expression: Tensor, pose: Tensor) -> dict[str, Tensor]:
+        """Shapes of the three features.
+
+        Returns:
+            ``neutral`` and ``shape`` (with expression, before the pose) (B, 3 * V) in the topology's frame, x then y
+            then z; ``pose`` (B, 7): quaternion w, x, y, z of any length, scale, shift x and y; ``vertices``
+            (B, 3 * V) in fractions of the crop: x right, y down, z towards the viewer.
+        """
+        neutral = self.identity_decoder(identity)
+        read = torch.cat([expression, self.shape_reader(neutral)], dim=1)
+        shape = neutral + self.expression_decoder(read)
+        placed = self.pose_decoder(pose)
+        return {"neutral": neutral, "shape": shape, "pose": placed, "vertices": place(shape, placed)}
+
+    def stages(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+        """What :meth:`decode` makes of what the trunk read, and the ``identity_feature``."""
+        features = self.encode(hidden, point_x, point_y)
+        return {"identity_feature": features["identity"], **self.decode(**features)}
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 112, 112) RGB in [0, 1]."""
+        out = self.stages(*self.read(image))
+        vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
+        return vertices, neutral, out["pose"]
+
+
+def place(shape: Tensor, pose: Tensor) -> Tensor:
+    """Pose transform and weak perspective projection (rows R2, R3) of (B, 3 * V) shapes by (B, 7) poses."""
+    count = shape.shape[1] // 3
+    X, Y, Z = shape[:, :count], shape[:, count : 2 * count], shape[:, 2 * count :]
+    w, x, y, z, scale, across, down = (pose[:, i : i + 1] for i in range(7))
+    # Half the rotation matrix of a quaternion of any length needs no square root: products over the squared length.
+    s = 2 * scale / (w * w + x * x + y * y + z * z)
+    right = (scale - s * (y * y + z * z)) * X + s * (x * y - w * z) * Y + s * (x * z + w * y) * Z
+    up = s * (x * y + w * z) * X + (scale - s * (x * x + z * z)) * Y + s * (y * z - w * x) * Z
+    near = s * (x * z - w * y) * X + s * (y * z + w * x) * Y + (scale - s * (x * x + y * y)) * Z
+    return torch.cat([across + right, down - up, near], dim=1)
+
+
+class Appearance(nn.Module):
+    """Colours of the vertices and the light on them; training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colors = nn.Sequential(nn.Linear(IDENTITY, 32), nn.ReLU(), nn.Linear(32, 3 * VERTICES))
+        self.light = nn.Linear(256, 12)
+
+    def forward(self, identity: Tensor, hidden: Tensor, normals: Tensor) -> Tensor:
+        """(B, 3, V) RGB, about 0 to 1, of identity features, the trunk's hidden layer and (B, 3, V) unit normals."""
+        albedo = 0.5 + 0.2 * self.colors(identity).reshape(-1, 3, normals.shape[2])
+        light = self.light(hidden).reshape(-1, 3, 4)
+        return albedo * (1 + light[:, :, :1] + light[:, :, 1:] @ normals)
+
+
+def build(appearance: bool = False) -> Face3d:
+    """The registered network; ``appearance`` adds what only training has."""
+    return Face3d(appearance=appearance)

@@ -1,0 +1,410 @@
+"""Training of the face reconstruction: rendered heads of known shape first, then photographs that teach themselves.
+
+Rendered heads give the shape without and with expression and the place of every vertex. Photographs give row R4's two
+terms: the keypoints' pixels against the projected landmark vertices, and pictures of the face's regions against the
+drawn ones. Both go on together, so that the shape learnt from rendered heads is not forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from tqdm import tqdm
+
+from reference import face3d
+from reference.data import WORKERS, augment
+from reference.data.face_renders import HEADS_FILE, Renders, cached_renders, load_head_shapes, render_heads
+from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_faces, square_around
+from reference.errors import BadInput
+from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
+from reference.geometry.similarity import align_shapes, similarity_errors
+from reference.train.keypoints import PRECISE_SETS, normalized_errors, point_loss
+from reference.train.region_loss import SIZE as DRAWN_SIZE
+from reference.train.region_loss import normals_of, region_loss
+
+PRETRAINING = 1 / 3  # share of the epochs before everything is trained together
+BANK_RENDERED_SHARE = 1 / 2  # of each batch while the trunk is kept
+RENDERED_SHARE = 1 / 3  # of each batch afterwards
+BANK_COPIES = 2
+EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
+DRAWN = 4  # faces a batch whose regions are drawn
+VALIDATION_RENDERS = 150
+VALIDATION_SEED = 1
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Shapes of rendered heads, turned and scaled onto the mean face: the pose takes up what was taken out.
+
+    Attributes:
+        neutral, shape: (N, V, 3) float16 in the topology's frame; ``placed``: (N, V, 2) float32 canvas pixels.
+    """
+
+    neutral: NDArray[np.float16]
+    shape: NDArray[np.float16]
+    placed: Array
+
+
+class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
+    """Crops of photographs and of rendered heads.
+
+    Items are (image (3, 112, 112) float32 RGB in [0, 1]; landmarks (2, 68) in fractions of the crop; (2, 3) matrix from
+    canvas pixels to fractions; number of the rendered head, -1 for a photograph). Photographs come first, rendered
+    heads behind them.
+
+    Args:
+        augmented: random rotation, scale, shift, colour, blur and occlusion; photographs are mirrored at random.
+    """
+
+    def __init__(self, photos: Faces | None, renders: Faces | None, augmented: bool, seed: int = 0) -> None:
+        self.sets = [faces for faces in (photos, renders) if faces is not None]
+        self.photos = 0 if photos is None else len(photos.yaw)
+        self.augmented = augmented
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return sum(len(faces.yaw) for faces in self.sets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        rendered = index - self.photos if index >= self.photos else -1
+        faces, own = (self.sets[-1], rendered) if rendered >= 0 else (self.sets[0], index)
+        canvas, xy = faces.canvases[own], faces.points[own]
+        left, top, side = square_around(xy, CROP_SCALE)
+        angle = 0.0
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        if self.augmented:
+            angle = float(np.clip(rng.normal(0, 15), -45, 45))
+            zoom = np.exp(rng.uniform(-0.18, 0.18))
+            shift = rng.normal(0, 0.04, 2) * side
+            left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
+            side *= zoom
+        crop, matrix = cut_square(canvas, left, top, side, face3d.SIZE, angle)
+        xy = xy @ matrix[:, :2].T + matrix[:, 2]
+        if self.augmented and rendered < 0 and rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+            xy = (xy * [-1, 1] + [face3d.SIZE - 1, 0])[MIRROR]
+        if self.augmented:
+            crop = _disturb(crop, rng)
+        image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
+        points = torch.from_numpy(((xy + 0.5) / face3d.SIZE).T.astype(np.float32))
+        matrix = matrix + np.array([[0, 0, 0.5]], np.float32)
+        return image, points, torch.from_numpy(matrix.astype(np.float32) / face3d.SIZE), rendered
+
+
+def _disturb(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    if rng.random() < 0.7:
+        crop = augment.random_color(crop, rng)
+    if rng.random() < 0.2:
+        crop = augment.random_blur(crop, rng, 1.2)
+    if rng.random() < 0.2:
+        crop = augment.random_resolution(crop, rng)
+    if rng.random() < 0.2:
+        crop = augment.random_occlusion(crop, rng, 0.35)
+    return crop
+
+
+class Face3dRecipe:
+    """See :class:`reference.train.loop.Recipe`; ``data`` holds sets of the faces68 layout, ``heads`` the head model."""
+
+    monitor = "score"
+    larger_is_better = False
+
+    def __init__(
+        self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
+    ) -> None:  # fmt: skip
+        self.epochs, self.batch, self.seed = epochs, batch, seed
+        self.topology = load_topology()
+        self.network = face3d.build(appearance=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.set_mean(torch.from_numpy(self.topology.mean))
+        if init is not None:
+            start_from(self.network, init)
+        shapes = load_head_shapes(heads, self.topology)
+        photos = load_faces(data, "train")
+        if seed == VALIDATION_SEED:
+            raise BadInput(f"--seed is {seed}, which makes the held-out heads; give another")
+        renders = cached_renders(out / "renders_train.npz", shapes, self.topology, photos, rendered, seed)
+        self.targets = make_targets(
+            shapes.identity(renders.weights), shapes.whole(renders.weights), renders, self.topology
+        )
+        self.training = MixedFaces(photos, renders.faces, True, seed)
+        precise = np.isin(np.array(photos.sources), PRECISE_SETS)
+        self.photo_numbers = np.repeat(np.arange(len(precise)), np.where(precise, 2, 1))
+        self.validation = Validation.load(data, heads, out)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-4)
+        self.mean = torch.from_numpy(self.topology.mean.T.copy())
+        self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
+        self.edges = torch.from_numpy(edges_of(self.topology.faces))
+        self.precise = precise
+        self.keeps_trunk = init is not None
+        self.bank: TensorDataset | None = None
+        if bool((self.network.read_gain == 1).all()):
+            self.network.set_reading(read_some(self.network, self.training))
+
+    def batches(self, epoch: int) -> DataLoader[Any]:
+        """A third of the epochs: rendered heads alone, or with ``init`` everything but the trunk, which is kept."""
+        rng = np.random.default_rng((self.seed, epoch))
+        early = epoch < PRETRAINING * self.epochs
+        if early and self.keeps_trunk:
+            return self._bank_batches(rng)
+        self.bank = None
+        self.training.epoch = epoch
+        heads = self.training.photos + rng.permutation(len(self.targets.placed))
+        if early:
+            order = _in_batches(heads, self.batch)
+        else:
+            order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)
+        return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
+
+    def _bank_batches(self, rng: np.random.Generator) -> DataLoader[Any]:
+        if self.bank is None:
+            self.bank = fill_bank(self.network, self.training, self.precise)
+        rendered = self.bank.tensors[3].numpy() >= 0
+        photos, heads = (rng.permutation(np.flatnonzero(chosen)) for chosen in (~rendered, rendered))
+        order = _mixed(photos, heads, self.batch, BANK_RENDERED_SHARE)
+        return DataLoader(self.bank, batch_sampler=order.tolist())
+
+    def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
+        images, points, matrices, numbers = batch[:4]
+        read = batch[4:]
+        if not read:
+            read = self.network.read(images.contiguous(memory_format=torch.channels_last))
+        out = self.network.stages(*read)
+        count = len(images)
+        vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
+        chosen = landmark_vertices(vertices.detach().transpose(1, 2).numpy(), self.topology)
+        projected = gather(vertices[:, :2], torch.from_numpy(chosen))
+        ones = torch.ones(count)
+        parts = {
+            "keypoints": point_loss(projected, points, ones),
+            # A face is smooth: neighbours move alike, and the more so the less the picture says.
+            "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
+        }
+        if not batch[4:]:
+            parts["points"] = point_loss(torch.stack(read[1:], dim=1), points, ones)
+        rendered = numbers >= 0
+        if rendered.any():
+            own = numbers[rendered].numpy()
+            wanted = [torch.from_numpy(self._target(name, own)) for name in ("neutral", "shape", "placed")]
+            parts["neutral"] = 4 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
+            parts["shape"] = 2 * (shape[rendered] - wanted[1]).norm(dim=1).mean()
+            matrix = matrices[rendered]
+            placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
+            parts["placed"] = point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
+        parts["regions"] = 0.2 * self._regions(out["identity_feature"], read[0], vertices, shape, images, rendered)
+        total = torch.stack(list(parts.values())).sum()
+        return total, {name: float(value.detach()) for name, value in parts.items()}
+
+    def _target(self, name: str, own: NDArray[np.int64]) -> Array:
+        return getattr(self.targets, name)[own].transpose(0, 2, 1).astype(np.float32)
+
+    def _roughness(self, *moved: Tensor) -> Tensor:
+        first, second = self.edges[int(torch.randint(EDGE_STEP, ())) :: EDGE_STEP].T
+        each = [(m.index_select(2, first) - m.index_select(2, second)).square().sum(1).mean() for m in moved]
+        return torch.stack(each).sum()
+
+    def _regions(
+        self, identity: Tensor, hidden: Tensor, vertices: Tensor, shape: Tensor, images: Tensor, rendered: Tensor
+    ) -> Tensor:
+        """Row R4's second term, of a few photographs of the batch, or of rendered heads where there are none."""
+        assert self.network.appearance is not None
+        drawn = (~rendered if (~rendered).any() else rendered).nonzero()[:DRAWN, 0]
+        normals = normals_of(shape[drawn], self.faces)
+        colors = self.network.appearance(identity[drawn], hidden[drawn], normals)
+        return region_loss(vertices[drawn], colors, images[drawn], self.topology)
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        metrics = evaluate(network, self.validation)
+        # One figure to choose weights by: the two that the card promises, each against its own goal.
+        return {**metrics, "score": metrics["nme_percent"] / 6 + metrics["shape_error_ratio"] / 0.65}
+
+
+def start_from(network: face3d.Face3d, path: Path) -> None:
+    """Take every tensor that another network has under the same name and of the same shape.
+
+    Raises:
+        BadInput: the file can't be read, or has no features of this kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"can't read {path} ({error}); --init names a weights.safetensors") from error
+    wanted = network.state_dict()
+    fitting = {name: t for name, t in stored.items() if name in wanted and t.shape == wanted[name].shape}
+    if not any(name.startswith("features.") for name in fitting):
+        raise BadInput(f"{path} has no features of this network; --init names template_keypoints' or face3d's weights")
+    network.load_state_dict({**wanted, **{name: t.to(wanted[name].dtype) for name, t in fitting.items()}})
+
+
+@torch.no_grad()
+def read_some(network: face3d.Face3d, training: MixedFaces, count: int = 512) -> Tensor:
+    """What the encoders read of ``count`` faces."""
+    chosen = np.random.default_rng(0).permutation(len(training))[:count]
+    network.eval()
+    parts = []
+    for start in range(0, len(chosen), 64):
+        images = torch.stack([training[int(i)][0] for i in chosen[start : start + 64]])
+        parts.append(network.gather(*network.read(images.contiguous(memory_format=torch.channels_last))))
+    network.train()
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def fill_bank(network: face3d.Face3d, training: MixedFaces, precise: NDArray[np.bool_]) -> TensorDataset:
+    """What a trunk that stays as it is reads of every face, twice augmented; then only encoders and decoders compute.
+
+    Items are those of :class:`MixedFaces`, the picture at 56 pixels, and the trunk's three tensors.
+    """
+    parts: list[list[Tensor]] = []
+    once = np.arange(len(training))
+    network.eval()
+    for training.epoch in range(BANK_COPIES):
+        # Video frames are many and alike: one copy of them is enough.
+        chosen = once if training.epoch == 0 else once[np.concatenate([precise, once[len(precise) :] >= 0])]
+        order = [part.tolist() for part in np.array_split(chosen, -(-len(chosen) // 64))]
+        loader = DataLoader(training, batch_sampler=order, num_workers=WORKERS)
+        for images, *others in tqdm(loader, desc="reading faces", leave=False, disable=None):
+            read = network.read(images.contiguous(memory_format=torch.channels_last))
+            small = nn.functional.avg_pool2d(images, images.shape[2] // DRAWN_SIZE)
+            parts.append([small, *others, *read])
+    network.train()
+    return TensorDataset(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def make_targets(neutral: Array, whole: Array, renders: Renders, topology: Topology) -> Targets:
+    """Shapes of (N, V, 3) heads without and with expression, each person's aligned to the mean face."""
+    scale, turn, shift = align_shapes(neutral, topology.mean)
+    moved = [np.einsum("nij,nvj->nvi", turn, s) * scale[:, None, None] + shift[:, None] for s in (neutral, whole)]
+    return Targets(moved[0].astype(np.float16), moved[1].astype(np.float16), renders.placed)
+
+
+def edges_of(faces: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(E, 2) edges of (F, 3) triangles, each once."""
+    pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    return np.unique(pairs, axis=0).astype(np.int64)
+
+
+def gather(values: Tensor, numbers: Tensor) -> Tensor:
+    """(B, C, P) entries ``numbers`` (B, P) of (B, C, V)."""
+    return values.gather(2, numbers[:, None].expand(-1, values.shape[1], -1))
+
+
+def _mixed(photos: NDArray[np.int64], heads: NDArray[np.int64], size: int, rendered_share: float) -> NDArray[np.int64]:
+    """(N, size) numbers: every photograph once, and in each batch a share of rendered heads, in turn."""
+    few = max(1, round(size * rendered_share))
+    order = _in_batches(photos, size - few)
+    return np.concatenate([order, np.resize(heads, (len(order), few))], axis=1)
+
+
+def _in_batches(numbers: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    if len(numbers) < size:
+        raise BadInput(f"{len(numbers)} faces are less than one batch; use a smaller --batch or more data")
+    return numbers[: len(numbers) // size * size].reshape(-1, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What the metrics are measured on; ``renders`` and ``shapes`` are None where the data have no head model."""
+
+    topology: Topology
+    photos: Faces
+    renders: Faces | None
+    shapes: Targets | None
+
+    @classmethod
+    def load(cls, data: Path, heads: Path | None = None, cache: Path | None = None) -> Validation:
+        """Read the validation faces and, where the head model is there, render held-out heads in their skins.
+
+        Args:
+            heads: folder with the head model, ``data`` where it is None.
+            cache: folder that keeps the renders for the next time.
+
+        Raises:
+            BadInput: the folder has no validation faces.
+        """
+        topology = load_topology()
+        photos = load_faces(data, "val")
+        if not ((heads or data) / HEADS_FILE).is_file():
+            return cls(topology, photos, None, None)
+        shapes = load_head_shapes(heads or data, topology)
+        if cache is None:
+            renders = render_heads(shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
+        else:
+            path = cache / "renders_val.npz"
+            renders = cached_renders(path, shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
+        targets = make_targets(shapes.identity(renders.weights), shapes.whole(renders.weights), renders, topology)
+        return cls(topology, photos, renders.faces, targets)
+
+
+def evaluate(network: Callable[[Tensor], Any], data: Validation) -> dict[str, float]:
+    """Landmark error on photographs, shape error on held-out rendered heads.
+
+    Returns:
+        ``nme_percent`` (Helen and AFW) and by pose: projected landmark vertices, in percent of the outer eye distance.
+        ``shape_error_mm`` and ``mean_face_error_mm``: mean distance of the vertices of the neutral face after the best
+        similarity, of the network's and of the mean face; ``shape_error_ratio`` is their quotient;
+        ``expression_error_ratio`` likewise for the face with its expression.
+    """
+    photos = [run_batch(network, batch) for batch in _loader(data.photos)]
+    errors = np.concatenate([landmark_errors(vertices, points, data.topology) for (vertices, _, _), points in photos])
+    precise = np.isin(np.array(data.photos.sources), PRECISE_SETS)
+    if not precise.any():
+        precise[:] = True
+    large = np.abs(data.photos.yaw) > 0.3
+    groups = {
+        "nme_percent": errors[precise],
+        "nme_small_pose": errors[precise & ~large],
+        "nme_large_pose": errors[precise & large],
+        "nme_video": errors[~precise],
+    }
+    metrics = {name: float(values.mean()) for name, values in groups.items() if len(values)}
+    metrics["failure_10"] = float(100 * (errors[precise] > 10).mean())
+    if data.renders is None or data.shapes is None:
+        return metrics
+    heads = [run_batch(network, batch)[0] for batch in _loader(data.renders)]
+    found = np.concatenate([neutral for _, neutral, _ in heads])
+    placed = np.concatenate([vertices for vertices, _, _ in heads]) * np.array([1, -1, 1])
+    mean = np.broadcast_to(data.topology.mean, found.shape)
+    own = similarity_errors(found, data.shapes.neutral).mean()
+    baseline = similarity_errors(mean, data.shapes.neutral).mean()
+    whole = similarity_errors(placed, data.shapes.shape).mean() / similarity_errors(mean, data.shapes.shape).mean()
+    return {
+        **metrics,
+        "shape_error_mm": float(100 * own),
+        "mean_face_error_mm": float(100 * baseline),
+        "shape_error_ratio": float(own / baseline),
+        "expression_error_ratio": float(whole),
+    }
+
+
+def _loader(faces: Faces) -> DataLoader[Any]:
+    return DataLoader(MixedFaces(faces, None, False), batch_size=64)
+
+
+def run_batch(network: Callable[[Tensor], Any], batch: Any) -> tuple[tuple[Array, Array, Array], Array]:
+    """The network's three outputs and the landmarks (B, 68, 2) of one batch, as arrays."""
+    images, points, _, _ = batch
+    vertices, neutral, pose = network(images)
+    return (vertices.numpy(), neutral.numpy(), pose.numpy()), points.transpose(1, 2).numpy()
+
+
+def landmark_errors(vertices: Array, points: Array, topology: Topology) -> Array:
+    """(B,) NME in percent of (B, V, 3) placed vertices against (B, 68, 2) landmarks."""
+    numbers = landmark_vertices(vertices, topology)
+    projected = np.take_along_axis(vertices[..., :2], numbers[..., None], axis=1)
+    assert projected.shape[1] == LANDMARKS
+    pair = (torch.from_numpy(np.ascontiguousarray(p.transpose(0, 2, 1))) for p in (projected, points))
+    return normalized_errors(*pair).numpy()

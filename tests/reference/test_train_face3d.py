@@ -1,0 +1,172 @@
+"""Losses, data and metrics of the face reconstruction."""
+
+import numpy as np
+import pytest
+import torch
+
+from reference import face3d
+from reference.data.face_renders import Renders, cached_renders, load_head_shapes
+from reference.data.faces import CANVAS, Faces
+from reference.errors import BadInput
+from reference.geometry.face_topology import REGIONS, load_topology
+from reference.geometry.mesh import rotation
+from reference.train import face3d as training
+from reference.train.region_loss import SIZE, barycentric, normals_of, region_loss, visible
+
+
+@pytest.fixture(scope="module")
+def topology():
+    return load_topology()
+
+
+def placed(topology, yaw=0.0, shift=0.0):
+    """(1, 3, V) the mean face in the middle of a crop."""
+    turned = topology.mean @ rotation(yaw, 0, 0)[:3, :3].T.astype(np.float32)
+    in_crop = turned * np.array([0.4, -0.4, 0.4]) + np.array([0.5 + shift, 0.5, 0])
+    return torch.from_numpy(in_crop.T.astype(np.float32).copy())[None]
+
+
+def faces_of(count):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(50, 120, (count, 68, 2)).astype(np.float32)
+    canvases = rng.integers(0, 256, (count, CANVAS, CANVAS, 3), np.uint8)
+    return Faces(canvases, points, np.zeros(count, np.float32), ("helen",) * count)
+
+
+def test_barycentric_weights_of_known_points():
+    corners = torch.tensor([[[0.5, 0.5], [4.5, 0.5], [0.5, 4.5]]], requires_grad=True)
+    weights = barycentric(corners, torch.tensor([[1.0, 2.0]]))
+    assert weights[0].tolist() == pytest.approx([0.25, 0.25, 0.5])
+    pixel = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda c: barycentric(c, pixel), corners.detach().double().requires_grad_())
+
+
+def test_every_region_is_seen_from_the_front_and_half_of_them_from_the_side(topology):
+    _, _, front = visible(placed(topology)[0].numpy(), topology)
+    assert set(front.tolist()) == set(range(1, len(REGIONS)))
+    pixels, triangles, _ = visible(placed(topology, yaw=80)[0].numpy(), topology)
+    assert len(pixels) == len(triangles)
+    assert len(pixels) < 0.8 * len(front)
+    assert pixels.min() >= 0
+    assert pixels.max() < SIZE
+
+
+def test_the_region_loss_is_zero_for_its_own_picture_and_pulls_a_shifted_face_back(topology):
+    """A picture drawn with the loss's own z-buffer; a face moved sideways must be pulled towards it."""
+    colors = torch.from_numpy(0.5 + topology.mean.T / 4)[None]  # smooth: colour tells the place
+    vertices = placed(topology)
+    image = torch.zeros(1, 3, SIZE, SIZE)
+    pixels, triangles, _ = visible(vertices[0].numpy(), topology)
+    corners = torch.from_numpy(topology.faces[triangles].astype(np.int64))
+    weights = barycentric(vertices[0, :2].T[corners] * SIZE, torch.from_numpy(pixels))
+    rows, columns = pixels[:, 1].astype(int), pixels[:, 0].astype(int)
+    image[0][:, rows, columns] = (colors[0].T[corners] * weights[..., None]).sum(1).T
+    own = float(region_loss(vertices, colors, image, topology))
+    assert own == pytest.approx(0, abs=1e-6)
+    moved = placed(topology, shift=0.02).requires_grad_()
+    loss = region_loss(moved, colors, image, topology)
+    assert float(loss.detach()) > 0.002
+    loss.backward()
+    assert moved.grad is not None
+    assert float(moved.grad[0, 0].sum()) > 0  # descending moves it left
+
+
+def test_a_face_outside_the_crop_has_no_region_loss(topology):
+    vertices = placed(topology, shift=5.0).requires_grad_()
+    loss = region_loss(vertices, torch.rand(1, 3, face3d.VERTICES), torch.rand(1, 3, SIZE, SIZE), topology)
+    loss.backward()
+    assert float(loss.detach()) == 0
+
+
+def test_normals_point_out_of_the_face(topology):
+    faces = torch.from_numpy(topology.faces.astype(np.int64))
+    normals = normals_of(torch.from_numpy(topology.mean.T.copy())[None], faces)
+    np.testing.assert_allclose(normals.norm(dim=1).numpy(), 1, atol=1e-4)
+    assert float(normals[0, 2, 30]) > 0.3  # the tip of the nose
+
+
+def test_the_landmark_error_is_that_of_the_keypoints(topology):
+    vertices = placed(topology).transpose(1, 2).numpy()
+    numbers = training.landmark_vertices(vertices, topology)
+    points = np.take_along_axis(vertices[..., :2], numbers[..., None], 1)
+    assert training.landmark_errors(vertices, points, topology).tolist() == [0]
+    eyes = np.linalg.norm(points[0, 36] - points[0, 45])
+    shifted = points + np.array([0.1 * eyes, 0])
+    assert training.landmark_errors(vertices, shifted.astype(np.float32), topology)[0] == pytest.approx(10, rel=1e-3)
+
+
+def test_targets_lose_pose_and_size_but_not_shape(topology):
+    rng = np.random.default_rng(0)
+    neutral = topology.mean + rng.normal(0, 0.02, topology.mean.shape)
+    opened = neutral.copy()
+    opened[48:68, 1] -= 0.1
+    turned = [1.3 * s @ rotation(20, 5, 0)[:3, :3].T + [1, 2, 3] for s in (neutral, opened)]
+    renders = Renders(faces_of(1), np.zeros((1, 1), np.float32), np.zeros((1, face3d.VERTICES, 2), np.float32))
+    made = training.make_targets(turned[0][None], turned[1][None], renders, topology)
+    np.testing.assert_allclose(made.neutral[0], neutral, atol=0.01)
+    np.testing.assert_allclose(made.shape[0], opened, atol=0.01)
+
+
+def test_matrices_bring_canvas_pixels_into_the_crop():
+    faces = faces_of(2)
+    for augmented in (False, True):
+        items = training.MixedFaces(None, faces, augmented)
+        image, points, matrix, number = items[1]
+        assert number == 1
+        assert image.shape == (3, 112, 112)
+        expected = matrix[:, :2] @ torch.from_numpy(faces.points[1].T.copy()) + matrix[:, 2:]
+        np.testing.assert_allclose(points.numpy(), expected.numpy(), atol=1e-5)
+
+
+def test_photographs_come_before_rendered_heads():
+    items = training.MixedFaces(faces_of(3), faces_of(2), False)
+    assert [items[i][3] for i in range(len(items))] == [-1, -1, -1, 0, 1]
+
+
+class Perfect:
+    """A network that answers with given vertices, the mean face and its pose."""
+
+    def __init__(self, vertices, mean):
+        self.vertices, self.mean = vertices, mean
+
+    def __call__(self, images):
+        count = len(images)
+        vertices = torch.from_numpy(self.vertices).expand(count, -1, -1)
+        return vertices, torch.from_numpy(self.mean).expand(count, -1, -1), torch.zeros(count, 7)
+
+
+def test_the_mean_face_is_as_good_as_the_mean_face(topology):
+    vertices = placed(topology).transpose(1, 2).numpy()
+    rng = np.random.default_rng(1)
+    shapes = (topology.mean + rng.normal(0, 0.03, (2, *topology.mean.shape))).astype(np.float16)
+    targets = training.Targets(shapes, shapes, np.zeros((2, face3d.VERTICES, 2), np.float32))
+    data = training.Validation(topology, faces_of(3), faces_of(2), targets)
+    metrics = training.evaluate(Perfect(vertices, topology.mean), data)
+    assert metrics["shape_error_ratio"] == pytest.approx(1)
+    assert metrics["mean_face_error_mm"] == pytest.approx(metrics["shape_error_mm"])
+    assert 2 < metrics["mean_face_error_mm"] < 8
+    assert metrics["nme_percent"] > 10  # random points
+    without = training.Validation(topology, faces_of(3), None, None)
+    assert "shape_error_ratio" not in training.evaluate(Perfect(vertices, topology.mean), without)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, refused):
+    from safetensors.torch import save_file
+
+    network = face3d.build()
+    with refused(BadInput, "can't read", "--init"):
+        training.start_from(network, tmp_path / "none.safetensors")
+    save_file({"other": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with refused(BadInput, "no features of this network"):
+        training.start_from(network, tmp_path / "other.safetensors")
+    save_file({"heat.bias": torch.ones(68), "features.0.1.bias": torch.full((16,), 2.0)}, tmp_path / "some.safetensors")
+    training.start_from(network, tmp_path / "some.safetensors")
+    assert network.heat.bias.detach().eq(1).all()
+
+
+def test_a_missing_head_model_and_a_damaged_cache_are_named(tmp_path, topology, refused):
+    with refused(BadInput, "no ict_facekit.npz", "beside the face sets"):
+        load_head_shapes(tmp_path, topology)
+    (tmp_path / "renders.npz").write_bytes(b"no archive")
+    with refused(BadInput, "renders.npz is damaged", "remove it"):
+        cached_renders(tmp_path / "renders.npz", None, topology, None, 1, 0)

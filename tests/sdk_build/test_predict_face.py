@@ -1,0 +1,102 @@
+"""Face meshes from predict: files, pictures and clear refusals."""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reference import face3d
+from reference.errors import BadInput
+from reference.face_reconstructor import draw_faces, draw_views, save_mesh, take_texture, to_glb
+from reference.geometry.face_topology import load_topology
+from reference.geometry.mesh_io import read_obj
+from reference.postprocess import FaceMesh
+from reference.preprocess import Region
+from sdk_build.draw import draw
+from sdk_build.predict import Prediction, describe, save_all
+from sdk_build.predict_face import predict_face_meshes
+
+
+@pytest.fixture(scope="module")
+def face():
+    mean = load_topology().mean
+    vertices = mean * np.array([60, -60, 60], np.float32) + np.array([80, 90, 0], np.float32)
+    center = np.array([80, 90], np.float32)
+    return FaceMesh(vertices, mean, np.eye(3, dtype=np.float32), 60.0, center, Region(0, 0, 160, 160))
+
+
+@pytest.fixture(scope="module")
+def picture():
+    ramp = np.linspace(0, 255, 160).astype(np.uint8)
+    return np.stack([np.tile(ramp, (170, 1)), np.full((170, 160), 90, np.uint8), np.full((170, 160), 30, np.uint8)], 2)
+
+
+def parts_of(content):
+    magic, version, length, size, kind = struct.unpack_from("<4sIIII", content)
+    assert (magic, version, length, kind) == (b"glTF", 2, len(content), 0x4E4F534A)
+    return json.loads(content[20 : 20 + size]), content[28 + size :]
+
+
+def test_the_glb_holds_mesh_texture_and_pose(face, picture):
+    document, binary = parts_of(to_glb(face, picture))
+    views = [binary[v["byteOffset"] :][: v["byteLength"]] for v in document["bufferViews"]]
+    assert document["buffers"][0]["byteLength"] == len(binary)
+    vertices = np.frombuffer(views[0], np.float32).reshape(-1, 3)
+    np.testing.assert_allclose(vertices, face.neutral / 10, atol=1e-5)  # metres
+    np.testing.assert_allclose(np.linalg.norm(np.frombuffer(views[1], np.float32).reshape(-1, 3), axis=1), 1, atol=1e-4)
+    faces = np.frombuffer(views[3], np.uint16).reshape(-1, 3)
+    np.testing.assert_array_equal(faces, load_topology().faces)
+    texture = np.array(Image.open(io.BytesIO(views[4])))
+    places = np.frombuffer(views[2], np.float32).reshape(-1, 2)
+    # The tip of the nose has the colour that the picture has there.
+    x, y = (places[30] * texture.shape[1::-1]).astype(int)
+    at = face.vertices_px[30].astype(int)
+    assert abs(int(texture[y, x, 0]) - int(picture[at[1], at[0], 0])) <= 3
+    assert document["nodes"][0]["extras"]["pose_degrees"]["yaw"] == pytest.approx(0)
+
+
+def test_texture_places_stay_inside_when_the_face_leaves_the_picture(face, picture):
+    _, places = take_texture(face, picture[:60, :70])
+    assert places.min() >= 0
+    assert places.max() <= 1
+    draw_faces(picture[:60, :70], [face])
+
+
+def test_files_are_chosen_by_their_ending(face, picture, tmp_path, refused):
+    save_mesh(face, picture, tmp_path / "new" / "face.glb")
+    save_mesh(face, picture, tmp_path / "face.obj")
+    assert len(read_obj(tmp_path / "face.obj").vertices) == face3d.VERTICES
+    with refused(BadInput, "face.stl ends in .stl", ".glb or .obj"):
+        save_mesh(face, picture, tmp_path / "face.stl")
+    (tmp_path / "taken").write_text("")
+    with refused(BadInput, "can't write", "writable folder"):
+        save_mesh(face, picture, tmp_path / "taken" / "face.glb")
+
+
+def test_predictions_become_meshes_pictures_and_a_line(face, picture, tmp_path):
+    prediction = Prediction(Path("photo.jpg"), (face, face), picture, "here")
+    assert describe(prediction) == "2 faces; the largest: yaw 0, pitch 0, roll 0 degrees"
+    assert save_all([prediction], tmp_path / "out.glb", None, False) == [tmp_path / "out.glb"]
+    assert (tmp_path / "out.glb").stat().st_size > 50_000
+    drawn = draw(picture, [face])
+    assert drawn.shape[1] > 2 * drawn.shape[0] * 0.9
+    assert save_all([prediction], tmp_path / "out.png", None, False) == [tmp_path / "out.png"]
+    views = draw_views(face, picture, 64)
+    assert [v.shape for v in views] == [(64, 64, 3)] * 3
+    assert np.abs(views[0].astype(int) - views[2]).mean() > 3
+
+
+def test_a_picture_without_a_face_is_refused_by_name(tmp_path, refused):
+    Image.fromarray(np.full((64, 64, 3), 120, np.uint8)).save(tmp_path / "wall.png")
+    with refused(BadInput, "no face found in", "wall.png", "--box"):
+        predict_face_meshes(face3d.SPEC, "litert", tmp_path / "none", [tmp_path / "wall.png"], None)
+
+
+def test_a_box_outside_the_picture_is_refused(tmp_path, refused):
+    Image.fromarray(np.full((64, 64, 3), 120, np.uint8)).save(tmp_path / "wall.png")
+    with refused(BadInput, "box"):
+        predict_face_meshes(face3d.SPEC, "litert", tmp_path / "none", [tmp_path / "wall.png"], (100, 100, 120, 120))
