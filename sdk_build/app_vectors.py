@@ -23,7 +23,6 @@ from reference.postprocess import FaceBoxes, Keypoints, Mask, postprocess
 from reference.preprocess import Box, Region, preprocess_depth, preprocess_picture
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 from sdk_build.app_encoding import Json, encode, noise
-from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks
 from sdk_build.app_signatures import signatures
 from sdk_build.metrics import METRICS
 
@@ -39,6 +38,8 @@ DEPTH = PreprocessSpec(
 
 def build() -> Json:
     """All vectors, the same on every run."""
+    from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks  # torch comes with them
+
     return {
         "pictures": [*orientations(), *sizes(), *boxes()],
         "frames": frames(),
