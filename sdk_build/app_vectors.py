@@ -38,8 +38,7 @@ DEPTH = PreprocessSpec(
 
 def build() -> Json:
     """All vectors, the same on every run."""
-    # Loads torch, which this module's other users do without.
-    from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks
+    from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks  # torch comes with them
 
     return {
         "pictures": [*orientations(), *sizes(), *boxes()],

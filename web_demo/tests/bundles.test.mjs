@@ -104,6 +104,21 @@ describe('golden proof', () => {
   }
 });
 
+test('many open models at once never wait for a thread that can not start', async () => {
+  const backends = await page.evaluate(async (name) => {
+    const bundle = await onpar.Bundle.open(`../bundles/${name}`);
+    const runners = [];
+    for (let i = 0; i < navigator.hardwareConcurrency + 3; i++) {
+      runners.push(await onpar.LiteRtRunner.load(bundle, { wasmPath: '../wasm/' }));
+      await runners.at(-1).run(new Float32Array(bundle.manifest.modelFiles[0].inputs[0].shape.reduce((a, b) => a * b)));
+    }
+    for (const runner of runners) runner.close();
+    return runners.map((runner) => runner.backend);
+  }, CLASSIFIER);
+  assert.match(backends[0], /threads/);
+  assert.match(backends.at(-1), /1 thread$/);
+});
+
 describe('the face pipeline', () => {
   const [detector, keypoints] = ['face_detector', 'template_keypoints'].map((model) =>
     NAMES.find((name) => name.startsWith(`${model}-`)),

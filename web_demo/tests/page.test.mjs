@@ -156,6 +156,23 @@ describe('what goes wrong', () => {
   });
 });
 
+describe('faces', () => {
+  test('every face of a file is found where a detector lies beside the page', async () => {
+    const page = await open('template_keypoints');
+    const golden = (number) => join(DIST, 'bundles', byModel('face_detector'), `golden/input_${number}.png`);
+    await page.setInputFiles('#file', golden(0));
+    await page.waitForFunction(() => /^\d+ faces?, 68 points/.test(document.querySelector('#summary').textContent));
+    await close(page);
+  });
+  test('the camera searches, too', async () => {
+    const page = await open('template_keypoints', { permissions: ['camera'] });
+    await page.click('#camera');
+    await page.waitForFunction(() => /no face|\d face/.test(document.querySelector('#summary').textContent));
+    await page.click('#camera');
+    await close(page);
+  });
+});
+
 describe('the camera', () => {
   test('gives results until it is stopped', async () => {
     const page = await open('classifier', { permissions: ['camera'] });

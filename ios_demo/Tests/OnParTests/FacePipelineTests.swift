@@ -19,21 +19,37 @@ private let shape = Case.all("face_shapes")[0].floats("points")
 private func answer(_ move: [Any]) -> (points: [Float], template: [Float]) {
     let nothing = [Float](repeating: .nan, count: 136)
     guard move[0] is NSNumber else { return (nothing, nothing) }
-    let m = move.map { ($0 as! NSNumber).doubleValue }
-    let (c, s) = (m[0] * cos(m[3] * .pi / 180), m[0] * sin(m[3] * .pi / 180))
-    let points = (0..<136).map { i in
-        let (u, v) = (Double(shape[i - i % 2]) - 0.5, Double(shape[i - i % 2 + 1]) - 0.5)
-        return Float(i % 2 == 0 ? u * c - v * s + 0.5 + m[1] : u * s + v * c + 0.5 + m[2])
+    let m: [Double] = move.map { ($0 as! NSNumber).doubleValue }
+    let turn: Double = m[3] * Double.pi / 180
+    let c: Double = m[0] * cos(turn)
+    let s: Double = m[0] * sin(turn)
+    var (points, template) = (nothing, nothing)
+    for i in stride(from: 0, to: 136, by: 2) {
+        let u: Double = Double(shape[i]) - 0.5
+        let v: Double = Double(shape[i + 1]) - 0.5
+        let x: Double = u * c - v * s
+        let y: Double = u * s + v * c
+        points[i] = Float(x + 0.5 + m[1])
+        points[i + 1] = Float(y + 0.5 + m[2])
+        template[i] = Float(Double(points[i]) + m[4])
+        template[i + 1] = points[i + 1]
     }
-    return (points, (0..<136).map { $0 % 2 == 0 ? Float(Double(points[$0]) + m[4]) : points[$0] })
+    return (points, template)
 }
 
 private func scene(_ name: String, _ width: Int, _ height: Int) throws -> Picture {
-    let bytes = (0..<3 * width * height).map { i in
-        let (x, y) = (i / 3 % width, i / 3 / width)
-        let ramp = x + y + i % 3 * 15
-        let plain = ramp + (x * 37 + y * 101 + x * y * 7) % 16
-        return UInt8(["plain": plain, "dark": plain / 2, "inverted": 255 - plain, "flat": 90][name]!)
+    var bytes: [UInt8] = []
+    for i in 0..<3 * width * height {
+        let x: Int = i / 3 % width
+        let y: Int = i / 3 / width
+        let pattern: Int = (x * 37 + y * 101 + x * y * 7) % 16
+        let plain: Int = x + y + pattern + i % 3 * 15
+        switch name {
+        case "plain": bytes.append(UInt8(plain))
+        case "dark": bytes.append(UInt8(plain / 2))
+        case "inverted": bytes.append(UInt8(255 - plain))
+        default: bytes.append(90)
+        }
     }
     return try Picture(width: width, height: height, bytes: bytes)
 }
@@ -60,7 +76,8 @@ private final class Script {
             #expect(call.text("network") == name)
             let (size, last) = (self.size, self.size - 1)
             let middle = last / 2
-            let seen = [0, size * size + last, (2 * size + last) * size, middle * size + middle].map { tensor[$0] }
+            let places: [Int] = [0, size * size + last, (2 * size + last) * size, middle * size + middle]
+            let seen: [Float] = places.map { tensor[$0] }
             #expect(difference(seen, call.floats("seen")) <= 5e-4, "another crop")
             return answer(call.json["move"] as! [Any])
         }
@@ -81,7 +98,8 @@ private final class Script {
         #expect(try worst(right) <= limit)
         // Faults that the vectors must see, but for crops of one colour.
         let third = expected.count / 3
-        if expected.indices.allSatisfy({ expected[$0] == expected[$0 / third * third] }) { return }
+        let isPlain = (0..<3).allSatisfy { k in Set(expected[k * third..<(k + 1) * third]).count == 1 }
+        if isPlain { return }
         #expect(try worst(Square(x: right.x + 0.5, y: right.y, side: right.side, angle: right.angle)) > 100 * limit)
         if right.angle.truncatingRemainder(dividingBy: 180) != 0 {
             #expect(try worst(Square(x: right.x, y: right.y, side: right.side, angle: -right.angle)) > 100 * limit)
@@ -93,8 +111,12 @@ private final class Script {
         #expect(difference(try squareFromPoints(points), expected) <= 1e-3)
         let b = c.doubles("box")!
         #expect(difference(squareOfBox(b[0], b[1], b[2], b[3]), c.region) <= 1e-9)
-        let mirrored = points.indices.map { points[points.count - 2 - $0 / 2 * 2 + $0 % 2] }
-        let exchanged = points.indices.map { points[$0 ^ 1] }
+        var (mirrored, exchanged) = (points, points)
+        for i in stride(from: 0, to: points.count, by: 2) {
+            let other: Int = points.count - 2 - i
+            (mirrored[i], mirrored[i + 1]) = (points[other], points[other + 1])
+            (exchanged[i], exchanged[i + 1]) = (points[i + 1], points[i])
+        }
         for wrong in [mirrored, exchanged] { #expect(difference(try squareFromPoints(wrong), expected) > 1) }
     }
 
@@ -160,7 +182,7 @@ private final class Script {
         await pipeline.close()
         let square = try #require(detection.value.first).square
         // The box in the 96 x 72 picture, 1.4 of its longer side, from outer corners to centres of pixels.
-        #expect(difference(square, Square(x: 0.4 * 96 - 0.5, y: 0.5 * 72 - 0.5, side: 1.4 * 0.4 * 96)) < 1e-3)
+        #expect(difference(square, Square(x: 37.9, y: 35.5, side: 53.76)) < 1e-3)
         #expect(detection.timings.preMs > 0 && detection.timings.inferenceMs >= 0 && detection.timings.postMs >= 0)
         #expect(detection.backend == "script" && answers.closed == 3)
         #expect(await refusal { _ = try await pipeline.detect(picture) }.message.contains("closed"))
@@ -244,9 +266,10 @@ private final class Answering: Runner {
     init(_ owner: Answers, _ isDetector: Bool) {
         self.owner = owner
         if isDetector {
-            outputs = ["faces": [0.2, 0.3, 0.6, 0.7, 0.9] + [Float](repeating: 0.5, count: 10)]
+            let box: [Float] = [0.2, 0.3, 0.6, 0.7, 0.9]
+            outputs = ["faces": box + [Float](repeating: 0.5, count: 10)]
         } else {
-            let still = answer([1, 0, 0, 0, 0.05].map { NSNumber(value: $0) })
+            let still = answer([1, 0, 0, 0, 0.05] as [NSNumber])
             outputs = ["keypoints": still.points, "template_keypoints": still.template]
         }
     }

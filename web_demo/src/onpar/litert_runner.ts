@@ -2,7 +2,7 @@
 import { loadAndCompile, loadLiteRt, Tensor, isWebGPUSupported, type CompiledModel } from '@litertjs/core';
 import type { Bundle } from './bundle';
 import { BackendUnavailable, BadInput, BundleInvalid, RuntimeTooOld } from './errors';
-import type { TensorEntry } from './manifest';
+import type { ModelFile, TensorEntry } from './manifest';
 import type { Tensors } from './postprocess';
 import type { Runner } from './runner';
 
@@ -11,9 +11,16 @@ export interface LiteRtOptions {
   readonly wasmPath?: string;
   /** `auto` takes WebGPU where there is an adapter, else WebAssembly. */
   readonly accelerator?: 'auto' | 'wasm' | 'webgpu';
+  /** Threads to use at most, where there are threads; without it, all that no other open model uses. */
+  readonly threads?: number;
 }
 
 let loading: Promise<unknown> | undefined;
+/**
+ * Workers that no open model uses. LiteRT.js 2.5.3 starts as many as there are cores, and a model asks for all of them
+ * again; once none is left, the page waits for ever for one that can't start while the page waits.
+ */
+let spareWorkers = globalThis.navigator?.hardwareConcurrency ?? 1;
 
 /** Threads need SharedArrayBuffer, which a page has only when it is cross-origin isolated. */
 export function threadsAvailable(): boolean {
@@ -34,6 +41,7 @@ export class LiteRtRunner implements Runner {
     readonly model: CompiledModel,
     readonly input: TensorEntry,
     readonly outputs: readonly TensorEntry[],
+    private readonly workers: number,
   ) {}
 
   /** Load the bundle's .tflite file. */
@@ -50,13 +58,18 @@ export class LiteRtRunner implements Runner {
     if (new TextDecoder().decode(content.subarray(4, 8)) !== 'TFL3') {
       throw new BundleInvalid(`${entry.file} is no .tflite file; export the bundle again`);
     }
-    const model = await compile(content, accelerator, entry.file, entry.minimumRuntime);
-    const threads = threadsAvailable() ? 'threads' : '1 thread';
+    const workers = accelerator === 'wasm' ? takeWorkers(options.threads) : 0;
+    const model = await compile(content, accelerator, workers + 1, entry).catch((error: unknown) => {
+      spareWorkers += workers;
+      throw error;
+    });
+    const threads = workers > 0 ? 'threads' : '1 thread';
     return new LiteRtRunner(
       accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU',
       model,
       entry.inputs[0],
       entry.outputs,
+      workers,
     );
   }
 
@@ -83,7 +96,17 @@ export class LiteRtRunner implements Runner {
     if (this.#closed) return;
     this.#closed = true;
     this.model.delete();
+    spareWorkers += this.workers;
   }
+}
+
+/** The page's own thread works, too. */
+function takeWorkers(threads = Infinity): number {
+  if (!threadsAvailable()) return 0;
+  const cores = globalThis.navigator.hardwareConcurrency;
+  const taken = Math.max(0, Math.min(spareWorkers, cores - 1, Math.floor(threads) - 1));
+  spareWorkers -= taken;
+  return taken;
 }
 
 async function loadRuntime(wasmPath: string): Promise<void> {
@@ -101,11 +124,11 @@ async function loadRuntime(wasmPath: string): Promise<void> {
 async function compile(
   content: Uint8Array,
   accelerator: 'wasm' | 'webgpu',
-  file: string,
-  minimum: string,
+  numThreads: number,
+  { file, minimumRuntime: minimum }: ModelFile,
 ): Promise<CompiledModel> {
   try {
-    return await loadAndCompile(content, { accelerator });
+    return await loadAndCompile(content, { accelerator, cpuOptions: { numThreads } });
   } catch (error) {
     if (accelerator === 'webgpu') {
       throw new BackendUnavailable(`WebGPU can't run ${file} (${String(error)}); use the accelerator 'wasm'`);

@@ -29,7 +29,7 @@ export function drawPicture(canvas: HTMLCanvasElement, picture: Drawable, width:
 }
 
 /** Lines along the parts of the face, and a dot on each point. */
-export function drawPoints(canvas: HTMLCanvasElement, { pointsPx }: Keypoints, scale: number): void {
+export function drawPoints(canvas: HTMLCanvasElement, { pointsPx }: Pick<Keypoints, 'pointsPx'>, scale: number): void {
   const pen = canvas.getContext('2d')!;
   const xs = pointsPx.filter((_, i) => i % 2 === 0);
   const face = (Math.max(...xs) - Math.min(...xs)) * scale;

@@ -11,7 +11,7 @@ import {
 import { Camera } from './camera';
 import { listenForCharacters } from './character';
 import { depthPicture } from './drawing';
-import { Session, type Input } from './session';
+import { Session, type Helpers, type Input } from './session';
 import type { Solid } from './solid';
 
 const TIMED_RUNS = 50;
@@ -47,9 +47,19 @@ async function openBundle(source: string | BundleSource): Promise<void> {
   const before = session;
   session = undefined;
   await before?.close();
-  session = await Session.open(source);
+  session = await Session.open(source, helpers());
   describe(session);
   await showSamples(session);
+}
+
+/** Bundles beside the page that a keypoint bundle can use. */
+function helpers(): Helpers {
+  const names = Array.from(chooser.options, (option) => option.value);
+  const find = (model: string): string | undefined => {
+    const name = names.find((other) => other.startsWith(`${model}-`));
+    return name && `bundles/${name}`;
+  };
+  return { detector: find('face_detector'), refined: find('template_keypoints_refined') };
 }
 
 function describe({ bundle, takesDepth }: Session): void {
@@ -229,7 +239,7 @@ function setText(target: HTMLElement, text: string): void {
 function useFile(file: File | null | undefined): void {
   if (!file || session === undefined) return;
   const opened = session;
-  void guarded(async () => use(await opened.read(file)));
+  void guarded(async () => use(await opened.read(file, true)));
 }
 
 function listen(): void {

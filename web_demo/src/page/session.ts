@@ -13,7 +13,9 @@ import {
   SaliencySegmenter,
   type BundleSource,
   type DepthMap,
+  type DetectedFace,
   type Detection,
+  type FaceKeypointPipeline,
 } from '../onpar';
 import { depthPicture, drawFaces, drawMask, drawPicture, drawPoints, type Drawable } from './drawing';
 import { Solid } from './solid';
@@ -22,6 +24,8 @@ import { Solid } from './solid';
 export interface Input {
   readonly data: Picture | DepthMap;
   readonly shown: Drawable;
+  /** A picture of the user: faces are searched in it. A golden input of a keypoint network is a face's crop already. */
+  readonly ofUser?: boolean;
 }
 
 /** What the page says and draws about a result. */
@@ -88,14 +92,21 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
   }),
 };
 
+/** The bundles beside the page that work with a keypoint bundle: what finds faces, and what refines their points. */
+export interface Helpers {
+  readonly detector?: string | undefined;
+  readonly refined?: string | undefined;
+}
+
 export class Session {
   private constructor(
     readonly bundle: Bundle,
     readonly detector: Detector,
     readonly kind: Kind<Detector>,
+    readonly faces: FaceKeypointPipeline | null,
   ) {}
 
-  static async open(source: string | BundleSource): Promise<Session> {
+  static async open(source: string | BundleSource, { detector, refined }: Helpers = {}): Promise<Session> {
     const bundle = await Bundle.open(source);
     const { result } = bundle.manifest.postprocess;
     const found = KINDS[result];
@@ -104,7 +115,11 @@ export class Session {
         `this page can't show a ${result}; allowed: ${Object.keys(KINDS).join(', ')}; update it`,
       );
     }
-    return new Session(bundle, await found.open(bundle), found);
+    const faces =
+      result === 'Keypoints' && detector !== undefined && !refined?.endsWith(bundle.name)
+        ? await FaceKeypointDetector.fromBundles(detector, bundle, refined ?? null, { accelerator: 'auto' })
+        : null;
+    return new Session(bundle, await found.open(bundle), found, faces);
   }
 
   get takesDepth(): boolean {
@@ -112,7 +127,7 @@ export class Session {
   }
 
   /** A file of the user, or a golden input. */
-  async read(blob: Blob): Promise<Input> {
+  async read(blob: Blob, ofUser = false): Promise<Input> {
     const content = new Uint8Array(await blob.arrayBuffer());
     if (this.takesDepth) {
       const data = await decodeDepthPng(content);
@@ -120,7 +135,7 @@ export class Session {
     }
     if (isDepthPng(content)) throw new BadInput('the file is 16-bit grey, a depth map; this model takes pictures');
     const data = await Picture.fromBlob(blob);
-    return { data, shown: await createImageBitmap(blob) };
+    return { data, shown: await createImageBitmap(blob), ofUser };
   }
 
   goldenInputs(): Blob[] {
@@ -128,20 +143,33 @@ export class Session {
   }
 
   detect(input: Input): Promise<Detection<unknown>> {
+    if (this.faces !== null && input.ofUser) return this.faces.detect(input.data as Picture);
     return this.detector.detect(input.data as never);
   }
 
   detectForVideo(input: Input, timestampMs: number): Promise<Detection<unknown> | null> {
+    if (this.faces !== null) return this.faces.detectForVideo(input.data as Picture, timestampMs);
     return this.detector.detectForVideo(input.data as never, timestampMs);
   }
 
   show(detection: Detection<unknown>, canvas: HTMLCanvasElement, input: Input): Shown {
-    return this.kind.show(detection.value, canvas, input);
+    const { value } = detection;
+    return Array.isArray(value)
+      ? showFaces(value as DetectedFace[], canvas, input)
+      : this.kind.show(value, canvas, input);
   }
 
-  close(): Promise<void> {
-    return this.detector.close();
+  async close(): Promise<void> {
+    await this.faces?.close();
+    await this.detector.close();
   }
+}
+
+function showFaces(faces: readonly DetectedFace[], canvas: HTMLCanvasElement, input: Input): Shown {
+  const scale = drawInput(canvas, input);
+  for (const face of faces) drawPoints(canvas, face, scale);
+  const count = faces.length === 1 ? '1 face, 68 points' : `${faces.length} faces, 68 points each`;
+  return { summary: faces.length === 0 ? 'no face found' : count, scores: [] };
 }
 
 function drawInput(canvas: HTMLCanvasElement, { data, shown }: Input): number {
