@@ -46,7 +46,7 @@ NOT_NETWORKS = {
         "layers",
         "postprocess",
     ),
-    *("animate", "camera", "depth_files", "depth_voxelizer", "preprocess", "registry", "spec"),
+    *("animate", "camera", "depth_files", "depth_voxelizer", "preprocess", "registry", "spec", "voxel_gallery"),
 }
 SKIPPED_FOLDERS = {"build", "dist", "runs", "node_modules"}
 TEXT_SUFFIXES = {
