@@ -23,6 +23,9 @@ SIZE = 112
 POINTS = 68
 VERTICES = 2500
 IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
+# One step of an optimiser moves all weights of an output by about its learning rate: outputs in units of a typical
+# difference between faces (decimetres) and between poses keep that step small against what is to be learnt.
+SHAPE_UNIT, POSE_UNIT = 0.02, 0.1
 HEAT = 28  # cells a side of the maps of the points
 INNER = 64
 # Blocks of the trunk that the maps read, with their channels at width 1: 1/16, 1/8, 1/4 of the resolution.
@@ -107,16 +110,16 @@ class Face3d(nn.Module):
         nn.init.normal_(self.heat.weight, 0, 0.05)
         # The start is an upright mean face that fills the middle of the crop; its shape is put into the biases.
         for decoder in (self.identity_decoder[2], self.expression_decoder[2], self.pose_decoder):
-            nn.init.normal_(decoder.weight, 0, 0.003)  # type: ignore[arg-type]
+            nn.init.normal_(decoder.weight, 0, 0.03)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.pose_decoder.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0.4, 0.5, 0.5]))
+            self.pose_decoder.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0.4, 0.5, 0.5]) / POSE_UNIT)
 
     def set_mean(self, mean: Tensor) -> None:
         """Start from (V, 3) vertices as the face of everyone."""
         bias = self.identity_decoder[2].bias
         assert isinstance(bias, Tensor)
         with torch.no_grad():
-            bias.copy_(mean.T.reshape(-1))
+            bias.copy_(mean.T.reshape(-1) / SHAPE_UNIT)
 
     def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The trunk: hidden layer (B, 256) and places of the points in x and y, (B, 68) each, in fractions of the crop.
@@ -186,10 +189,10 @@ class Face3d(nn.Module):
             then z; ``pose`` (B, 7): quaternion w, x, y, z of any length, scale, shift x and y; ``vertices``
             (B, 3 * V) in fractions of the crop: x right, y down, z towards the viewer.
         """
-        neutral = self.identity_decoder(identity)
+        neutral = SHAPE_UNIT * self.identity_decoder(identity)
         read = torch.cat([expression, self.shape_reader(neutral)], dim=1)
-        shape = neutral + self.expression_decoder(read)
-        placed = self.pose_decoder(pose)
+        shape = neutral + SHAPE_UNIT * self.expression_decoder(read)
+        placed = POSE_UNIT * self.pose_decoder(pose)
         return {"neutral": neutral, "shape": shape, "pose": placed, "vertices": place(shape, placed)}
 
     def stages(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
