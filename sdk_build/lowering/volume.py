@@ -54,12 +54,21 @@ def move_slices(block: Tensor, shift: int) -> Tensor:
     return nn.functional.pad(block[: size + shift], (0, 0) * 3 + (-shift, 0))
 
 
-def join(parts: Sequence[Tensor], dim: int) -> Tensor:
-    """Concatenate any number of tensors, a few at a time."""
+def join_slices(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate (N, C, H, W) tensors of any C along it, a few at a time.
+
+    Between two levels the slices are laid under one another: a converter makes one join of two that follow each other,
+    which then has too many parts.
+    """
+    height, width = parts[0].shape[2:]
+    stacked = False
     while len(parts) > 1:
         groups = [parts[i : i + LARGEST_CAT] for i in range(0, len(parts), LARGEST_CAT)]
-        parts = [torch.cat(tuple(group), dim) if len(group) > 1 else group[0] for group in groups]
-    return parts[0]
+        joined = [torch.cat(tuple(group), 1) if len(group) > 1 else group[0] for group in groups]
+        stacked = not stacked
+        size = (-1, width) if stacked else (-1, height, width)
+        parts = [part.reshape(len(part), *size) for part in joined]
+    return parts[0].reshape(len(parts[0]), -1, height, width)
 
 
 class TransposedConv3dAs2d(nn.Module):
@@ -96,7 +105,7 @@ class TransposedConv3dAs2d(nn.Module):
         result: Blocks = []
         for r in range(len(blocks)):
             for shifts, conv in zip(self.shifts, self.phases, strict=True):
-                result.append(conv(join([moved[shift][r] for shift in shifts], 1)))
+                result.append(conv(torch.cat([moved[shift][r] for shift in shifts], 1)))
         return result
 
 
@@ -179,7 +188,7 @@ class LastTransposedConv3d(nn.Module):
         for r in range(1, len(blocks)):
             parts.append(self._places(torch.cat((padded[r - 1], padded[r]), 1), height, width))
         parts.append(ends[1:, :1])
-        return join(parts, 1).reshape(1, -1, 2 * height, 2 * width)
+        return join_slices(parts).reshape(1, -1, 2 * height, 2 * width)
 
     def _places(self, pair: Tensor, height: int, width: int) -> Tensor:
         """Output slices (N, 2, 2H, 2W) of windows whose inputs (N, 2C, H + 2, W + 4) are joined as channels."""
