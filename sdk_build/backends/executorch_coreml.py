@@ -52,7 +52,12 @@ def lower(
 
 
 class UnpackedRunner:
-    """The Core ML model inside a .pte; its tensors go by position, not by name."""
+    """The Core ML model inside a .pte.
+
+    Args:
+        runner: of the Core ML model.
+        names: of its inputs and outputs, in the order of the spec's.
+    """
 
     def __init__(self, runner: Runner, names: tuple[list[str], list[str]], spec: ModelSpec) -> None:
         self.runner = runner
@@ -73,27 +78,46 @@ def load(path: Path, spec: ModelSpec, threads: int = 1) -> UnpackedRunner:
         BadInput: the file does not hold exactly one Core ML model.
     """
     with tempfile.TemporaryDirectory() as folder:
-        root = unpack(path, Path(folder))
+        program = read_program(path)
+        root = unpack(program, path.name, Path(folder))
         metadata = json.loads((root / "metadata.json").read_text())
         runner = coreml.load(root / "model.mlpackage", spec, threads)
-        return UnpackedRunner(runner, (metadata["inputNames"], metadata["outputNames"]), spec)
+        inputs, outputs = positions(program, path.name)
+        names = [metadata["inputNames"][i] for i in inputs], [metadata["outputNames"][i] for i in outputs]
+        return UnpackedRunner(runner, names, spec)
 
 
-def unpack(path: Path, folder: Path) -> Path:
-    """Write the Core ML model inside a .pte to ``folder`` and return its root."""
-    from executorch.backends.apple.coreml import executorchcoreml
+def read_program(path: Path) -> Any:
+    """The program of a .pte file."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
-    blobs = _delegate_blobs(deserialize_pte_binary(path.read_bytes()))
+    file = deserialize_pte_binary(path.read_bytes())
+    return getattr(file, "program", file)
+
+
+def unpack(program: Any, name: str, folder: Path) -> Path:
+    """Write the Core ML model inside a program to ``folder`` and return its root."""
+    from executorch.backends.apple.coreml import executorchcoreml
+
+    blobs = [bytes(entry.data) for entry in program.backend_delegate_data]
     if len(blobs) != 1:
-        raise BadInput(f"{path.name} holds {len(blobs)} Core ML models; exactly one is needed; export it again")
+        raise BadInput(f"{name} holds {len(blobs)} Core ML models; exactly one is needed; export it again")
     root = folder / "model"
     root.mkdir()
     if not executorchcoreml.unflatten_directory_contents(blobs[0], str(root)):
-        raise BadInput(f"the Core ML model inside {path.name} can't be unpacked; export it again")
+        raise BadInput(f"the Core ML model inside {name} can't be unpacked; export it again")
     return root / "lowered_module"
 
 
-def _delegate_blobs(file: Any) -> list[bytes]:
-    program = getattr(file, "program", file)
-    return [bytes(entry.data) for entry in program.backend_delegate_data]
+def positions(program: Any, name: str) -> tuple[list[int], list[int]]:
+    """Where in the delegate's lists the program's inputs and outputs stand.
+
+    The delegate lists its outputs in the order in which they are computed, which need not be the program's.
+    """
+    plan = program.execution_plan[0]
+    calls = [i.instr_args for i in plan.chains[0].instructions]
+    if len(calls) != 1 or not hasattr(calls[0], "delegate_index"):
+        raise BadInput(f"{name} does more than call its Core ML model; export it again")
+    values = list(calls[0].args)
+    inputs, outputs = values[: len(plan.inputs)], values[len(plan.inputs) :]
+    return [inputs.index(value) for value in plan.inputs], [outputs.index(value) for value in plan.outputs]

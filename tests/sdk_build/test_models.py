@@ -21,16 +21,11 @@ def marked(quick):
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in SHIPPED]
 
 
-# Known and counted: the converter folds the last joins of the volume's blocks into one that XNNPACK does not take.
-KNOWN_FALLBACKS = {("voxel64", "litert"): ("CONCATENATION",)}
-
-
-def assert_wholly_delegated(artifact, name=FULL):
+def assert_wholly_delegated(artifact):
     delegation = artifact.delegation
-    known = KNOWN_FALLBACKS.get((name, artifact.runtime), ())
-    assert delegation.fallbacks == known
-    assert delegation.partitions == 1 + len(known)
-    assert delegation.delegated == delegation.total - len(known) > 5
+    assert delegation.fallbacks == ()
+    assert delegation.partitions == 1
+    assert delegation.delegated == delegation.total > 5
 
 
 @pytest.mark.timeout(3600)
@@ -45,7 +40,7 @@ def test_every_target_is_proved(name, tmp_path):
         assert all(check.passed for check in artifact.checks)
         assert any(check.limit is not None for check in artifact.checks)
         if artifact.runtime in ("executorch", "litert"):
-            assert_wholly_delegated(artifact, name)
+            assert_wholly_delegated(artifact)
     for bundle in built:
         manifest = open_bundle(bundle.path).manifest
         assert [entry.runtime for entry in manifest.model_files] == list(TARGETS[manifest.target])
@@ -64,4 +59,4 @@ def test_float32_on_a_phones_cpu_is_the_reference_up_to_rounding(name, tmp_path)
         artifact = make_artifact(reference, runtime, "fp32", tmp_path)
         worst = max(check.value for check in artifact.checks if check.metric == "max_abs_of_range")
         assert 0 < worst <= 1e-4  # 0 would mean that the reference was compared to itself
-        assert_wholly_delegated(artifact, name)
+        assert_wholly_delegated(artifact)
