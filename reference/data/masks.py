@@ -7,6 +7,7 @@ cartoon on plain paper is what differs from the paper.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from reference.preprocess import load_picture
 
 Picture = NDArray[np.uint8]
 LARGEST = 256  # longer side of a cached picture
-PHOTO, DRAWING, CARTOON = 0, 1, 2
+PHOTO, DRAWING, CARTOON, GUESSED = 0, 1, 2, 3  # the last: photos whose mask a network gave
+SUREST = 0.85  # least mean of 2 |p - 0.5| over a picture whose guessed mask is learnt from
 MOVED = 0.35  # share of the photos whose subject is put into another scene
 
 
@@ -131,6 +133,32 @@ def cut_all(folder: Path, kind: int, most: int = 1000) -> list[Subject]:
     return subjects
 
 
+def guess_masks(network: Callable[[Tensor], Tensor], folders: Sequence[Path], size: int) -> list[Subject]:
+    """Pictures below some folders with the mask that a trained network gives them, where it is sure.
+
+    The mask is the mean over the picture and its mirror image (self-training: Lee, *Pseudo-label*, 2013).
+
+    Args:
+        network: (B, 3, size, size) RGB in [0, 1] to a mask (B, 1, size, size) in [0, 1].
+    """
+    paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    subjects = []
+    for path in tqdm(paths, desc="guessing masks", leave=False, disable=None):
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if bgr is None:
+            continue
+        scale = min(1.0, LARGEST / max(bgr.shape[:2]))
+        picture = cv2.resize(bgr[..., ::-1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        square = torch.from_numpy(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
+        with torch.no_grad():
+            both = network(torch.stack([square, square.flip(2)]).float() / 255)[:, 0]
+        mean = (both[0] + both[1].flip(1)).numpy() / 2
+        mask = cv2.resize(mean, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+        if 2 * np.abs(mean - 0.5).mean() >= SUREST and 0.04 < mask.mean() < 0.7:
+            subjects.append(Subject(np.ascontiguousarray(picture, np.uint8), np.asarray(mask)))
+    return subjects
+
+
 class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
     """Random views of subjects: (picture (3, S, S) float32 RGB in [0, 1], mask (1, S, S) in [0, 1], image type).
 
@@ -140,12 +168,16 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
 
     Attributes:
         size: side in pixels; may be changed between epochs.
-        types: image type of every item.
+        types: image type of every item, :data:`GUESSED` for photos whose mask is no person's.
     """
 
-    def __init__(self, photos: list[Subject], drawings: list[Subject], cartoons: list[Subject], seed: int) -> None:
-        self.subjects = [*photos, *drawings, *cartoons]
-        self.types = np.repeat([PHOTO, DRAWING, CARTOON], [len(photos), len(drawings), len(cartoons)])
+    def __init__(
+        self, photos: list[Subject], drawings: list[Subject], cartoons: list[Subject], seed: int,
+        guessed: Sequence[Subject] = (),
+    ) -> None:  # fmt: skip
+        self.subjects = [*photos, *drawings, *cartoons, *guessed]
+        counts = [len(photos), len(drawings), len(cartoons), len(guessed)]
+        self.types = np.repeat([PHOTO, DRAWING, CARTOON, GUESSED], counts)
         self.scenes = [paint_out(photo) for photo in photos] if len(photos) > 1 else []
         self.size = 224
         self.seed = seed
@@ -157,6 +189,7 @@ class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
         subject, kind = self.subjects[index], int(self.types[index])
+        kind = PHOTO if kind == GUESSED else kind
         picture, mask = subject.picture, subject.mask.astype(np.float32)
         if kind != PHOTO:
             picture, mask = self._place(picture, mask, kind, rng)

@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
     parser.add_argument(
+        "--unlabelled", type=Path, nargs="+", default=[], metavar="DIR",
+        help="folders with pictures whose masks --init gives (saliency)",
+    )  # fmt: skip
+    parser.add_argument(
         "--heads",
         type=Path,
         help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector, face3d)",
@@ -108,7 +112,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         if distributed.rank() == 0 and recipe.removed:
             report_removed(recipe.removed, out)
     elif name == "saliency":
-        recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init)
+        recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init, unlabelled=a.unlabelled)
     elif name in ("template_keypoints", "template_keypoints_refined"):
         faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
         second = name.endswith("_refined")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from reference import saliency
-from reference.checkpoint import load_features
+from reference.checkpoint import load_features, load_weights
 from reference.data import WORKERS
 from reference.data.masks import (
     CARTOON,
@@ -23,6 +23,7 @@ from reference.data.masks import (
     Pair,
     Subject,
     cut_all,
+    guess_masks,
     list_characters,
     list_pairs,
     load_pair,
@@ -35,6 +36,7 @@ from reference.train.classifier import ReverseGradient
 
 # (until this share of the training, side in pixels): which region is the subject is learnt cheaply on small pictures
 SIZES = ((0.6, 128), (0.9, 176), (1.0, 224))
+SHARES = (0.6, 0.2, 0.2, 0.4)  # of photos, drawings, cartoons and guessed masks in a batch, scaled to 1
 BETA2 = 0.3  # weight of precision in the F-measure, customary in this field (Achanta et al., 2009)
 
 
@@ -46,6 +48,7 @@ class SaliencyRecipe:
         drawings: folder of the classifier's layout whose sketches and cartoons are cut out; None: photos alone.
         init: weights of a classifier or saliency network to start from.
         type_weight: largest weight of the second loss.
+        unlabelled: folders of pictures without masks, which get those that the network of ``init`` gives.
     """
 
     monitor = "max_f"
@@ -53,7 +56,7 @@ class SaliencyRecipe:
 
     def __init__(
         self, data: Path, epochs: int, batch: int, seed: int, drawings: Path | None, init: Path | None,
-        type_weight: float = 0.05,
+        type_weight: float = 0.05, unlabelled: Sequence[Path] = (),
     ) -> None:  # fmt: skip
         self.epochs = epochs
         self.type_weight = type_weight
@@ -71,10 +74,13 @@ class SaliencyRecipe:
                 raise BadInput(
                     f"no drawing or no cartoon in {drawings}/train can be cut out; --drawings has sketch/, cartoon/"
                 )
-        self.training = MaskDataset(photos, sketches, cartoons, seed)
-        shares = (0.6, 0.2, 0.2) if sketches else (1.0,)
+        guessed = self._guess(init, unlabelled) if unlabelled else []
+        self.training = MaskDataset(photos, sketches, cartoons, seed, guessed)
+        shares = tuple(share for share, kind in zip(SHARES, (photos, sketches, cartoons, guessed), strict=True) if kind)
+        shares = tuple(share / sum(shares) for share in shares)
         ends = np.round(np.cumsum((0, *shares)) * batch).astype(int)
-        self.sampler = AllTypesSampler(self.training.types, tuple(int(n) for n in np.diff(ends)), seed)
+        kinds = np.unique(self.training.types, return_inverse=True)[1]
+        self.sampler = AllTypesSampler(kinds, tuple(int(n) for n in np.diff(ends)), seed)
         self.sampler.batches = len(photos) // int(ends[1])  # every photo once an epoch
         self.validation = list_pairs(data, "val")
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
@@ -82,6 +88,18 @@ class SaliencyRecipe:
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=1e-3
         )
+
+    def _guess(self, init: Path | None, folders: Sequence[Path]) -> list[Subject]:
+        if init is None:
+            raise BadInput("--unlabelled needs --init with a saliency network's weights, which give the masks")
+        teacher = saliency.build()
+        load_weights(teacher, init, ignore=("type_head.",))
+        self.network.load_state_dict({**self.network.state_dict(), **teacher.state_dict()})  # it goes on from there
+        found = guess_masks(teacher.eval(), folders, saliency.SIZE)
+        print(f"{len(found)} pictures with a guessed mask", file=sys.stderr)
+        if not found:
+            raise BadInput(f"no picture in {', '.join(map(str, folders))} has a subject that the network is sure of")
+        return found
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = self.sampler.epoch = epoch

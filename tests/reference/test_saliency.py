@@ -15,12 +15,14 @@ from reference.checkpoint import load_features, save_weights
 from reference.data.masks import (
     CARTOON,
     DRAWING,
+    GUESSED,
     PHOTO,
     MaskDataset,
     Subject,
     crop,
     cut_cartoon,
     cut_drawing,
+    guess_masks,
     list_characters,
     list_pairs,
     load_pair,
@@ -223,3 +225,40 @@ def test_one_epoch_with_drawings_and_cartoons(pairs, tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["model"] == "saliency"
     assert set(document["metrics"]) == {"mae", "max_f", "iou"}
+
+
+def test_guessed_masks_are_kept_where_the_network_is_sure(pairs):
+    sizes = iter((0.15, 0.2, 0.3, 0.4))
+
+    def network(both):
+        assert both.shape == (2, 3, 32, 32)
+        torch.testing.assert_close(both[0], both[1].flip(2))
+        mask = torch.zeros(2, 1, 32, 32)
+        side = int(32 * next(sizes))
+        mask[0, :, 2 : 2 + side, 3 : 3 + side] = 1  # left in the picture and right in its mirror image
+        mask[1, :, 2 : 2 + side, 29 - side : 29] = 1
+        return mask
+
+    found = guess_masks(network, [pairs / "train" / "images"], 32)
+    assert len(found) == 2  # a sixth of the side or a fifth is too small a subject
+    assert found[0].picture.shape == (96, 128, 3)
+    assert found[0].mask.shape == (96, 128)
+    assert found[0].mask[:, 64:].sum() == 0 < found[0].mask.sum()
+    assert guess_masks(lambda both: torch.full((2, 1, 32, 32), 0.7), [pairs / "train" / "images"], 32) == []
+
+
+def test_guessed_masks_count_as_photos():
+    subject = Subject(np.full((96, 128, 3), 120, np.uint8), disc())
+    data = MaskDataset([subject], [subject], [subject], 0, [subject, subject])
+    assert data.types.tolist() == [PHOTO, DRAWING, CARTOON, GUESSED, GUESSED]
+    assert [data[i][2] for i in range(5)] == [PHOTO, DRAWING, CARTOON, PHOTO, PHOTO]
+
+
+def test_unlabelled_pictures_need_a_network_that_is_sure(pairs, tmp_path, capsys):
+    options = f"saliency --data {pairs} --epochs 1 --batch 4 --out {tmp_path / 'out'} --unlabelled {pairs}/val"
+    assert main(options.split()) == 2
+    assert "--unlabelled needs --init" in capsys.readouterr().err
+    torch.manual_seed(0)
+    save_weights(saliency.build(), tmp_path / "init.safetensors")
+    assert main([*options.split(), "--init", str(tmp_path / "init.safetensors")]) == 2
+    assert "has a subject that the network is sure of" in capsys.readouterr().err
