@@ -31,6 +31,7 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         "",
         *markdown_table(("metric", "value"), [(key, f"{value:.4g}") for key, value in card.accuracy.items()]),
         "",
+        *comparison(card),
         "## Parity with the reference",
         "",
         "Emulated means: run by OnPar's own executor of Core ML programs, not by Apple's.",
@@ -65,6 +66,15 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         *(f"- {text}" for text in card.limitations),
     ]
     return "\n".join(lines) + "\n"
+
+
+def comparison(card: Card) -> list[str]:
+    """Other ways of training with the same budget; nothing where the card has none."""
+    if not card.comparison:
+        return []
+    header = tuple(card.comparison[0])
+    rows = [tuple(str(row.get(key, "-")) for key in header) for row in card.comparison]
+    return ["## Ways of training, on one budget", "", *markdown_table(header, rows), ""]
 
 
 def delegated(d: Delegation) -> tuple[str, str]:
