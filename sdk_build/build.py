@@ -266,7 +266,10 @@ def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tu
         raise missing_package(runtime, error) from error
     except Exception as error:  # toolchains raise anything; the user gets one line with the cause
         line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); try another precision") from error
+        remedy = "try another precision"
+        if get_recipe(held).needs_ranges and tuning.calibration is None:
+            remedy += f", or measure the ranges of this graph anew: python -m sdk_build.quantize {spec.name} --data DIR"
+        raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); {remedy}") from error
 
 
 def measure_accuracy(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Mapping[str, float]:
