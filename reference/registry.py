@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from reference import classifier, face3d, face_detector, saliency, template_keypoints, voxel
+from reference import classifier, face3d, face_detector, hierarchical_keypoints, saliency, template_keypoints, voxel
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 
@@ -18,6 +18,7 @@ MODELS: dict[str, ModelSpec] = {
     "face_detector": face_detector.SPEC,
     "template_keypoints": template_keypoints.SPEC,
     "template_keypoints_refined": template_keypoints.REFINED_SPEC,
+    "hierarchical_keypoints": hierarchical_keypoints.SPEC,
     **{f"voxel{size}": voxel.spec(size) for size in voxel.SIZES},
     "face3d": face3d.SPEC,
 }

@@ -14,7 +14,9 @@ from reference import hierarchical_keypoints
 from reference.data import WORKERS
 from reference.data.faces import FaceDataset, Faces, Jitter
 from reference.train import keypoints
-from reference.train.keypoints import KeypointData, balance_poses, epoch_order, point_loss
+from reference.train.keypoints import KeypointData, balance_poses, epoch_order, heat_loss, point_loss
+
+HEAT_WEIGHT = 0.02  # of the maps' cross-entropy beside the points' distances
 
 
 class OriginalAndCopy(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
@@ -85,17 +87,21 @@ class HierarchicalRecipe:
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, copied, copied_points = batch
-        ones = images.new_ones(len(images))
         if self.copies == 0:
-            first = point_loss(self._predict(images), points, ones)
-            return first, {"first": float(first.detach())}
+            total = self._loss(self._predict(images), points)
+            return total, {"first": float(total.detach())}
         # One pass over both: batch statistics see what the network will see.
         both = self._predict(torch.cat([images, copied]))
-        first = point_loss(both[: len(images)], points, ones)
-        second = point_loss(both[len(images) :], copied_points, ones)
+        first = self._loss({name: value[: len(images)] for name, value in both.items()}, points)
+        second = self._loss({name: value[len(images) :] for name, value in both.items()}, copied_points)
         return first + self.copies * second, {"first": float(first.detach()), "second": float(second.detach())}
 
-    def _predict(self, images: Tensor) -> Tensor:
+    @staticmethod
+    def _loss(out: dict[str, Tensor], points: Tensor) -> Tensor:
+        ones = points.new_ones(len(points))
+        return point_loss(out["keypoints"], points, ones) + HEAT_WEIGHT * heat_loss(out["heat"], points, ones)
+
+    def _predict(self, images: Tensor) -> dict[str, Tensor]:
         return self.network.stages(images.contiguous(memory_format=torch.channels_last))
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import evaluate as evaluate_command
+from reference import hierarchical_keypoints
 from reference.card import MODELS_DIR
 from reference.checkpoint import TRAINING_HEADS, load_weights
 from reference.data.faces import CANVAS, CROP_SCALE, Faces, align_to, shape_range, square_around
@@ -161,7 +162,7 @@ def folder(tmp_path, face_shape):
     return root.parent
 
 
-@pytest.mark.parametrize("name", ["template_keypoints", "template_keypoints_refined"])
+@pytest.mark.parametrize("name", ["template_keypoints", "template_keypoints_refined", "hierarchical_keypoints"])
 def test_one_epoch_and_its_evaluation(name, folder, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [name, "--data", str(folder), "--out", str(out), "--epochs", "1", "--batch", "2", "--json"]
@@ -177,6 +178,34 @@ def test_one_epoch_and_its_evaluation(name, folder, tmp_path, capsys):
         assert stored["nme_percent"] > 0
     else:  # stored weights are rounded to half precision
         assert stored["nme_percent"] == pytest.approx(trained["nme_percent"], rel=0.02)
+
+
+@pytest.mark.parametrize("option", ["--unbalanced", "--no-copies"])
+def test_the_hierarchy_trains_without_balance_or_copies(option, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = f"hierarchical_keypoints --data {folder} --out {out} --epochs 1 --batch 2 --json {option}"
+    assert command.main(options.split()) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["nme_percent"] > 0
+    assert (",second," in (out / "log.csv").read_text()) == (option != "--no-copies")
+
+
+def test_points_start_where_their_maps_are():
+    network = hierarchical_keypoints.build().eval()
+    row, column = 20, 5
+    with torch.no_grad():
+        network.heat.weight.zero_()
+        network.heat.bias.zero_()
+        image = torch.rand(1, 3, 112, 112)
+        torch.testing.assert_close(network(image), torch.full((1, 68, 2), 0.5))  # all cells alike
+        network.heat.register_forward_hook(lambda *_: peak_at(row, column))
+        expected = torch.tensor([(column + 0.5) / 28, (row + 0.5) / 28]).expand(1, 68, 2)
+        torch.testing.assert_close(network(image), expected)
+
+
+def peak_at(row, column):
+    heat = torch.zeros(1, 68, 28, 28)
+    heat[:, :, row, column] = 100
+    return heat
 
 
 def test_missing_parts_are_named(folder, tmp_path, refused):
