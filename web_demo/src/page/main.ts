@@ -52,7 +52,7 @@ async function openBundle(source: string | BundleSource): Promise<void> {
   await showSamples(session);
 }
 
-/** Bundles beside the page that a keypoint bundle can use. */
+/** Bundles beside the page that one for faces can use. */
 function helpers(): Helpers {
   const names = Array.from(chooser.options, (option) => option.value);
   const find = (model: string): string | undefined => {
