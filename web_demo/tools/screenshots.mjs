@@ -24,6 +24,7 @@ for (const [model, size] of SHOTS) {
   if (name === undefined) continue;
   const context = await browser.newContext(SIZES[size]);
   const page = await context.newPage();
+  page.setDefaultTimeout(120_000); // other work may own the machine; a picture is no measurement
   await page.goto(`${server.address}?bundle=${name}`);
   await page.waitForFunction(() => document.querySelector('#summary').textContent !== '');
   await page.click('#self-test');
