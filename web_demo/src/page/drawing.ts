@@ -85,8 +85,8 @@ export function drawMesh(canvas: HTMLCanvasElement, { verticesPx: v, topology }:
     pen.lineTo(...b);
     pen.lineTo(...c);
   }
-  pen.lineWidth = Math.max(0.5, canvas.width / 1400);
-  pen.strokeStyle = 'rgb(120 235 190 / 0.55)';
+  pen.lineWidth = Math.max(0.9, canvas.width / 800);
+  pen.strokeStyle = 'rgb(120 235 190 / 0.7)';
   pen.stroke();
 }
 

@@ -64,7 +64,8 @@ function helpers(): Helpers {
 
 function describe({ bundle, takesDepth }: Session): void {
   const { manifest } = bundle;
-  at('about').textContent = `${manifest.description.replace('^3', '³')}.`;
+  const text = manifest.description.replace('^3', '³');
+  at('about').textContent = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
   const [height, width] = manifest.preprocess.size;
   const file = bundle.artifact('litert');
   const bytes = file === undefined ? 0 : bundle.file(file.file).byteLength;
