@@ -22,12 +22,13 @@ compile() {
     org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -kotlin-home "$(dirname "$kotlin")" -Werror "$@"
 }
 
-# Compiles into $out/NAME unless it was made from the same files and options.
+# compile_once NAME "SOURCES" OPTIONS: compiles into $out/NAME unless it was made from the same files and options.
+# SOURCES are all that it depends on: its own and those of the parts that it uses.
 compile_once() {
-  local name=$1 stamp
-  shift
-  # What one part exports is an input of the next: the library's sources count for every part.
-  stamp=$(printf '%s\n' "$@" | sha256sum; find onpar*/src app/src -name '*.kt' -exec sha256sum {} + | sort | sha256sum)
+  local name=$1 sources=$2 stamp
+  shift 2
+  # shellcheck disable=SC2086 # one word a folder
+  stamp=$(printf '%s\n' "$@" | sha256sum; find $sources -name '*.kt' -exec sha256sum {} + | sort | sha256sum)
   if [ "$(cat "$out/.$name" 2>/dev/null)" = "$stamp" ]; then return; fi
   echo "kotlin: compiling $name"
   rm -rf "${out:?}/$name" "$out/.$name"
@@ -43,8 +44,9 @@ alignments=$(readelf -lW "$out/libonpar.so" | awk '$1 == "LOAD" {print $NF}' | s
 [ "$alignments" = 0x4000 ] || { echo "kotlin: libonpar.so is aligned to $alignments; needed: 0x4000, 16 KB pages"; exit 1; }
 
 core=(onpar/src/main/kotlin/org/onpar/*.kt)
-compile_once core -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
-compile_once tests -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
+library="${core[*]}" android=onpar/src/main/kotlin/org/onpar/android
+compile_once core "$library" -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
+compile_once tests "$library onpar/src/test" -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
 
 # The framework's signatures; R, which Android's resource compiler would make from res/, comes from strings.xml
 # and the one value that Gradle adds.
@@ -55,9 +57,9 @@ mkdir -p "$out/r"
   { grep -oE 'name="\w+"' app/src/main/res/values/strings.xml; echo 'name="litert_version"'; } | awk -F'"' '{printf "const val %s = %d\n", $2, NR}'
   echo '} }'
 } >"$out/r/R.kt"
-compile_once android -jvm-target 17 -no-jdk -Xfriend-paths="$out/core" -cp "$framework:$out/core:$kotlin/kotlin-stdlib.jar" onpar/src/main/kotlin/org/onpar/android
-compile_once executorch -jvm-target 17 -cp "$out/core" onpar-executorch/src
-compile_once app -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin app/src/debug/kotlin
+compile_once android "$library $android" -jvm-target 17 -no-jdk -Xfriend-paths="$out/core" -cp "$framework:$out/core:$kotlin/kotlin-stdlib.jar" "$android"
+compile_once executorch "$library onpar-executorch/src" -jvm-target 17 -cp "$out/core" onpar-executorch/src
+compile_once app "$library $android $out/r app/src" -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin app/src/debug/kotlin
 
 run() { java -Xmx1g -cp "$out/tests:$out/core:$libraries" "$@"; }
 classes=$(cd "$out/tests" && ls org/onpar/*Test.class | sed 's/\.class$//; s#/#.#g')

@@ -10,6 +10,7 @@ import argparse
 import base64
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,11 @@ from sdk_build.app_encoding import encode
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from reference.postprocess import Result
+    from sdk_build.backends import Tensors
     from sdk_build.bundle import Bundle
 
 
@@ -42,24 +47,75 @@ def write(dist: Path) -> int:
     found = {
         b.manifest.id: golden_results(b) for b in bundles if any(e.runtime == "litert" for e in b.manifest.model_files)
     }
-    for target in ("android", "web"):
-        named = {b.manifest.model: b for b in bundles if b.manifest.target == target}
-        if "face_detector" in named and "template_keypoints" in named:
-            found[f"face_pipeline-{target}"] = pipeline_results(named["face_detector"], named["template_keypoints"])
+    pipelines = {
+        "face_pipeline": (pipeline_results, ("face_detector", "template_keypoints")),
+        "face_pipeline_refined": (
+            pipeline_results,
+            ("face_detector", "template_keypoints", "template_keypoints_refined"),
+        ),
+        "face_meshes": (mesh_results, ("face_detector", "face3d")),
+    }
+    # The Kotlin and Swift tests take a model's bundle for the web where there is none for Android.
+    for target, kinds in (("android", ("web", "android")), ("web", ("web",))):
+        named = {b.manifest.model: b for kind in kinds for b in bundles if b.manifest.target == kind}
+        for name, (run, models) in pipelines.items():
+            if all(model in named for model in models):
+                found[f"{name}-{target}"] = run(*(named[model] for model in models))
     if not found:
         raise BadInput(f"{dist} holds no bundle with a .tflite file; run python -m sdk_build.export --target web first")
     (dist / "results.json").write_text(json.dumps(found), encoding="utf-8")
     return 0
 
 
-def pipeline_results(detector: Bundle, keypoints: Bundle) -> list[dict[str, Any]]:
+def pipeline_results(detector: Bundle, keypoints: Bundle, refined: Bundle | None = None) -> list[dict[str, Any]]:
     """The pipeline's faces in each golden picture of the detector: points as base64, largest face first."""
     from reference.preprocess import load_picture
     from sdk_build.predict_faces import Helpers, open_pipeline
 
-    with open_pipeline(keypoints, "litert", Helpers(detector)) as pipeline:
+    with open_pipeline(keypoints, "litert", Helpers(detector, refined)) as pipeline:
         pictures = [load_picture(detector.path / case.raw) for case in detector.manifest.golden]
         return [{"faces": [encode(face.points_px) for face in pipeline.detect(picture)]} for picture in pictures]
+
+
+def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:
+    """The meshes of all faces in each golden picture of the detector, largest first: x, y and z in pixels, as base64.
+
+    As in the apps, the network looks at the detector's square, then at the one around the landmarks found there.
+    """
+    from reference.face_boxes import from_points
+    from reference.face_pipeline import square_of_box
+    from reference.postprocess import FaceBoxes, FaceMesh, postprocess
+    from reference.preprocess import load_picture, preprocess_picture, sample_picture
+
+    detect, reconstruct = (_runner(bundle) for bundle in (detector, face3d))
+    found = []
+    for case in detector.manifest.golden:
+        picture = load_picture(detector.path / case.raw)
+        spec = detector.manifest.spec
+        tensor, region = preprocess_picture(picture, spec.preprocess)
+        boxes = postprocess(detect(tensor), spec, region)
+        assert isinstance(boxes, FaceBoxes)
+        regions = sorted((square_of_box(*map(float, box)) for box in boxes.boxes_px), key=lambda r: -r.width)
+        faces = []
+        for rough in regions:
+            face = None
+            for _ in range(2):
+                region = rough if face is None else from_points(face.landmarks_px)
+                tensor = sample_picture(picture, region, face3d.manifest.spec.preprocess.size)
+                face = postprocess(reconstruct(tensor), face3d.manifest.spec, region)
+                assert isinstance(face, FaceMesh)
+            assert face is not None
+            faces.append(encode(face.vertices_px))
+        found.append({"faces": faces})
+    return found
+
+
+def _runner(bundle: Bundle) -> Callable[[NDArray[np.float32]], Tensors]:
+    from sdk_build.sandbox import run_artifact
+
+    spec = bundle.manifest.spec
+    artifact = bundle.path / next(e.file for e in bundle.manifest.model_files if e.runtime == "litert")
+    return lambda tensor: run_artifact("litert", artifact, spec, [{spec.input.name: tensor}])[0]
 
 
 def golden_results(bundle: Bundle) -> list[dict[str, Any]]:
@@ -82,8 +138,11 @@ def golden_results(bundle: Bundle) -> list[dict[str, Any]]:
 def _comparable(result: Result, width: int, height: int) -> dict[str, Any]:
     import numpy as np
 
-    from reference.postprocess import Keypoints, Mask
+    from reference.postprocess import FaceMesh, Keypoints, Mask
 
+    if isinstance(result, FaceMesh):
+        yaw = result.pose_degrees["yaw"]
+        return {"vertices_px": encode(result.vertices_px), "neutral": encode(result.neutral), "yaw": yaw}
     if isinstance(result, Keypoints):
         return {"points_px": result.points_px.tolist()}
     if isinstance(result, Mask):

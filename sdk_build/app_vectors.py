@@ -1,8 +1,8 @@
 """``python -m sdk_build.app_vectors``: small inputs with their exact results, for the tests of the apps.
 
 The Kotlin, Swift and web libraries read ``tests/vectors/vectors.json`` and must give what Python gives: orientations,
-odd sizes, camera frames with strides, crops at the border, turned crops, faces that are followed, results, metrics,
-signatures and bad inputs. Byte arrays and tensors (little-endian float32) are base64.
+odd sizes, camera frames with strides, crops at the border, turned crops, faces that are followed, results, face meshes,
+metrics, signatures and bad inputs. Byte arrays and tensors (little-endian float32) are base64.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ DEPTH = PreprocessSpec(
 def build() -> Json:
     """All vectors, the same on every run."""
     from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks  # torch comes with them
+    from sdk_build.app_mesh_vectors import meshes, topologies
 
     return {
         "pictures": [*orientations(), *sizes(), *boxes()],
@@ -54,6 +55,8 @@ def build() -> Json:
         "face_squares": face_squares(),
         "face_shapes": face_shapes(),
         "tracks": tracks(),
+        "meshes": meshes(),
+        "topologies": topologies(),
     }
 
 
@@ -354,7 +357,24 @@ def metrics() -> list[Json]:
         for metric in ("max_abs_of_range", "sqnr_db", "psnr_db", "cosine", "top1_agreement", "nme_percent", "voxel_iou")
         for name, values in pairs.items()
     ]
-    return found + face_metrics()
+    return found + solid_points() + face_metrics()
+
+
+def solid_points() -> list[Json]:
+    """The error of points with three coordinates, as a mesh's vertices have them."""
+    generator = np.random.default_rng(9)
+    expected = generator.random((1, 70, 3), np.float32)
+    actual = (expected + generator.normal(0, 0.01, expected.shape)).astype(np.float32)
+    return [
+        {
+            "name": "nme_percent of solid points",
+            "metric": "nme_percent",
+            "shape": expected.shape,
+            "actual": encode(actual),
+            "expected": encode(expected),
+            "value": _measure("nme_percent", actual, expected),
+        }
+    ]
 
 
 def face_metrics() -> list[Json]:

@@ -9,6 +9,7 @@ import pytest
 from sdk_build.app_vectors import FOLDER, build, main, to_text
 
 FLOAT_ARRAYS = {"tensor", "seen", "points", "points_px", "template_points_px", "values", "actual", "expected"}
+FLOAT_ARRAYS |= {"vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_what_the_apps_rely_on(vectors):
 
 
 def test_small_enough_to_commit(vectors):
-    assert len(to_text(vectors)) < 500_000
+    assert len(to_text(vectors)) < 600_000
 
 
 def test_command(tmp_path, capsys, vectors):
@@ -88,3 +89,36 @@ def test_the_scripts_of_the_face_pipeline_do_what_their_names_say(vectors):
     assert counts["two tracks on one face"] == [2, 2, 1, 1]
     assert counts["late and repeated frames"] == [1, 1, None, None]
     assert {c["network"] for t in tracks.values() for f in t["frames"] for c in f["calls"]} == {"first", "second"}
+
+
+def test_the_meshes_tell_axes_and_outputs_apart(vectors):
+    def floats(text):
+        return np.frombuffer(base64.b64decode(text), np.float32)
+
+    for case in vectors["meshes"]:
+        expected = case["expected"]
+        vertices, neutral = (floats(expected[name]).reshape(-1, 3) for name in ("vertices_px", "neutral"))
+        assert vertices.shape == neutral.shape == (80, 3)
+        assert np.abs(vertices - neutral).max() > 10
+        assert np.abs(vertices - vertices[:, [1, 0, 2]]).max() > 10
+        jaw = floats(expected["landmarks_px"]).reshape(-1, 2)[:17]
+        assert (jaw != vertices[:17, :2]).any()  # it follows the outline
+    angles = [tuple(case["expected"]["pose_degrees"].values()) for case in vectors["meshes"]]
+    assert angles[0] == angles[-1] == (0, 0, 0)
+    assert [round(angles[i][k]) for i, k in ((1, 0), (2, 1), (3, 2))] == [48, 49, 47]
+    assert angles[4] == pytest.approx(angles[5])
+
+
+def test_bad_topologies_are_no_safetensors_or_no_topology(vectors):
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    from reference.geometry.face_topology import Topology
+
+    good, *bad = (base64.b64decode(case["content"]) for case in vectors["topologies"])
+    faults = {case["name"] for case in vectors["topologies"][-3:]}
+    assert Topology(**load(good)).contour.shape == (17, 4)
+    assert faults == {"cut", "cut in its header", "empty"}
+    for content in bad[-3:]:
+        with pytest.raises(SafetensorError):
+            load(content)

@@ -15,6 +15,7 @@ const TASKS = {
   face_keypoints: 'FaceKeypointDetector',
   depth_to_voxels: 'DepthVoxelizer',
   salient_object_detection: 'SaliencySegmenter',
+  face_reconstruction: 'FaceReconstructor',
 };
 const manifestOf = async (name) => JSON.parse(await readFile(join(DIST, 'bundles', name, 'bundle.json'), 'utf8'));
 let browser, server, page;
@@ -119,50 +120,77 @@ test('many open models at once never wait for a thread that can not start', asyn
   assert.match(backends.at(-1), /1 thread$/);
 });
 
-describe('the face pipeline', () => {
-  const [detector, keypoints] = ['face_detector', 'template_keypoints'].map((model) =>
-    NAMES.find((name) => name.startsWith(`${model}-`)),
-  );
-  test("gives Python's faces, in pictures and in a video", async () => {
-    const found = await page.evaluate(
-      async (names) => {
-        const bundles = await Promise.all(names.map((name) => onpar.Bundle.open(`../bundles/${name}`)));
-        const pipeline = await onpar.FaceKeypointDetector.fromBundles(...bundles, null, { wasmPath: '../wasm/' });
-        const values = [];
-        for (const { raw } of bundles[0].manifest.golden) {
-          const picture = await onpar.Picture.fromBlob(new Blob([bundles[0].file(raw)]));
-          await pipeline.reset();
-          for (const { value } of [await pipeline.detect(picture), await pipeline.detectForVideo(picture, 1)]) {
-            values.push(value.map((face) => [...face.pointsPx]));
+const floats = (text) => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+const near = (a, b, limit) => a.length === b.length && b.every((value, i) => Math.abs(value - a[i]) <= limit);
+const named = (...models) => models.map((model) => NAMES.find((name) => name.startsWith(`${model}-`)));
+
+describe('several bundles at once', () => {
+  for (const [what, task, part, result, models] of [
+    ['faces', 'FaceKeypointDetector', 'pointsPx', 'face_pipeline-web', ['template_keypoints']],
+    [
+      'refined faces',
+      'FaceKeypointDetector',
+      'pointsPx',
+      'face_pipeline_refined-web',
+      ['template_keypoints', 'template_keypoints_refined'],
+    ],
+    ['meshes', 'FaceReconstructor', 'verticesPx', 'face_meshes-web', ['face3d']],
+  ]) {
+    const names = named('face_detector', ...models);
+    const skip = names.includes(undefined) && 'its bundles are not among those of this run';
+    test(`Python's ${what}, in pictures and in a video`, { skip }, async () => {
+      const found = await page.evaluate(
+        async ([task, part, names]) => {
+          const bundles = await Promise.all(names.map((name) => onpar.Bundle.open(`../bundles/${name}`)));
+          const options = { wasmPath: '../wasm/' };
+          const others = task === 'FaceReconstructor' ? [options] : [bundles[2] ?? null, options];
+          const pipeline = await onpar[task].fromBundles(bundles[0], bundles[1], ...others);
+          const values = [];
+          for (const [i, { raw }] of bundles[0].manifest.golden.entries()) {
+            const picture = await onpar.Picture.fromBlob(new Blob([bundles[0].file(raw)]));
+            await pipeline.reset?.();
+            for (const { value } of [await pipeline.detect(picture), await pipeline.detectForVideo(picture, i + 1)]) {
+              values.push(value.map((face) => [...face[part]]));
+            }
           }
-        }
-        await pipeline.close();
-        return values;
-      },
-      [detector, keypoints],
-    );
-    const expected = RESULTS['face_pipeline-web'].flatMap((item) => [item.faces, item.faces]);
-    assert.equal(found.length, expected.length);
-    for (const [i, faces] of expected.entries()) {
-      assert.ok(faces.length > 0 && found[i].length === faces.length);
-      for (const [j, text] of faces.entries()) {
-        const points = new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
-        assert.ok(found[i][j].every((value, k) => Math.abs(value - points[k]) <= 0.05));
+          await pipeline.close();
+          return values;
+        },
+        [task, part, names],
+      );
+      const expected = RESULTS[result].flatMap((item) => [item.faces, item.faces]);
+      assert.equal(found.length, expected.length);
+      for (const [i, faces] of expected.entries()) {
+        assert.ok(faces.length > 0 && found[i].length === faces.length);
+        for (const [j, text] of faces.entries()) assert.ok(near(found[i][j], floats(text), 0.05));
       }
-    }
-  });
-  test('the example of the documentation', async () => {
-    const told = await page.evaluate(
-      async (names) => {
-        const [folder, other] = names.map((name) => `../bundles/${name}`);
-        const bundle = await onpar.Bundle.open(folder);
-        const frame = new Blob([bundle.file(bundle.manifest.golden[0].raw)]);
-        return onpar.findFaces([frame, frame], '../wasm/', folder, other);
-      },
-      [detector, keypoints],
-    );
-    assert.deepEqual([told[0], told.at(-1)], ['68 points, followed: false', '68 points, followed: true']);
-  });
+    });
+  }
+  for (const [example, models, patterns] of [
+    [
+      'findFaces',
+      ['face_detector', 'template_keypoints'],
+      [/^68 points, followed: false$/, /^68 points, followed: true$/],
+    ],
+    ['reconstructFaces', ['face_detector', 'face3d'], [/^2500 vertices, turned by -?\d+ degrees$/]],
+  ]) {
+    const names = named(...models);
+    const skip = names.includes(undefined) && 'its bundles are not among those of this run';
+    test(`the example of the documentation: ${example}`, { skip }, async () => {
+      const told = await page.evaluate(
+        async ([example, names]) => {
+          const [folder, other] = names.map((name) => `../bundles/${name}`);
+          const bundle = await onpar.Bundle.open(folder);
+          const picture = new Blob([bundle.file(bundle.manifest.golden[0].raw)]);
+          const input = example === 'findFaces' ? [picture, picture] : picture;
+          return onpar[example](input, '../wasm/', folder, other);
+        },
+        [example, names],
+      );
+      assert.match(told[0], patterns[0]);
+      assert.match(told.at(-1), patterns.at(-1));
+    });
+  }
 });
 
 describe("Python's results", () => {
@@ -187,6 +215,9 @@ describe("Python's results", () => {
               points: value.pointsPx && [...value.pointsPx],
               filled: value.filledVoxels,
               faces: value.faces?.map(({ boxPx, score }) => ({ boxPx, score })),
+              vertices: value.verticesPx && [...value.verticesPx],
+              neutral: value.neutral && [...value.neutral],
+              yaw: value.poseDegrees?.yaw,
               mask: value.values && Array.from(value.values, (v) => v >= value.threshold),
             });
           }
@@ -211,6 +242,11 @@ function checkSame(found, expected) {
       ...expected.points_px.map(([x, y], i) => Math.hypot(x - found.points[2 * i], y - found.points[2 * i + 1])),
     );
     assert.ok(worst <= 0.05, `points are off by ${worst} px`);
+  }
+  if (expected.vertices_px !== undefined) {
+    assert.ok(near(found.vertices, floats(expected.vertices_px), 0.05));
+    assert.ok(near(found.neutral, floats(expected.neutral), 1e-4));
+    assert.ok(Math.abs(found.yaw - expected.yaw) <= 0.01);
   }
   if (expected.faces !== undefined) {
     assert.equal(found.faces.length, expected.faces.length);

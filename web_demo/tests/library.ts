@@ -3,7 +3,9 @@ import { getGlobalLiteRt } from '@litertjs/core';
 import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
 import { findFaces } from '../src/examples/find_faces';
+import { reconstructFaces } from '../src/examples/reconstruct_faces';
 import * as onpar from '../src/onpar';
+import * as meshes from '../src/onpar/face_mesh';
 import * as tracker from '../src/onpar/face_tracker';
 import * as manifest from '../src/onpar/manifest';
 import * as metrics from '../src/onpar/metrics';
@@ -29,6 +31,7 @@ Object.assign(globalThis, {
   onpar: {
     ...onpar,
     ...manifest,
+    ...meshes,
     ...metrics,
     ...postprocess,
     ...preprocess,
@@ -39,5 +42,6 @@ Object.assign(globalThis, {
     classifyExample,
     animate,
     findFaces,
+    reconstructFaces,
   },
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DIST, launch, serve } from './browser.mjs';
 
 const NAMES = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
-const byModel = (model) => NAMES.find((name) => name.startsWith(model));
+const byModel = (model) => NAMES.find((name) => name.startsWith(`${model}-`));
 let browser, server;
 
 before(async () => {
@@ -47,6 +47,30 @@ describe('results', () => {
   test('points on a face', async () => {
     const page = await open('template_keypoints');
     assert.match(await page.textContent('#summary'), /68 points/);
+    await close(page);
+  });
+  test('a mask dims what does not stand out', async () => {
+    const page = await open('saliency');
+    assert.match(await page.textContent('#summary'), /\d+ % of the picture stands out/);
+    // The golden picture shows a cat in front of a wall: corners are dimmed, the middle is not.
+    const [corner, middle] = await page.evaluate(() => {
+      const canvas = document.querySelector('#view');
+      const light = (x, y) =>
+        canvas
+          .getContext('2d')
+          .getImageData(x, y, 9, 9)
+          .data.reduce((a, b) => a + b, 0);
+      return [light(4, 4), light(canvas.width / 2, canvas.height / 2)];
+    });
+    assert.ok(middle > corner, `${middle} ${corner}`);
+    await close(page);
+  });
+  test('a mesh of a face', { skip: byModel('face3d') === undefined && 'no face3d bundle in this run' }, async () => {
+    const page = await open('face3d');
+    assert.match(await page.textContent('#summary'), /^turned \d+° (right|left), \d+° (down|up), tilted/);
+    const golden = join(DIST, 'bundles', byModel('face_detector'), 'golden/input_0.png');
+    await page.setInputFiles('#file', golden);
+    await page.waitForFunction(() => /turned|faces/.test(document.querySelector('#summary').textContent));
     await close(page);
   });
   test('a solid that turns', async () => {

@@ -13,11 +13,26 @@ struct ResultOverlay: View {
                 let scale = min(area.width / size.width, area.height / size.height)
                 let corner = CGPoint(
                     x: (area.width - size.width * scale) / 2, y: (area.height - size.height * scale) / 2)
+                func place(_ values: [Float], _ i: Int) -> CGPoint {
+                    CGPoint(
+                        x: corner.x + (CGFloat(values[i]) + 0.5) * scale,
+                        y: corner.y + (CGFloat(values[i + 1]) + 0.5) * scale)
+                }
+                if let dimmed = shown.mask.flatMap(dim) {
+                    let whole = CGSize(width: size.width * scale, height: size.height * scale)
+                    context.draw(Image(decorative: dimmed, scale: 1), in: CGRect(origin: corner, size: whole))
+                }
+                var lines = Path()
+                for i in stride(from: 0, to: shown.linesPx.count, by: 4) {
+                    lines.move(to: place(shown.linesPx, i))
+                    lines.addLine(to: place(shown.linesPx, i + 2))
+                }
+                context.stroke(lines, with: .color(.mint.opacity(0.6)), lineWidth: 0.5)
                 for i in stride(from: 0, to: shown.pointsPx.count, by: 2) {
-                    let x = corner.x + (CGFloat(shown.pointsPx[i]) + 0.5) * scale
-                    let y = corner.y + (CGFloat(shown.pointsPx[i + 1]) + 0.5) * scale
+                    let point = place(shown.pointsPx, i)
                     context.fill(
-                        Path(ellipseIn: CGRect(x: x - 2, y: y - 2, width: 4, height: 4)), with: .color(.yellow))
+                        Path(ellipseIn: CGRect(x: point.x - 2, y: point.y - 2, width: 4, height: 4)),
+                        with: .color(.yellow))
                 }
             }
             VStack(alignment: .leading) {
@@ -35,6 +50,18 @@ struct ResultOverlay: View {
     }
 
     private func milliseconds(_ value: Double) -> String { String(format: "%.1f", value) }
+}
+
+/// What is not salient is dimmed: a dark picture that lets the rest through.
+private func dim(_ mask: Mask) -> CGImage? {
+    var pixels = [UInt8](repeating: 0, count: 4 * mask.values.count)
+    // Black with its opacity needs no premultiplied colours.
+    for (i, value) in mask.values.enumerated() { pixels[4 * i + 3] = UInt8(215 * (1 - min(max(value, 0), 1))) }
+    guard let provider = CGDataProvider(data: Data(pixels) as CFData) else { return nil }
+    return CGImage(
+        width: mask.width, height: mask.height, bitsPerComponent: 8, bitsPerPixel: 32, bytesPerRow: 4 * mask.width,
+        space: CGColorSpaceCreateDeviceRGB(), bitmapInfo: CGBitmapInfo(rawValue: CGImageAlphaInfo.premultipliedLast.rawValue),
+        provider: provider, decode: nil, shouldInterpolate: true, intent: .defaultIntent)
 }
 
 struct ProblemText: View {

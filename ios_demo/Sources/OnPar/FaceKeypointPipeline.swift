@@ -26,13 +26,12 @@ public actor FaceKeypointPipeline {
             throw OnParError.badInput(
                 "\(keypoints.name) takes \(size) columns; the networks of one pipeline take squares of one size")
         }
-        var opened: [any Runner] = []
+        let opened = try loadAll([detector] + networks, runner)
         do {
-            for bundle in [detector] + networks { opened.append(try runner(bundle)) }
             let clock = StageClock()
             let answers = opened.dropFirst().map { pointNetwork(keypoints, $0, clock) }
             tracker = try FaceTracker(
-                find: findFaces(detector, opened[0], clock), first: answers[0],
+                find: faceFinder(detector, opened[0], clock), first: answers[0],
                 second: answers.count > 1 ? answers[1] : nil, size: size, most: most, checkEvery: checkEvery,
                 clock: clock)
             self.clock = clock
@@ -87,7 +86,20 @@ public actor FaceKeypointPipeline {
     }
 }
 
-private func findFaces(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock) -> FindFaces {
+/// A runner for each bundle; what was loaded is closed where another can't be.
+func loadAll(_ bundles: [Bundle], _ runner: RunnerFactory) throws -> [any Runner] {
+    var opened: [any Runner] = []
+    do {
+        for bundle in bundles { opened.append(try runner(bundle)) }
+    } catch {
+        for runner in opened { runner.close() }
+        throw error
+    }
+    return opened
+}
+
+/// The detector's squares around the faces of a picture.
+func faceFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock) -> FindFaces {
     let whole = PicturePreprocessor(detector.manifest.preprocess)
     return { picture in
         let region = try clock.pre { try whole.run(picture) }

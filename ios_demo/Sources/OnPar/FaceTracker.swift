@@ -176,7 +176,7 @@ final class FaceTracker {
 }
 
 /// Equal ones keep their order.
-private func largestFirst<T>(_ values: [T], by size: (T) -> Double) -> [T] {
+func largestFirst<T>(_ values: [T], by size: (T) -> Double) -> [T] {
     values.indices.sorted { (size(values[$0]), $1) > (size(values[$1]), $0) }.map { values[$0] }
 }
 

@@ -46,10 +46,11 @@ public enum GoldenSelfTest {
                 stored.stride == 1
                 ? values : Swift.stride(from: 0, to: values.count, by: stored.stride).map { values[$0] }
             let metric = try Metric.named(limit.metric)
+            let value = metric.compute(actual, try bundle.golden(stored), columns: stored.tensor.shape.last ?? 1)
             checks.append(
                 SelfTestCheck(
-                    name: "\(limit.output): \(limit.metric)", value: metric.compute(actual, try bundle.golden(stored)),
-                    limit: limit.limit, largerIsBetter: metric.largerIsBetter))
+                    name: "\(limit.output): \(limit.metric)", value: value, limit: limit.limit,
+                    largerIsBetter: metric.largerIsBetter))
         }
         return checks
     }

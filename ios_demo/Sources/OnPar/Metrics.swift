@@ -27,7 +27,8 @@ enum Metric: String, CaseIterable {
 
     var largerIsBetter: Bool { self != .maxAbsOfRange && self != .nmePercent }
 
-    func compute(_ actual: [Float], _ expected: [Float]) -> Double {
+    /// - Parameter columns: the last size of the output's shape: how many numbers a point has.
+    func compute(_ actual: [Float], _ expected: [Float], columns: Int = 2) -> Double {
         let (a, e) = (actual.map(Double.init), expected.map(Double.init))
         return switch self {
         case .maxAbsOfRange: largestShare(a, e)
@@ -35,7 +36,7 @@ enum Metric: String, CaseIterable {
         case .psnrDb: decibel(span(e) * span(e), a, e)
         case .cosine: cosineOf(a, e)
         case .top1Agreement: allFinite(a) && a.firstIndex(of: a.max()!) == e.firstIndex(of: e.max()!) ? 1 : 0
-        case .nmePercent: meanError(a, e)
+        case .nmePercent: meanError(a, e, columns)
         case .voxelIou, .maskIou: intersectionOverUnion(a, e)
         case .faceAgreement: faceAgreementOf(actual, expected)
         }
@@ -56,11 +57,16 @@ private func cosineOf(_ a: [Double], _ e: [Double]) -> Double {
     return norm > 0 ? mean(zip(a, e).map { $0 * $1 }) / norm : 0
 }
 
-private func meanError(_ a: [Double], _ e: [Double]) -> Double {
+private func meanError(_ a: [Double], _ e: [Double], _ columns: Int) -> Double {
     func distance(_ p: [Double], _ i: Int, _ q: [Double], _ j: Int) -> Double {
-        hypot(p[2 * i] - q[2 * j], p[2 * i + 1] - q[2 * j + 1])
+        var squares = 0.0
+        for k in 0..<columns {
+            let apart = p[columns * i + k] - q[columns * j + k]
+            squares += apart * apart
+        }
+        return squares.squareRoot()
     }
-    let points = e.count / 2
+    let points = e.count / columns
     let total = (0..<points).map { distance(a, $0, e, $0) }.reduce(0, +)
     let value = 100 * total / Double(points) / max(distance(e, outerEyes.0, e, outerEyes.1), 1e-12)
     return value.isFinite ? value : .infinity

@@ -82,6 +82,21 @@ func squareOfBox(_ x0: Double, _ y0: Double, _ x1: Double, _ y1: Double) -> Regi
     return Region(left: (x0 + x1 - side) / 2, top: (y0 + y1 - side) / 2, width: side, height: side)
 }
 
+/// The square about the box of 68 points that networks for upright faces look at; x, y, x, y, ... in pixels.
+func regionAround(_ pointsPx: [Float]) -> Region {
+    var (left, right) = (Double.infinity, -Double.infinity)
+    var (top, bottom) = (Double.infinity, -Double.infinity)
+    var finite = true
+    for i in stride(from: 0, to: pointsPx.count, by: 2) {
+        let (x, y) = (Double(pointsPx[i]), Double(pointsPx[i + 1]))
+        finite = finite && x.isFinite && y.isFinite
+        (left, right) = (min(left, x), max(right, x))
+        (top, bottom) = (min(top, y), max(bottom, y))
+    }
+    let side = finite ? max(right - left, bottom - top) * cropScale : .nan
+    return Region(left: (left + right - side + 1) / 2, top: (top + bottom - side + 1) / 2, width: side, height: side)
+}
+
 /// Turns one square after the other into the input tensor; keeps its memory.
 ///
 /// A pixel of the crop is the mean of k x k bilinear samples, k = ceil(side / size), 32 at most; beyond the picture's

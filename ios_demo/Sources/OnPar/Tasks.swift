@@ -8,6 +8,8 @@ public typealias FaceKeypointDetector = Detector<any PixelSource, Keypoints>
 public typealias SaliencySegmenter = Detector<any PixelSource, Mask>
 /// A solid from one depth map.
 public typealias DepthVoxelizer = Detector<DepthMap, VoxelGrid>
+/// A mesh of the face in a box; without a box, of the face that fills the picture.
+public typealias FaceReconstructor = Detector<any PixelSource, FaceMesh>
 
 extension Detector where Input == any PixelSource, Value == Classification {
     public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> ImageClassifier {
@@ -53,6 +55,23 @@ extension Detector where Input == DepthMap, Value == VoxelGrid {
         try demand("VoxelGrid", of: bundle)
         return DepthVoxelizer(
             bundle, try runner(bundle), DepthPreprocessor(bundle.manifest.preprocess), toVoxelGrid)
+    }
+}
+
+extension Detector where Input == any PixelSource, Value == FaceMesh {
+    public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> FaceReconstructor {
+        try demand("FaceMesh", of: bundle)
+        let topology = try FaceTopology(of: bundle)
+        return try open(bundle, "FaceMesh", runner) { try toFaceMesh($0, $1, topology) }
+    }
+
+    /// All faces without a box: a face detector finds them.
+    ///
+    /// - Parameter most: faces, the largest first.
+    public static func fromBundles(
+        detector: Bundle, face3d: Bundle, runner: RunnerFactory, most: Int = 8
+    ) throws -> FaceMeshPipeline {
+        try FaceMeshPipeline(detector: detector, face3d: face3d, runner: runner, most: most)
     }
 }
 

@@ -37,7 +37,7 @@ private func answer(_ move: [Any]) -> (points: [Float], template: [Float]) {
     return (points, template)
 }
 
-private func scene(_ name: String, _ width: Int, _ height: Int) throws -> Picture {
+func scene(_ name: String, _ width: Int, _ height: Int) throws -> Picture {
     var bytes: [UInt8] = []
     for i in 0..<3 * width * height {
         let x: Int = i / 3 % width
@@ -222,12 +222,14 @@ private final class Script {
     }
 
     /// The real models: what Python's pipeline gives, in pictures and in a video of one picture.
-    @Test func theRealModelsGivePythonsFaces() async throws {
+    @Test(arguments: [false, true]) func theRealModelsGivePythonsFaces(_ isRefined: Bool) async throws {
         let results = try JSONSerialization.jsonObject(
             with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
-        let expected = ((results as! [String: Any])["face_pipeline-android"] as! [[String: Any]]).map(Case.init)
+        let name = isRefined ? "face_pipeline_refined-android" : "face_pipeline-android"
+        let expected = ((results as! [String: Any])[name] as! [[String: Any]]).map(Case.init)
+        let refined = isRefined ? try Bundle(bundleFolder("template_keypoints_refined")) : nil
         let pipeline = try FaceKeypointDetector.fromBundles(
-            detector: detector, keypoints: keypoints, runner: liteRTRunner)
+            detector: detector, keypoints: keypoints, refined: refined, runner: liteRTRunner)
         for (golden, wanted) in zip(detector.manifest.golden, expected) {
             let picture = try Png.picture(detector.file(golden.raw))
             await pipeline.reset()

@@ -4,18 +4,14 @@ import Testing
 
 @testable import OnPar
 
-private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles.path).filter {
-    $0.contains("-android-")
-}
-
 @Suite struct RealModelTests {
-    @Test(arguments: names) func passesItsOwnLimits(_ name: String) throws {
+    @Test(arguments: everyBundle) func passesItsOwnLimits(_ name: String) throws {
         let bundle = try Bundle(bundles.appendingPathComponent(name))
         let report = try GoldenSelfTest.run(bundle, runtime: "litert", runner: liteRTRunner)
         #expect(report.passed && report.checks.count >= 3, "\(report.checks)")
     }
 
-    @Test(arguments: names) func givesPythonsResults(_ name: String) async throws {
+    @Test(arguments: everyBundle) func givesPythonsResults(_ name: String) async throws {
         let bundle = try Bundle(bundles.appendingPathComponent(name))
         let results = try JSONSerialization.jsonObject(
             with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
@@ -59,6 +55,12 @@ private let names = try! FileManager.default.contentsOfDirectory(atPath: bundles
             let detector = try DepthVoxelizer.fromBundle(bundle, runner: liteRTRunner)
             let filled = try await detector.detect(Png.depthMap(raw)).value.filledVoxels
             #expect(abs(filled - wanted.int("filled_voxels")) <= filled / 1000)
+        case "FaceMesh":
+            let detector = try FaceReconstructor.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value
+            #expect(difference(found.verticesPx, wanted.floats("vertices_px")) <= 0.05)
+            #expect(difference(found.neutral, wanted.floats("neutral")) <= 1e-4)
+            #expect(abs(found.poseDegrees.yaw - (wanted.json["yaw"] as! NSNumber).doubleValue) <= 0.01)
         default:
             let detector = try SaliencySegmenter.fromBundle(bundle, runner: liteRTRunner)
             let found = try await detector.detect(Png.picture(raw)).value

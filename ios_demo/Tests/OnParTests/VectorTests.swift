@@ -68,7 +68,8 @@ private let limit = 5e-5
     }
 
     @Test(arguments: Case.all("metrics")) func metric(_ c: Case) throws {
-        let found = try Metric.named(c.text("metric")).compute(c.floats("actual"), c.floats("expected"))
+        let found = try Metric.named(c.text("metric")).compute(
+            c.floats("actual"), c.floats("expected"), columns: Int(c.doubles("shape")!.last!))
         let expected = (c.json["value"] as! NSNumber).doubleValue
         #expect(abs((found.isInfinite ? 1e300 : found) - expected) <= 1e-6 * max(1, abs(expected)))
     }

@@ -78,10 +78,21 @@ func difference(_ a: Region, _ b: Region) -> Double {
     [a.left - b.left, a.top - b.top, a.width - b.width, a.height - b.height].map(abs).max()!
 }
 
-/// The folder of a model's bundle with a .tflite file.
+private let bundleNames = try! FileManager.default.contentsOfDirectory(atPath: bundles.path).filter { $0.contains("-") }
+
+/// The folder of a model's bundle with a .tflite file: the one for Android, or the one for the web.
 func bundleFolder(_ model: String) -> URL {
-    let names = try! FileManager.default.contentsOfDirectory(atPath: bundles.path)
-    return bundles.appendingPathComponent(names.first { $0.hasPrefix("\(model)-android-") }!)
+    let found = ["android", "web"].lazy.compactMap { target in
+        bundleNames.first { $0.hasPrefix("\(model)-\(target)-") }
+    }
+    return bundles.appendingPathComponent(found.first!)
+}
+
+func hasBundle(_ model: String) -> Bool { bundleNames.contains { $0.hasPrefix("\(model)-") } }
+
+/// One bundle of every model that there is.
+let everyBundle: [String] = Set(bundleNames.map { String($0.prefix { $0 != "-" }) }).sorted().map {
+    bundleFolder($0).lastPathComponent
 }
 
 let liteRTRunner: RunnerFactory = { try LiteRTRunner($0, library: liteRT) }

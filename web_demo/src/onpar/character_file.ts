@@ -1,5 +1,6 @@
 /** Character files (docs/character.md): read and checked, and only then used. */
 import { BundleInvalid, ChecksumMismatch } from './errors';
+import { SafeTensors } from './safetensors';
 import { sha256 } from './signature';
 
 /** A movement: `frames` matrices per joint, `frameRate` of them a second; it repeats. */
@@ -39,13 +40,16 @@ export interface CharacterFile {
 const FORMAT = 'onpar.character 1';
 // A limit that any skinning keeps would prove nothing.
 const LARGEST_LIMIT = 1e-4;
-const ARRAYS = { U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array, F32: Float32Array } as const;
-type Type = keyof typeof ARRAYS;
-type Values<T extends Type> = InstanceType<(typeof ARRAYS)[T]>;
 
 /** Read a file's bytes and check format, version, SHA-256 and every tensor. */
 export async function parseCharacter(content: Uint8Array<ArrayBuffer>, name = 'character'): Promise<CharacterFile> {
-  const tensors = await SafeTensors.parse(content, name);
+  const tensors = new SafeTensors(content, name, 'character file', 'write it again with reference.animate');
+  const found = `${String(tensors.metadata.format)} ${String(tensors.metadata.format_version)}`;
+  if (found !== FORMAT) {
+    throw new BundleInvalid(`${name} has format ${found}; allowed: ${FORMAT}; update onpar or write the file again`);
+  }
+  if ((await sha256(tensors.data)) !== tensors.metadata.sha256)
+    throw new ChecksumMismatch(`${name} is cut or differs from its sha256; get the file again`);
   const jointNames = tensors.list('joint_names').map(String);
   const joint = jointNames.length;
   const vertexCount = tensors.length('vertices');
@@ -97,110 +101,4 @@ function checkWeights(weights: Float32Array, tensors: SafeTensors): Float32Array
     if (Math.abs(sum - 1) > 1e-3) throw tensors.damaged(`the weights of vertex ${at / 4} sum to ${sum}; allowed: 1`);
   }
   return weights;
-}
-
-interface Entry {
-  readonly dtype?: unknown;
-  readonly shape?: unknown;
-  readonly data_offsets?: unknown;
-}
-
-/** The tensors of a safetensors file whose format and SHA-256 were checked. */
-class SafeTensors {
-  private constructor(
-    readonly name: string,
-    readonly metadata: Readonly<Record<string, unknown>>,
-    private readonly header: Readonly<Record<string, Entry>>,
-    private readonly data: Uint8Array<ArrayBuffer>,
-  ) {}
-
-  static async parse(content: Uint8Array<ArrayBuffer>, name: string): Promise<SafeTensors> {
-    const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
-    const length = content.byteLength < 8 ? 0 : Number(view.getBigUint64(0, true));
-    if (length < 2 || length > content.byteLength - 8) {
-      throw new BundleInvalid(
-        `${name} is no character file or is cut: ${content.byteLength} bytes; give one that reference.animate wrote`,
-      );
-    }
-    const header = readHeader(content.subarray(8, 8 + length), name);
-    const metadata = (header.__metadata__ ?? {}) as Record<string, unknown>;
-    const found = `${String(metadata.format)} ${String(metadata.format_version)}`;
-    if (found !== FORMAT) {
-      throw new BundleInvalid(`${name} has format ${found}; allowed: ${FORMAT}; update onpar or write the file again`);
-    }
-    // A copy: the arrays over it must begin at multiples of their element size.
-    const data = content.slice(8 + length);
-    if ((await sha256(data)) !== metadata.sha256)
-      throw new ChecksumMismatch(`${name} is cut or differs from its sha256; get the file again`);
-    return new SafeTensors(name, metadata, header, data);
-  }
-
-  damaged(what: string): BundleInvalid {
-    return new BundleInvalid(`${this.name}: ${what}; write it again with reference.animate`);
-  }
-
-  list(key: string): unknown[] {
-    try {
-      const list: unknown = JSON.parse(String(this.metadata[key]));
-      if (Array.isArray(list)) return list;
-    } catch {
-      // Said below, in the words that fit both.
-    }
-    throw this.damaged(`'${key}' is no list`);
-  }
-
-  /** A tensor's first dimension. */
-  length(tensor: string): number {
-    const { shape } = this.#entry(tensor);
-    return Array.isArray(shape) ? Number(shape[0]) : 0;
-  }
-
-  /** A tensor over the file's own memory; its type and shape must be the expected ones. */
-  values<T extends Type>(tensor: string, types: readonly T[], wanted: readonly number[]): Values<T> {
-    const { dtype, shape, data_offsets: offsets } = this.#entry(tensor);
-    const type = types.find((allowed) => allowed === dtype);
-    if (type === undefined || String(shape) !== String(wanted)) {
-      throw this.damaged(`'${tensor}' is ${String(dtype)} [${String(shape)}]; allowed: ${types.join()} [${wanted}]`);
-    }
-    const [begin, end] = (Array.isArray(offsets) ? offsets : []) as unknown[];
-    const width = ARRAYS[type].BYTES_PER_ELEMENT;
-    const size = wanted.reduce((a, b) => a * b, 1);
-    const fits = typeof begin === 'number' && begin >= 0 && begin % width === 0 && end === begin + size * width;
-    if (!fits || begin + size * width > this.data.byteLength) throw this.damaged(`'${tensor}' lies outside the file`);
-    return new ARRAYS[type](this.data.buffer, begin, size) as Values<T>;
-  }
-
-  floats(tensor: string, shape: readonly number[]): Float32Array {
-    const values = this.values(tensor, ['F32'], shape);
-    if (!values.every(Number.isFinite)) throw this.damaged(`'${tensor}' holds values that are no numbers`);
-    return values;
-  }
-
-  indices<A extends Uint8Array | Uint16Array | Uint32Array | Int32Array>(
-    what: string,
-    values: A,
-    first: number,
-    end: number,
-  ): A {
-    for (const value of values) {
-      if (value < first || value >= end) throw this.damaged(`${what} names ${value}; allowed: ${first} to ${end - 1}`);
-    }
-    return values;
-  }
-
-  #entry(tensor: string): Entry {
-    const entry = this.header[tensor];
-    if (typeof entry !== 'object' || entry === null) throw this.damaged(`no tensor '${tensor}'`);
-    return entry;
-  }
-}
-
-function readHeader(content: Uint8Array, name: string): Record<string, Entry> {
-  try {
-    const header: unknown = JSON.parse(new TextDecoder().decode(content));
-    if (typeof header === 'object' && header !== null) return header as Record<string, Entry>;
-  } catch {
-    // Said below, in the words that fit both.
-  }
-  throw new BundleInvalid(`${name} has a damaged header; write it again with reference.animate`);
 }

@@ -1,7 +1,14 @@
 /** A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video. */
 import { Bundle } from './bundle';
 import { BadInput } from './errors';
-import { FaceTracker, type DetectedFace, type PointNetwork, type TrackerOptions } from './face_tracker';
+import {
+  FaceTracker,
+  StageClock,
+  type DetectedFace,
+  type FindFaces,
+  type PointNetwork,
+  type TrackerOptions,
+} from './face_tracker';
 import type { PixelSource } from './pixels';
 import { output, toFaceBoxes } from './postprocess';
 import { PicturePreprocessor } from './preprocess';
@@ -32,16 +39,10 @@ export class FaceKeypointPipeline {
     options: TrackerOptions,
   ) {
     const [first, second] = runners.slice(1).map((runner) => this.#network(keypoints, runner));
-    const whole = new PicturePreprocessor(detector.manifest.preprocess);
-    const find = async (picture: PixelSource) => {
-      const { clock } = this.#tracker;
-      const region = clock.pre(() => whole.run(picture));
-      const outputs = await clock.inference(() => runners[0]!.run(whole.tensor));
-      const { manifest } = detector;
-      const context = { manifest, region, pictureWidth: picture.width, pictureHeight: picture.height };
-      return toFaceBoxes(outputs, context).faces.map(({ boxPx }) => squareOfBox(boxPx));
-    };
-    this.#tracker = new FaceTracker(find, first!, second ?? null, keypoints.manifest.preprocess.size[0], options);
+    const clock = new StageClock();
+    const find = faceFinder(detector, runners[0]!, clock);
+    const size = keypoints.manifest.preprocess.size[0];
+    this.#tracker = new FaceTracker(find, first!, second ?? null, size, options, clock);
     this.#backend = [...new Set(runners.map((runner) => runner.backend))].join(', ');
   }
 
@@ -58,9 +59,8 @@ export class FaceKeypointPipeline {
     if (networks.some((bundle) => bundle.manifest.preprocess.size.some((side) => side !== size))) {
       throw new BadInput(`${keypoints.name} takes ${size} rows; the networks of one pipeline take squares of one size`);
     }
-    const runners: Runner[] = [];
+    const runners = await loadAll([detector, ...networks], load);
     try {
-      for (const bundle of [detector, ...networks]) runners.push(await load(bundle));
       return new FaceKeypointPipeline(detector, keypoints, runners, options);
     } catch (error) {
       for (const runner of runners) runner.close();
@@ -126,6 +126,29 @@ export class FaceKeypointPipeline {
       return { points: output(outputs, points!), template: output(outputs, template!) };
     };
   }
+}
+
+/** A runner for each bundle; what was loaded is closed where another can't be. */
+export async function loadAll(bundles: readonly Bundle[], load: LoadRunner): Promise<Runner[]> {
+  const runners: Runner[] = [];
+  try {
+    for (const bundle of bundles) runners.push(await load(bundle));
+    return runners;
+  } catch (error) {
+    for (const runner of runners) runner.close();
+    throw error;
+  }
+}
+
+/** The detector's squares around the faces of a picture. */
+export function faceFinder({ manifest }: Bundle, runner: Runner, clock: StageClock): FindFaces {
+  const whole = new PicturePreprocessor(manifest.preprocess);
+  return async (picture) => {
+    const region = clock.pre(() => whole.run(picture));
+    const outputs = await clock.inference(() => runner.run(whole.tensor));
+    const context = { manifest, region, pictureWidth: picture.width, pictureHeight: picture.height };
+    return toFaceBoxes(outputs, context).faces.map(({ boxPx }) => squareOfBox(boxPx));
+  };
 }
 
 export function demand(bundle: Bundle, result: string): void {

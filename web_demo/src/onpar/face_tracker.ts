@@ -79,7 +79,6 @@ export class StageClock {
 }
 
 export class FaceTracker {
-  readonly clock = new StageClock();
   readonly #regions: PicturePreprocessor;
   readonly #squares: SquareSampler;
   readonly #most: number;
@@ -94,6 +93,7 @@ export class FaceTracker {
     private readonly second: PointNetwork | null,
     private readonly size: number,
     { most = 8, checkEvery = 30 }: TrackerOptions = {},
+    readonly clock = new StageClock(),
   ) {
     if (!(most >= 1 && checkEvery >= 1)) {
       throw new BadInput(`most is ${most}, checkEvery ${checkEvery}; allowed: 1 or more`);

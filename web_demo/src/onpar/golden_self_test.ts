@@ -71,7 +71,7 @@ async function replay(bundle: Bundle, golden: GoldenCase, runner: Runner): Promi
     const [entry, values] = expected(output);
     const actual = entry.stride === 1 ? outputs[output]! : outputs[output]!.filter((_, i) => i % entry.stride === 0);
     const { largerIsBetter, compute } = metric(name);
-    checks.push(check(`${output}: ${name}`, compute(actual, values), limit, largerIsBetter));
+    checks.push(check(`${output}: ${name}`, compute(actual, values, entry.shape.at(-1)), limit, largerIsBetter));
   }
   return checks;
 }

@@ -11,12 +11,15 @@ export {
   DepthVoxelizer,
   FaceDetector,
   FaceKeypointDetector,
+  FaceReconstructor,
   ImageClassifier,
   SaliencySegmenter,
   type Detection,
   type TaskOptions,
   type Timings,
 } from './tasks';
+export { FaceMesh, FaceTopology, type FaceExpression, type FacePose } from './face_mesh';
+export { FaceMeshPipeline, type MeshOptions } from './face_mesh_pipeline';
 export { FaceKeypointPipeline } from './face_keypoint_pipeline';
 export type { DetectedFace, TrackerOptions } from './face_tracker';
 export { Square } from './square';

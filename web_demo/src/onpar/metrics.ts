@@ -8,7 +8,8 @@ const FACE_SCORE = 0.3;
 
 export interface Metric {
   readonly largerIsBetter: boolean;
-  readonly compute: (actual: Float32Array, expected: Float32Array) => number;
+  /** `columns` is the last size of the output's shape: how many numbers a point has; 2 without it. */
+  readonly compute: (actual: Float32Array, expected: Float32Array, columns?: number) => number;
 }
 
 export const METRICS: Readonly<Record<string, Metric>> = {
@@ -55,13 +56,16 @@ function cosine(a: Float32Array, e: Float32Array): number {
   return norm ? mean(a, (value, i) => value * e[i]!) / norm : 0;
 }
 
-function nmePercent(a: Float32Array, e: Float32Array): number {
-  const distance = (p: Float32Array, i: number, q: Float32Array, j: number): number =>
-    Math.hypot(p[2 * i]! - q[2 * j]!, p[2 * i + 1]! - q[2 * j + 1]!);
+function nmePercent(a: Float32Array, e: Float32Array, columns = 2): number {
+  const distance = (p: Float32Array, i: number, q: Float32Array, j: number): number => {
+    let squares = 0;
+    for (let k = 0; k < columns; k++) squares += (p[columns * i + k]! - q[columns * j + k]!) ** 2;
+    return Math.sqrt(squares);
+  };
+  const points = e.length / columns;
   let total = 0;
-  for (let i = 0; i < e.length / 2; i++) total += distance(a, i, e, i);
-  const eyes = Math.max(distance(e, OUTER_EYES[0], e, OUTER_EYES[1]), 1e-12);
-  const value = (100 * total) / (e.length / 2) / eyes;
+  for (let i = 0; i < points; i++) total += distance(a, i, e, i);
+  const value = (100 * total) / points / Math.max(distance(e, OUTER_EYES[0], e, OUTER_EYES[1]), 1e-12);
   return Number.isFinite(value) ? value : Infinity;
 }
 

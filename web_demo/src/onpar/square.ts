@@ -84,6 +84,17 @@ export function squareOfBox([x0, y0, x1, y1]: FaceBox['boxPx']): Region {
   return { left: (x0 + x1 - side) / 2, top: (y0 + y1 - side) / 2, width: side, height: side };
 }
 
+/** The square about the box of 68 points that networks for upright faces look at; x, y, x, y, ... in pixels. */
+export function regionAround(pointsPx: Float32Array): Region {
+  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (let i = 0; i < pointsPx.length; i += 2) {
+    [left, right] = [Math.min(left, pointsPx[i]!), Math.max(right, pointsPx[i]!)];
+    [top, bottom] = [Math.min(top, pointsPx[i + 1]!), Math.max(bottom, pointsPx[i + 1]!)];
+  }
+  const side = Math.max(right - left, bottom - top) * CROP_SCALE;
+  return { left: (left + right - side + 1) / 2, top: (top + bottom - side + 1) / 2, width: side, height: side };
+}
+
 const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
 /**

@@ -5,6 +5,8 @@
 import { Bundle, type BundleSource } from './bundle';
 import { BadInput } from './errors';
 import { demand, FaceKeypointPipeline } from './face_keypoint_pipeline';
+import { FaceTopology, toFaceMesh, type FaceMesh } from './face_mesh';
+import { FaceMeshPipeline, type MeshOptions } from './face_mesh_pipeline';
 import type { TrackerOptions } from './face_tracker';
 import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
 import type { DepthMap, PixelSource } from './pixels';
@@ -125,6 +127,12 @@ async function openBundle(from: From, options: TaskOptions): Promise<Bundle> {
   return from instanceof Bundle ? from : Bundle.open(from, options.trustedKey);
 }
 
+/** The networks of a pipeline work one after the other, but each keeps its threads. */
+function loader(networks: number, options: TaskOptions): (bundle: Bundle) => Promise<Runner> {
+  const threads = 1 + Math.floor(globalThis.navigator.hardwareConcurrency / networks);
+  return (bundle) => LiteRtRunner.load(bundle, { threads, ...options });
+}
+
 /** What a picture shows. */
 export class ImageClassifier extends PictureTask<Classification> {
   static async fromBundle(from: From, options: TaskOptions = {}): Promise<ImageClassifier> {
@@ -160,10 +168,7 @@ export class FaceKeypointDetector extends PictureTask<Keypoints> {
       openBundle(keypoints, options),
       refined === null ? null : openBundle(refined, options),
     ]);
-    // The networks work one after the other, but each keeps its threads.
-    const cores = globalThis.navigator.hardwareConcurrency;
-    const threads = 1 + Math.floor(cores / (refined === null ? 2 : 3));
-    return FaceKeypointPipeline.open(bundles, (bundle) => LiteRtRunner.load(bundle, { threads, ...options }), options);
+    return FaceKeypointPipeline.open(bundles, loader(refined === null ? 2 : 3, options), options);
   }
 }
 
@@ -178,5 +183,26 @@ export class SaliencySegmenter extends PictureTask<Mask> {
 export class DepthVoxelizer extends DepthTask<VoxelGrid> {
   static async fromBundle(from: From, options: TaskOptions = {}): Promise<DepthVoxelizer> {
     return new DepthVoxelizer(...(await open(from, 'VoxelGrid', options)), toVoxelGrid);
+  }
+}
+
+/** A mesh of the face in a box; without a box, of the face that fills the picture. */
+export class FaceReconstructor extends PictureTask<FaceMesh> {
+  static async fromBundle(from: From, options: TaskOptions = {}): Promise<FaceReconstructor> {
+    const bundle = await openBundle(from, options);
+    demand(bundle, 'FaceMesh');
+    const topology = FaceTopology.of(bundle);
+    const runner = await LiteRtRunner.load(bundle, options);
+    return new FaceReconstructor(bundle, runner, (outputs, context) => toFaceMesh(outputs, context, topology));
+  }
+
+  /** All faces without a box: a face detector finds them. */
+  static async fromBundles(
+    detector: From,
+    face3d: From,
+    options: TaskOptions & MeshOptions = {},
+  ): Promise<FaceMeshPipeline> {
+    const bundles = await Promise.all([openBundle(detector, options), openBundle(face3d, options)]);
+    return FaceMeshPipeline.open(bundles, loader(2, options), options);
   }
 }

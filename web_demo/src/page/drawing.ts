@@ -1,5 +1,5 @@
 /** Results on a canvas. */
-import type { DepthMap, FaceBoxes, Keypoints, Mask } from '../onpar';
+import type { DepthMap, FaceBoxes, FaceMesh, Keypoints, Mask } from '../onpar';
 
 /** 300-W order: jaw, brows, nose bridge, nostrils, eyes, outer and inner lips; true closes the line. */
 const FACE_LINES: readonly (readonly [number, number, boolean])[] = [
@@ -69,6 +69,25 @@ export function drawFaces(canvas: HTMLCanvasElement, { faces }: FaceBoxes, scale
       pen.fill();
     }
   }
+}
+
+/** The wire frame of what faces the viewer. */
+export function drawMesh(canvas: HTMLCanvasElement, { verticesPx: v, topology }: FaceMesh, scale: number): void {
+  const pen = canvas.getContext('2d')!;
+  const at = (i: number): [number, number] => [(v[3 * i]! + 0.5) * scale, (v[3 * i + 1]! + 0.5) * scale];
+  const { triangles } = topology;
+  pen.beginPath();
+  for (let t = 0; t < triangles.length; t += 3) {
+    const [a, b, c] = [at(triangles[t]!), at(triangles[t + 1]!), at(triangles[t + 2]!)];
+    // Counter-clockwise seen from outside, and rows count downwards.
+    if ((b[0] - a[0]) * (c[1] - a[1]) > (b[1] - a[1]) * (c[0] - a[0])) continue;
+    pen.moveTo(...a);
+    pen.lineTo(...b);
+    pen.lineTo(...c);
+  }
+  pen.lineWidth = Math.max(0.9, canvas.width / 800);
+  pen.strokeStyle = 'rgb(120 235 190 / 0.7)';
+  pen.stroke();
 }
 
 /** What is not salient is dimmed. */

@@ -52,7 +52,7 @@ async function openBundle(source: string | BundleSource): Promise<void> {
   await showSamples(session);
 }
 
-/** Bundles beside the page that a keypoint bundle can use. */
+/** Bundles beside the page that one for faces can use. */
 function helpers(): Helpers {
   const names = Array.from(chooser.options, (option) => option.value);
   const find = (model: string): string | undefined => {
@@ -64,7 +64,8 @@ function helpers(): Helpers {
 
 function describe({ bundle, takesDepth }: Session): void {
   const { manifest } = bundle;
-  at('about').textContent = `${manifest.description.replace('^3', '³')}.`;
+  const text = manifest.description.replace('^3', '³');
+  at('about').textContent = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
   const [height, width] = manifest.preprocess.size;
   const file = bundle.artifact('litert');
   const bytes = file === undefined ? 0 : bundle.file(file.file).byteLength;

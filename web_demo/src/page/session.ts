@@ -7,6 +7,8 @@ import {
   DepthVoxelizer,
   FaceDetector,
   FaceKeypointDetector,
+  FaceMesh,
+  FaceReconstructor,
   ImageClassifier,
   isDepthPng,
   Picture,
@@ -15,9 +17,8 @@ import {
   type DepthMap,
   type DetectedFace,
   type Detection,
-  type FaceKeypointPipeline,
 } from '../onpar';
-import { depthPicture, drawFaces, drawMask, drawPicture, drawPoints, type Drawable } from './drawing';
+import { depthPicture, drawFaces, drawMask, drawMesh, drawPicture, drawPoints, type Drawable } from './drawing';
 import { Solid } from './solid';
 
 /** An input as the library takes it and as it is shown. */
@@ -35,17 +36,22 @@ export interface Shown {
   readonly solid?: Solid;
 }
 
-interface Detector {
-  readonly bundle: Bundle;
-  detect(input: never, box?: never): Promise<Detection<unknown>>;
+interface Searching {
+  detect(input: never): Promise<Detection<unknown>>;
   detectForVideo(input: never, timestampMs: number): Promise<Detection<unknown> | null>;
   close(): Promise<void>;
+}
+
+interface Detector extends Searching {
+  readonly bundle: Bundle;
 }
 
 /** A task of the library and how its result is shown; a new result type is one more entry. */
 interface Kind<D extends Detector> {
   readonly open: (bundle: Bundle) => Promise<D>;
   readonly show: (value: Awaited<ReturnType<D['detect']>>['value'], canvas: HTMLCanvasElement, input: Input) => Shown;
+  /** Finds all faces of a picture with the bundles that help; null where they are not there. Its values are lists. */
+  readonly search?: (bundle: Bundle, helpers: Helpers) => Promise<Searching | null>;
 }
 
 function kind<D extends Detector>(entry: Kind<D>): Kind<Detector> {
@@ -74,6 +80,19 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
       drawPoints(canvas, value, drawInput(canvas, input));
       return { summary: '68 points on the face', scores: [] };
     },
+    search: async (bundle, { detector, refined }) =>
+      detector === undefined || refined?.endsWith(bundle.name)
+        ? null
+        : FaceKeypointDetector.fromBundles(detector, bundle, refined ?? null, { accelerator: 'auto' }),
+  }),
+  FaceMesh: kind<FaceReconstructor>({
+    open: (bundle) => FaceReconstructor.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawMesh(canvas, value, drawInput(canvas, input));
+      return { summary: turned(value), scores: [] };
+    },
+    search: async (bundle, { detector }) =>
+      detector === undefined ? null : FaceReconstructor.fromBundles(detector, bundle, { accelerator: 'auto' }),
   }),
   Mask: kind<SaliencySegmenter>({
     open: (bundle) => SaliencySegmenter.fromBundle(bundle, { accelerator: 'auto' }),
@@ -92,7 +111,7 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
   }),
 };
 
-/** The bundles beside the page that work with a keypoint bundle: what finds faces, and what refines their points. */
+/** The bundles beside the page that work with one for faces: what finds faces, and what refines their points. */
 export interface Helpers {
   readonly detector?: string | undefined;
   readonly refined?: string | undefined;
@@ -103,10 +122,10 @@ export class Session {
     readonly bundle: Bundle,
     readonly detector: Detector,
     readonly kind: Kind<Detector>,
-    readonly faces: FaceKeypointPipeline | null,
+    readonly faces: Searching | null,
   ) {}
 
-  static async open(source: string | BundleSource, { detector, refined }: Helpers = {}): Promise<Session> {
+  static async open(source: string | BundleSource, helpers: Helpers = {}): Promise<Session> {
     const bundle = await Bundle.open(source);
     const { result } = bundle.manifest.postprocess;
     const found = KINDS[result];
@@ -115,10 +134,7 @@ export class Session {
         `this page can't show a ${result}; allowed: ${Object.keys(KINDS).join(', ')}; update it`,
       );
     }
-    const faces =
-      result === 'Keypoints' && detector !== undefined && !refined?.endsWith(bundle.name)
-        ? await FaceKeypointDetector.fromBundles(detector, bundle, refined ?? null, { accelerator: 'auto' })
-        : null;
+    const faces = (await found.search?.(bundle, helpers)) ?? null;
     return new Session(bundle, await found.open(bundle), found, faces);
   }
 
@@ -143,19 +159,19 @@ export class Session {
   }
 
   detect(input: Input): Promise<Detection<unknown>> {
-    if (this.faces !== null && input.ofUser) return this.faces.detect(input.data as Picture);
+    if (this.faces !== null && input.ofUser) return this.faces.detect(input.data as never);
     return this.detector.detect(input.data as never);
   }
 
   detectForVideo(input: Input, timestampMs: number): Promise<Detection<unknown> | null> {
-    if (this.faces !== null) return this.faces.detectForVideo(input.data as Picture, timestampMs);
+    if (this.faces !== null) return this.faces.detectForVideo(input.data as never, timestampMs);
     return this.detector.detectForVideo(input.data as never, timestampMs);
   }
 
   show(detection: Detection<unknown>, canvas: HTMLCanvasElement, input: Input): Shown {
     const { value } = detection;
     return Array.isArray(value)
-      ? showFaces(value as DetectedFace[], canvas, input)
+      ? showFaces(value as (DetectedFace | FaceMesh)[], canvas, input)
       : this.kind.show(value, canvas, input);
   }
 
@@ -165,11 +181,26 @@ export class Session {
   }
 }
 
-function showFaces(faces: readonly DetectedFace[], canvas: HTMLCanvasElement, input: Input): Shown {
+function showFaces(faces: readonly (DetectedFace | FaceMesh)[], canvas: HTMLCanvasElement, input: Input): Shown {
   const scale = drawInput(canvas, input);
-  for (const face of faces) drawPoints(canvas, face, scale);
-  const count = faces.length === 1 ? '1 face, 68 points' : `${faces.length} faces, 68 points each`;
-  return { summary: faces.length === 0 ? 'no face found' : count, scores: [] };
+  const meshes = faces.filter((face) => face instanceof FaceMesh);
+  for (const face of faces) {
+    if (face instanceof FaceMesh) drawMesh(canvas, face, scale);
+    else drawPoints(canvas, face, scale);
+  }
+  const [first] = meshes;
+  if (faces.length === 0) return { summary: 'no face found', scores: [] };
+  const count = faces.length === 1 ? '1 face' : `${faces.length} faces`;
+  if (first)
+    return { summary: faces.length === 1 ? turned(first) : `${count}; the largest ${turned(first)}`, scores: [] };
+  return { summary: `${count}, 68 points${faces.length === 1 ? '' : ' each'}`, scores: [] };
+}
+
+/** Where a face looks, for people. */
+function turned({ poseDegrees: { yaw, pitch, roll } }: FaceMesh): string {
+  const part = (degrees: number, positive: string, negative: string): string =>
+    `${Math.abs(degrees).toFixed(0)}° ${degrees < 0 ? negative : positive}`;
+  return `turned ${part(yaw, 'right', 'left')}, ${part(pitch, 'down', 'up')}, tilted ${part(-roll, 'right', 'left')}`;
 }
 
 function drawInput(canvas: HTMLCanvasElement, { data, shown }: Input): number {

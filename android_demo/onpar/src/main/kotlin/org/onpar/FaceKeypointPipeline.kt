@@ -19,10 +19,12 @@ class FaceKeypointPipeline internal constructor(
 ) : AutoCloseable {
     private val lock = ReentrantLock()
     private val clock = StageClock()
-    private val whole = PicturePreprocessor(detector.manifest.preprocess)
     private val networks = runners.drop(1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
     private val tracker =
-        FaceTracker({ find(detector, it) }, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
+        FaceTracker(
+            faceFinder(detector, runners[0], clock), networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most,
+            checkEvery, clock,
+        )
     private val backend = runners.map { it.backend }.distinct().joinToString()
     private var closed = false
     private var lastTimestampMs = Long.MIN_VALUE
@@ -66,12 +68,6 @@ class FaceKeypointPipeline internal constructor(
         return Detection(faces, clock.timings(), backend)
     }
 
-    private fun find(detector: Bundle, picture: PixelSource): List<Region> {
-        val region = clock.pre { whole.run(picture) }
-        val outputs = clock.inference { runners[0].run(whole.tensor) }
-        return toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { squareOfBox(it.boxPx) }
-    }
-
     private fun answer(bundle: Bundle, runner: Runner, tensor: FloatArray): PointAnswer {
         val outputs = clock.inference { runner.run(tensor) }
         val entries = bundle.manifest.modelFiles[0].outputs
@@ -87,9 +83,8 @@ class FaceKeypointPipeline internal constructor(
             if (height != width || refined != null && refined.manifest.preprocess.run { this.height != height || this.width != width }) {
                 throw BadInput("${keypoints.name} takes ${width}x$height pixels; the networks of one pipeline take squares of one size")
             }
-            val opened = ArrayList<Runner>()
+            val opened = loadAll(listOfNotNull(detector, keypoints, refined), runners)
             try {
-                for (bundle in listOfNotNull(detector, keypoints, refined)) opened.add(runners.load(bundle))
                 return FaceKeypointPipeline(detector, keypoints, opened, most, checkEvery)
             } catch (error: Throwable) {
                 opened.forEach { it.close() }
@@ -102,5 +97,27 @@ class FaceKeypointPipeline internal constructor(
             val shape = bundle.manifest.modelFiles[0].outputs[0].shape
             if (shape != listOf(1, FACE_POINTS, 2)) throw BadInput("${bundle.name} gives points of shape $shape; the pipeline needs [1, $FACE_POINTS, 2]")
         }
+    }
+}
+
+/** A runner for each bundle; what was loaded is closed where another can't be. */
+internal fun loadAll(bundles: List<Bundle>, runners: RunnerFactory): List<Runner> {
+    val opened = ArrayList<Runner>()
+    try {
+        for (bundle in bundles) opened.add(runners.load(bundle))
+        return opened
+    } catch (error: Throwable) {
+        opened.forEach { it.close() }
+        throw error
+    }
+}
+
+/** The detector's squares around the faces of a picture. */
+internal fun faceFinder(detector: Bundle, runner: Runner, clock: StageClock): FindFaces {
+    val whole = PicturePreprocessor(detector.manifest.preprocess)
+    return FindFaces { picture ->
+        val region = clock.pre { whole.run(picture) }
+        val outputs = clock.inference { runner.run(whole.tensor) }
+        toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { squareOfBox(it.boxPx) }
     }
 }

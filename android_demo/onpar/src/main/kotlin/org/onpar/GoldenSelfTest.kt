@@ -30,9 +30,9 @@ object GoldenSelfTest {
         val limits = bundle.manifest.limits.filter { it.runtime == artifact.executedHereBy }
         return listOf(SelfTestCheck("preprocessing", largestDifference(tensor, goldenInput), PREPROCESS_LIMIT, false)) +
             limits.map { limit ->
-                val (stride, expected) = golden(bundle, case, limit.output)
+                val (stored, expected) = golden(bundle, case, limit.output)
                 val metric = Metric.named(limit.metric)
-                val value = metric.compute(thin(outputs.getValue(limit.output), stride), expected)
+                val value = metric.compute(thin(outputs.getValue(limit.output), stored.stride), expected, stored.tensor.shape.last())
                 SelfTestCheck("${limit.output}: ${limit.metric}", value, limit.limit, metric.largerIsBetter)
             }
     }
@@ -44,11 +44,11 @@ object GoldenSelfTest {
         return PicturePreprocessor(spec).also { it.run(Png.picture(bundle.file(raw))) }.tensor
     }
 
-    private fun golden(bundle: Bundle, case: GoldenCase, name: String): Pair<Int, FloatArray> {
+    private fun golden(bundle: Bundle, case: GoldenCase, name: String): Pair<GoldenTensor, FloatArray> {
         val tensor =
             case.tensors.firstOrNull { it.tensor.name == name }
                 ?: throw BundleInvalid("${bundle.name} has no golden tensor '$name'; export the bundle again")
-        return tensor.stride to bundle.golden(tensor)
+        return tensor to bundle.golden(tensor)
     }
 
     private fun thin(values: FloatArray, stride: Int): FloatArray =

@@ -1,7 +1,6 @@
 package org.onpar
 
 import kotlin.math.abs
-import kotlin.math.hypot
 import kotlin.math.log10
 import kotlin.math.sqrt
 
@@ -11,17 +10,20 @@ private const val RIGHT_EYE = 45
 private const val FACE_SCORE = 0.3f
 
 /** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
-enum class Metric(val largerIsBetter: Boolean, val compute: (actual: FloatArray, expected: FloatArray) -> Double) {
-    MAX_ABS_OF_RANGE(false, ::maxAbsOfRange),
-    SQNR_DB(true, { a, e -> decibel(meanOf(e) { i -> e[i].toDouble() * e[i] }, a, e) }),
-    PSNR_DB(true, { a, e -> decibel(span(e) * span(e), a, e) }),
-    COSINE(true, ::cosine),
-    TOP1_AGREEMENT(true, { a, e -> if (allFinite(a) && largestAt(a) == largestAt(e)) 1.0 else 0.0 }),
+enum class Metric(val largerIsBetter: Boolean, private val measure: (actual: FloatArray, expected: FloatArray, columns: Int) -> Double) {
+    MAX_ABS_OF_RANGE(false, { a, e, _ -> maxAbsOfRange(a, e) }),
+    SQNR_DB(true, { a, e, _ -> decibel(meanOf(e) { i -> e[i].toDouble() * e[i] }, a, e) }),
+    PSNR_DB(true, { a, e, _ -> decibel(span(e) * span(e), a, e) }),
+    COSINE(true, { a, e, _ -> cosine(a, e) }),
+    TOP1_AGREEMENT(true, { a, e, _ -> if (allFinite(a) && largestAt(a) == largestAt(e)) 1.0 else 0.0 }),
     NME_PERCENT(false, ::nmePercent),
-    VOXEL_IOU(true, ::iou),
-    MASK_IOU(true, ::iou),
-    FACE_AGREEMENT(true, ::faceAgreement),
+    VOXEL_IOU(true, { a, e, _ -> iou(a, e) }),
+    MASK_IOU(true, { a, e, _ -> iou(a, e) }),
+    FACE_AGREEMENT(true, { a, e, _ -> faceAgreement(a, e) }),
     ;
+
+    /** [columns] is the last size of the output's shape: how many numbers a point has. */
+    fun compute(actual: FloatArray, expected: FloatArray, columns: Int = 2): Double = measure(actual, expected, columns)
 
     companion object {
         /** The metric of a name in bundle.json. */
@@ -50,16 +52,19 @@ private fun cosine(a: FloatArray, e: FloatArray): Double {
     return if (norm > 0) meanOf(a) { a[it].toDouble() * e[it] } / norm else 0.0
 }
 
-private fun nmePercent(a: FloatArray, e: FloatArray): Double {
-    val points = e.size / 2
+private fun nmePercent(a: FloatArray, e: FloatArray, columns: Int): Double {
+    val points = e.size / columns
     var total = 0.0
-    for (i in 0 until points) total += distance(a, i, e, i)
-    val value = 100 * total / points / maxOf(distance(e, LEFT_EYE, e, RIGHT_EYE), 1e-12)
+    for (i in 0 until points) total += distance(a, i, e, i, columns)
+    val value = 100 * total / points / maxOf(distance(e, LEFT_EYE, e, RIGHT_EYE, columns), 1e-12)
     return if (value.isFinite()) value else Double.POSITIVE_INFINITY
 }
 
-private fun distance(p: FloatArray, i: Int, q: FloatArray, j: Int): Double =
-    hypot(p[2 * i].toDouble() - q[2 * j], p[2 * i + 1].toDouble() - q[2 * j + 1])
+private fun distance(p: FloatArray, i: Int, q: FloatArray, j: Int, columns: Int): Double {
+    var squares = 0.0
+    for (k in 0 until columns) squares += (p[columns * i + k].toDouble() - q[columns * j + k]).let { it * it }
+    return sqrt(squares)
+}
 
 private fun iou(a: FloatArray, e: FloatArray): Double {
     var both = 0

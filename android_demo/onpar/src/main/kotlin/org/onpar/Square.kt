@@ -88,6 +88,17 @@ internal fun squareOfBox(box: DoubleArray): Region {
     return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
 }
 
+/** The square about the box of 68 points that networks for upright faces look at; x, y, x, y, ... in pixels. */
+internal fun regionAround(pointsPx: FloatArray): Region {
+    val xs = pointsPx.indices.filter { it % 2 == 0 }
+    val left = xs.minOf { pointsPx[it].toDouble() }
+    val right = xs.maxOf { pointsPx[it].toDouble() }
+    val top = xs.minOf { pointsPx[it + 1].toDouble() }
+    val bottom = xs.maxOf { pointsPx[it + 1].toDouble() }
+    val side = maxOf(right - left, bottom - top) * CROP_SCALE
+    return Region((left + right - side + 1) / 2, (top + bottom - side + 1) / 2, side, side)
+}
+
 /**
  * Turns one square after the other into the input tensor; keeps its memory.
  *

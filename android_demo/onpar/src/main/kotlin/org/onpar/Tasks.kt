@@ -97,7 +97,13 @@ abstract class DepthTask<T> internal constructor(bundle: Bundle, runner: Runner,
 abstract class TaskFactory<D : Task<*, *>> internal constructor(private val result: String, private val make: (Bundle, Runner) -> D) {
     fun fromBundle(bundle: Bundle, runners: RunnerFactory = RunnerFactory(LiteRtRunner::load)): D {
         demand(bundle, result)
-        return make(bundle, runners.load(bundle))
+        val runner = runners.load(bundle)
+        try {
+            return make(bundle, runner)
+        } catch (error: Throwable) {
+            runner.close()
+            throw error
+        }
     }
 
     fun fromBundle(folder: File): D = fromBundle(Bundle.open(folder))
@@ -152,4 +158,24 @@ class SaliencySegmenter private constructor(bundle: Bundle, runner: Runner) : Pi
 /** A solid from one depth map. */
 class DepthVoxelizer private constructor(bundle: Bundle, runner: Runner) : DepthTask<VoxelGrid>(bundle, runner, ::toVoxelGrid) {
     companion object : TaskFactory<DepthVoxelizer>("VoxelGrid", ::DepthVoxelizer)
+}
+
+/** A mesh of the face in a box; without a box, of the face that fills the picture. */
+class FaceReconstructor private constructor(bundle: Bundle, runner: Runner, topology: FaceTopology) :
+    PictureTask<FaceMesh>(bundle, runner, { outputs, context -> toFaceMesh(outputs, context, topology) }) {
+    companion object : TaskFactory<FaceReconstructor>("FaceMesh", { bundle, runner -> FaceReconstructor(bundle, runner, FaceTopology.of(bundle)) }) {
+        /**
+         * All faces without a box: a face detector finds them.
+         *
+         * @param most faces, the largest first.
+         */
+        fun fromBundles(
+            detector: Bundle,
+            face3d: Bundle,
+            runners: RunnerFactory = RunnerFactory(LiteRtRunner::load),
+            most: Int = 8,
+        ): FaceMeshPipeline = FaceMeshPipeline.open(detector, face3d, runners, most)
+
+        fun fromBundles(detector: File, face3d: File): FaceMeshPipeline = fromBundles(Bundle.open(detector), Bundle.open(face3d))
+    }
 }

@@ -102,8 +102,15 @@ class FaceKeypointPipelineTest {
 
     @Test
     fun `the real models give Python's faces`() {
-        val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray("face_pipeline-android").objects()
-        FaceKeypointDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("template_keypoints")).use { pipeline ->
+        compare("face_pipeline-android", null)
+    }
+
+    @Test
+    fun `the real models give Python's faces, refined`() = compare("face_pipeline_refined-android", bundleFolder("template_keypoints_refined"))
+
+    private fun compare(name: String, refined: File?) {
+        val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray(name).objects()
+        FaceKeypointDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("template_keypoints"), refined).use { pipeline ->
             for ((golden, wanted) in detector.manifest.golden.zip(expected)) {
                 val photo = Png.picture(detector.file(golden.raw))
                 pipeline.reset()

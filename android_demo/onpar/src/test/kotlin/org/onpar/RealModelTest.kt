@@ -25,7 +25,8 @@ fun useLibraries() =
     LiteRtRunner.useLibraries(File(System.getProperty("onpar.jni")).absolutePath, File(System.getProperty("onpar.litert")).absolutePath)
 
 private fun bundles(): List<Array<Any>> =
-    BUNDLES.listFiles()!!.filter { "-android-" in it.name }.sorted().map { arrayOf(it.name, it) }
+    BUNDLES.listFiles()!!.filter { it.isDirectory }.map { it.name.substringBefore('-') }.distinct().sorted()
+        .map { bundleFolder(it) }.map { arrayOf(it.name, it) }
 
 @RunWith(Parameterized::class)
 class GoldenProofTest(private val name: String, private val folder: File) {
@@ -85,6 +86,14 @@ class GoldenProofTest(private val name: String, private val folder: File) {
                     val filled = FloatArray(found.values.size) { if (found.values[it] >= found.threshold) 1f else 0f }
                     assertTrue(Metric.MASK_IOU.compute(filled, expected) >= 0.999)
                 }
+            "FaceMesh" ->
+                FaceReconstructor.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value
+                    assertTrue(difference(found.verticesPx, floats(wanted.getString("vertices_px"))) <= 0.05)
+                    assertTrue(difference(found.neutral, floats(wanted.getString("neutral"))) <= 1e-4)
+                    assertEquals(wanted.getDouble("yaw"), found.poseDegrees.yaw, 0.01)
+                }
+            else -> error("no comparison for this result")
         }
     }
 

@@ -72,7 +72,7 @@ fun difference(a: FloatArray, b: FloatArray): Double =
 fun difference(a: Region, b: Region): Double =
     maxOf(maxOf(abs(a.left - b.left), abs(a.top - b.top)), maxOf(abs(a.width - b.width), abs(a.height - b.height)))
 
-/** The bundle of a model for Android. */
+/** The bundle of a model for Android, or the one for the web, which holds a .tflite file, too. */
 fun bundleFolder(model: String): File =
-    BUNDLES.listFiles()?.firstOrNull { it.name.startsWith("$model-android-") }
+    listOf("android", "web").firstNotNullOfOrNull { target -> BUNDLES.listFiles()?.firstOrNull { it.name.startsWith("$model-$target-") } }
         ?: error("no $model bundle in $BUNDLES; run make apps-bundles")

@@ -146,7 +146,9 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
 class MetricVectorTest(name: String, private val case: JSONObject) {
     @Test
     fun `equals Python`() {
-        val found = Metric.named(case.getString("metric")).compute(floats(case.getString("actual")), floats(case.getString("expected")))
+        val found = Metric.named(case.getString("metric")).compute(
+            floats(case.getString("actual")), floats(case.getString("expected")), case.getJSONArray("shape").doubles().last().toInt(),
+        )
         val expected = case.getDouble("value")
         val value = if (found.isInfinite()) 1e300 else found
         assertTrue(abs(value - expected) <= 1e-6 * maxOf(1.0, abs(expected)), "$value, Python gives $expected")

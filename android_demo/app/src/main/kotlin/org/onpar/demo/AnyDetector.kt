@@ -2,58 +2,84 @@ package org.onpar.demo
 
 import org.onpar.BadInput
 import org.onpar.Bundle
-import org.onpar.Classification
 import org.onpar.DepthMap
 import org.onpar.DepthVoxelizer
 import org.onpar.Detection
-import org.onpar.FaceBoxes
 import org.onpar.FaceDetector
 import org.onpar.FaceKeypointDetector
+import org.onpar.FaceReconstructor
 import org.onpar.ImageClassifier
-import org.onpar.Keypoints
-import org.onpar.Mask
 import org.onpar.PixelSource
 import org.onpar.Png
 import org.onpar.SaliencySegmenter
 import org.onpar.Task
-import org.onpar.VoxelGrid
 
-/** The detector that a bundle's result needs; a new result type is one more line here and in [describe]. */
-fun open(bundle: Bundle): Task<*, *> =
-    when (val result = bundle.manifest.postprocess.result) {
-        "Classification" -> ImageClassifier.fromBundle(bundle)
-        "FaceBoxes" -> FaceDetector.fromBundle(bundle)
-        "Keypoints" -> FaceKeypointDetector.fromBundle(bundle)
-        "Mask" -> SaliencySegmenter.fromBundle(bundle)
-        "VoxelGrid" -> DepthVoxelizer.fromBundle(bundle)
-        else -> throw BadInput("this app can't show a $result; update it")
+/** The detector of a bundle; with a face_detector bundle beside one for faces, it finds all faces of a picture or frame. */
+class AnyDetector private constructor(val bundle: Bundle, private val task: Task<*, *>, private val search: Search?) : AutoCloseable {
+    /** Does it take pictures and frames? A depth detector shows the bundle's golden input instead. */
+    val takesPictures: Boolean get() = bundle.manifest.preprocess.color == "RGB"
+
+    @Suppress("UNCHECKED_CAST")
+    fun detect(picture: PixelSource): Detection<*> = search?.detect?.invoke(picture) ?: (task as Task<PixelSource, *>).detect(picture)
+
+    @Suppress("UNCHECKED_CAST")
+    fun detectForVideo(frame: PixelSource, timestampMs: Long): Detection<*>? =
+        if (search != null) search.detectForVideo(frame, timestampMs) else (task as Task<PixelSource, *>).detectForVideo(frame, timestampMs)
+
+    /** The first golden input of the bundle; a face's crop already where it is one for faces. */
+    @Suppress("UNCHECKED_CAST")
+    fun detectGolden(): Detection<*> {
+        val raw = bundle.file(bundle.manifest.golden[0].raw)
+        return if (takesPictures) (task as Task<PixelSource, *>).detect(Png.picture(raw)) else (task as Task<DepthMap, *>).detect(Png.depthMap(raw))
     }
 
-/** Does it take pictures and frames? A depth detector shows the bundle's golden input instead. */
-fun takesPictures(bundle: Bundle): Boolean = bundle.manifest.preprocess.color == "RGB"
+    override fun close() {
+        search?.close?.invoke()
+        task.close()
+    }
 
-@Suppress("UNCHECKED_CAST")
-fun detect(detector: Task<*, *>, picture: PixelSource): Detection<*> = (detector as Task<PixelSource, *>).detect(picture)
+    private class Search(
+        val detect: (PixelSource) -> Detection<*>,
+        val detectForVideo: (PixelSource, Long) -> Detection<*>?,
+        val close: () -> Unit,
+    )
 
-@Suppress("UNCHECKED_CAST")
-fun detectForVideo(detector: Task<*, *>, frame: PixelSource, timestampMs: Long): Detection<*>? =
-    (detector as Task<PixelSource, *>).detectForVideo(frame, timestampMs)
+    companion object {
+        /**
+         * A new result type is one more line here and in [Shown].
+         *
+         * @param other opens the bundle of another model, if there is one.
+         */
+        fun open(bundle: Bundle, other: (model: String) -> Bundle?): AnyDetector {
+            val task: Task<*, *> =
+                when (val result = bundle.manifest.postprocess.result) {
+                    "Classification" -> ImageClassifier.fromBundle(bundle)
+                    "FaceBoxes" -> FaceDetector.fromBundle(bundle)
+                    "Keypoints" -> FaceKeypointDetector.fromBundle(bundle)
+                    "Mask" -> SaliencySegmenter.fromBundle(bundle)
+                    "VoxelGrid" -> DepthVoxelizer.fromBundle(bundle)
+                    "FaceMesh" -> FaceReconstructor.fromBundle(bundle)
+                    else -> throw BadInput("this app can't show a $result; update it")
+                }
+            try {
+                return AnyDetector(bundle, task, search(bundle, other))
+            } catch (error: Throwable) {
+                task.close()
+                throw error
+            }
+        }
 
-/** The first golden input of a bundle. */
-@Suppress("UNCHECKED_CAST")
-fun detectGolden(detector: Task<*, *>): Detection<*> {
-    val raw = detector.bundle.file(detector.bundle.manifest.golden[0].raw)
-    if (takesPictures(detector.bundle)) return detect(detector, Png.picture(raw))
-    return (detector as Task<DepthMap, *>).detect(Png.depthMap(raw))
+        private fun search(bundle: Bundle, other: (model: String) -> Bundle?): Search? {
+            val model = bundle.manifest.model
+            // The refining network alone sees the crops of another one, never the detector's.
+            if (bundle.manifest.postprocess.result !in setOf("Keypoints", "FaceMesh") || model == REFINED) return null
+            val detector = other("face_detector") ?: return null
+            if (bundle.manifest.postprocess.result == "FaceMesh") {
+                return FaceReconstructor.fromBundles(detector, bundle).let { Search(it::detect, it::detectForVideo, it::close) }
+            }
+            return FaceKeypointDetector.fromBundles(detector, bundle, other(REFINED)).let { Search(it::detect, it::detectForVideo, it::close) }
+        }
+
+        private const val REFINED = "template_keypoints_refined"
+    }
 }
-
-/** A line for people. */
-fun describe(value: Any?): String =
-    when (value) {
-        is Classification -> value.scores.take(3).joinToString { "%s %.0f %%".format(it.label, 100 * it.probability) }
-        is FaceBoxes -> if (value.faces.size == 1) "1 face" else "${value.faces.size} faces"
-        is Keypoints -> "${value.pointsPx.size / 2} points on the face"
-        is Mask -> "%.0f %% of the picture stands out".format(100 * value.share)
-        is VoxelGrid -> "${value.filledVoxels} of ${value.size}³ voxels filled"
-        else -> ""
-    }

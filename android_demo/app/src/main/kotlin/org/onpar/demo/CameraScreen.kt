@@ -16,14 +16,13 @@ import android.view.Surface
 import android.view.TextureView
 import android.widget.FrameLayout
 import org.onpar.OnParException
-import org.onpar.Task
 import org.onpar.android.CameraFrames
 
 private const val WIDTH = 640
 private const val HEIGHT = 480
 
 /** The back camera with live results. Frames that come while one is worked on are dropped, never queued. */
-class CameraScreen(context: Context, private val detector: Task<*, *>, private val report: (String) -> Unit) :
+class CameraScreen(context: Context, private val detector: AnyDetector, private val report: (String) -> Unit) :
     FrameLayout(context), TextureView.SurfaceTextureListener {
     private val preview = TextureView(context)
     private val result = ResultView(context)
@@ -46,7 +45,7 @@ class CameraScreen(context: Context, private val detector: Task<*, *>, private v
         source.acquireLatestImage()?.use { image ->
             try {
                 val frame = frames.frame(image, rotation)
-                val found = detectForVideo(detector, frame, image.timestamp / 1_000_000) ?: return
+                val found = detector.detectForVideo(frame, image.timestamp / 1_000_000) ?: return
                 post { result.show(found, frame.width, frame.height) }
             } catch (error: OnParException) {
                 post { report(error.message.orEmpty()) }

@@ -23,7 +23,6 @@ import org.onpar.Bundle
 import org.onpar.Device
 import org.onpar.GoldenSelfTest
 import org.onpar.OnParException
-import org.onpar.Task
 import org.onpar.android.AssetSource
 import org.onpar.android.readPicture
 
@@ -35,7 +34,7 @@ private const val ROUNDS = 200
 class MainActivity : Activity() {
     private val worker = Executors.newSingleThreadExecutor()
     private lateinit var content: FrameLayout
-    private var detector: Task<*, *>? = null
+    private var detector: AnyDetector? = null
     private var camera: CameraScreen? = null
 
     override fun onCreate(state: State?) {
@@ -90,15 +89,18 @@ class MainActivity : Activity() {
         background(getString(R.string.loading)) {
             detector?.close()
             detector = null
-            val opened = open(Bundle.open(AssetSource(assets, "bundles/$name")))
+            val names = assets.list("bundles").orEmpty()
+            val opened = AnyDetector.open(bundle(name)) { model -> names.firstOrNull { it.startsWith("$model-") }?.let(::bundle) }
             detector = opened
-            val found = detectGolden(opened)
-            "${opened.bundle.manifest.description}.\n\nGolden input: ${describe(found.value)}\n\n${opened.bundle.manifest.weightsLicense}"
+            val found = Shown.of(opened.detectGolden().value)
+            "${opened.bundle.manifest.description}.\n\nGolden input: ${found.text}\n\n${opened.bundle.manifest.weightsLicense}"
         }
+
+    private fun bundle(name: String): Bundle = Bundle.open(AssetSource(assets, "bundles/$name"))
 
     private fun showCamera() {
         val opened = detector ?: return
-        if (!takesPictures(opened.bundle)) return say(getString(R.string.no_depth_camera))
+        if (!opened.takesPictures) return say(getString(R.string.no_depth_camera))
         if (checkSelfPermission(Manifest.permission.CAMERA) != PackageManager.PERMISSION_GRANTED) {
             return requestPermissions(arrayOf(Manifest.permission.CAMERA), CAMERA_REQUEST)
         }
@@ -121,7 +123,7 @@ class MainActivity : Activity() {
             guarded {
                 val picked = readPicture(contentResolver, uri)
                 val picture = picked.toPicture()
-                val found = detect(opened, picture)
+                val found = opened.detect(picture)
                 runOnUiThread {
                     val frame = FrameLayout(this)
                     frame.addView(ImageView(this).apply { setImageBitmap(upright(picked)) })
