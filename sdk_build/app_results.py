@@ -47,7 +47,7 @@ def write(dist: Path) -> int:
     found = {
         b.manifest.id: golden_results(b) for b in bundles if any(e.runtime == "litert" for e in b.manifest.model_files)
     }
-    pipelines = {
+    pipelines: dict[str, tuple[Callable[..., list[dict[str, Any]]], tuple[str, ...]]] = {
         "face_pipeline": (pipeline_results, ("face_detector", "template_keypoints")),
         "face_pipeline_refined": (
             pipeline_results,
@@ -98,14 +98,14 @@ def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:
         regions = sorted((square_of_box(*map(float, box)) for box in boxes.boxes_px), key=lambda r: -r.width)
         faces = []
         for rough in regions:
-            face = None
+            region, vertices = rough, None
             for _ in range(2):
-                region = rough if face is None else from_points(face.landmarks_px)
                 tensor = sample_picture(picture, region, face3d.manifest.spec.preprocess.size)
                 face = postprocess(reconstruct(tensor), face3d.manifest.spec, region)
                 assert isinstance(face, FaceMesh)
-            assert face is not None
-            faces.append(encode(face.vertices_px))
+                region, vertices = from_points(face.landmarks_px), face.vertices_px
+            assert vertices is not None
+            faces.append(encode(vertices))
         found.append({"faces": faces})
     return found
 
