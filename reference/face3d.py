@@ -81,10 +81,10 @@ class Face3d(nn.Module):
         )
         self.heat = nn.Conv2d(INNER, POINTS, 1)
         read = 256 + 4 * POINTS
-        self.identity_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, IDENTITY), nn.ReLU())
-        self.expression_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, EXPRESSION), nn.ReLU())
-        self.pose_encoder = nn.Sequential(nn.Linear(read, 128), nn.ReLU(), nn.Linear(128, POSE), nn.ReLU())
-        self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 128), nn.ReLU(), nn.Linear(128, 3 * VERTICES))
+        self.identity_encoder = Encoder(read, 256, IDENTITY)
+        self.expression_encoder = Encoder(read, 128, EXPRESSION)
+        self.pose_encoder = Encoder(read, 128, POSE)
+        self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 160), nn.ReLU(), nn.Linear(160, 3 * VERTICES))
         self.shape_reader = nn.Linear(3 * VERTICES, 32)
         self.expression_decoder = nn.Sequential(nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES))
         self.pose_decoder = nn.Linear(POSE, 7)
@@ -121,8 +121,9 @@ class Face3d(nn.Module):
         with torch.no_grad():
             bias.copy_(mean.T.reshape(-1) / SHAPE_UNIT)
 
-    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The trunk: hidden layer (B, 256) and places of the points in x and y, (B, 68) each, in fractions of the crop.
+    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The trunk: hidden layer (B, 256), places of the points in x and y, (B, 68) each, in fractions of the crop,
+        and the logits (B, 68, 28 * 28) of the maps that they come from.
 
         Args:
             image: (B, 3, 112, 112) RGB in [0, 1].
@@ -169,8 +170,8 @@ class Face3d(nn.Module):
             "pose": self.pose_encoder(read),
         }
 
-    def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
-        """Places of the points (B, 68) in x and in y."""
+    def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Places of the points (B, 68) in x and in y, and their maps."""
         d = self.deep(x)
         for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
             tap = taps[block]
@@ -179,7 +180,7 @@ class Face3d(nn.Module):
         heat = self.heat(d).reshape(-1, POINTS, HEAT * HEAT)
         shares = torch.softmax(heat, dim=2)
         x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
-        return x, y
+        return x, y, heat
 
     def decode(self, identity: Tensor, expression: Tensor, pose: Tensor) -> dict[str, Tensor]:
         """Shapes of the three features.
@@ -202,9 +203,25 @@ class Face3d(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 112, 112) RGB in [0, 1]."""
-        out = self.stages(*self.read(image))
+        hidden, point_x, point_y, _ = self.read(image)
+        out = self.stages(hidden, point_x, point_y)
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
+
+
+class Encoder(nn.Module):
+    """A linear layer and, beside it, one with a hidden layer, added: most of what tells faces apart is linear."""
+
+    def __init__(self, cin: int, hidden: int, cout: int) -> None:
+        super().__init__()
+        self.direct = nn.Linear(cin, cout)
+        self.hidden = nn.Linear(cin, hidden)
+        self.out = nn.Linear(hidden, cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, cin) to (B, cout)."""
+        y: Tensor = self.direct(x) + self.out(torch.relu(self.hidden(x)))
+        return y
 
 
 def place(shape: Tensor, pose: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ FRONTAL = 0.15  # largest yaw index of a photograph that lends its skin
 PAINTED = 0.25  # share of heads in painted skin
 LARGEST_SKINS = 400
 RENDERED_VERTICES = 7500
+YAW_LIMIT = 60.0  # degrees; further round, half of the face is a guess
 
 Array = NDArray[np.float32]
 
@@ -150,7 +151,9 @@ def render_heads(shapes: HeadShapes, topology: Topology, photos: Faces | None, c
             left, top = rng.integers(0, len(backdrop) // 2, 2)
             backdrop = backdrop[top : top + len(backdrop) // 2, left : left + len(backdrop) // 2]
         shaded = 1.0 if painted else rng.uniform(0, 0.6)
-        face = painter.render(painter.shape(drawn), colors, _enlarged(backdrop), rng, shaded, oversampling=1)
+        face = painter.render(
+            painter.shape(drawn), colors, _enlarged(backdrop), rng, shaded, oversampling=1, yaw_limit=YAW_LIMIT
+        )
         coarse = face.vertices[shapes.vertices]
         canvases.append(face.picture)
         points.append(coarse[landmark_vertices(coarse[None], topology)[0], :2])

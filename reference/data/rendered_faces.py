@@ -101,7 +101,7 @@ class FacePainter:
             yaw_limit: largest turn in degrees.
             oversampling: pixels drawn per pixel and axis; 1 is four times as fast and has jagged borders.
         """
-        yaw = float(np.clip(rng.choice([rng.normal(0, 20), rng.uniform(-90, 90)]), -yaw_limit, yaw_limit))
+        yaw = float(np.clip(rng.choice([rng.normal(0, 20), rng.uniform(-yaw_limit, yaw_limit)]), -yaw_limit, yaw_limit))
         angles = (yaw, float(np.clip(rng.normal(0, 10), -30, 30)), float(np.clip(rng.normal(0, 6), -20, 20)))
         turn = rotation(*angles)[:3, :3].astype(np.float32)
         turned = (vertices - self.center) @ turn.T / self.unit

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
-from tqdm import tqdm
+from torch.utils.data import DataLoader, Dataset
 
 from reference import face3d
 from reference.data import WORKERS, augment
@@ -26,14 +25,12 @@ from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_fac
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
 from reference.geometry.similarity import align_shapes, similarity_errors
-from reference.train.keypoints import PRECISE_SETS, normalized_errors, point_loss
-from reference.train.region_loss import SIZE as DRAWN_SIZE
+from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
-PRETRAINING = 1 / 3  # share of the epochs before everything is trained together
-BANK_RENDERED_SHARE = 1 / 2  # of each batch while the trunk is kept
-RENDERED_SHARE = 1 / 3  # of each batch afterwards
-BANK_COPIES = 2
+PRETRAINING = 1 / 3  # share of the epochs on rendered heads alone
+RENDERED_SHARE = 1 / 2  # of each batch afterwards
+HEAT_WEIGHT = 0.02  # of the maps' cross-entropy beside the points' distances
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 4  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
@@ -145,41 +142,24 @@ class Face3dRecipe:
         self.mean = torch.from_numpy(self.topology.mean.T.copy())
         self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
         self.edges = torch.from_numpy(edges_of(self.topology.faces))
-        self.precise = precise
-        self.keeps_trunk = init is not None
-        self.bank: TensorDataset | None = None
         if bool((self.network.read_gain == 1).all()):
             self.network.set_reading(read_some(self.network, self.training))
 
     def batches(self, epoch: int) -> DataLoader[Any]:
-        """A third of the epochs: rendered heads alone, or with ``init`` everything but the trunk, which is kept."""
+        """A third of the epochs: rendered heads alone; then photographs and rendered heads in each batch."""
         rng = np.random.default_rng((self.seed, epoch))
-        early = epoch < PRETRAINING * self.epochs
-        if early and self.keeps_trunk:
-            return self._bank_batches(rng)
-        self.bank = None
         self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
-        if early:
+        if epoch < PRETRAINING * self.epochs:
             order = _in_batches(heads, self.batch)
         else:
             order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)
         return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
 
-    def _bank_batches(self, rng: np.random.Generator) -> DataLoader[Any]:
-        if self.bank is None:
-            self.bank = fill_bank(self.network, self.training, self.precise)
-        rendered = self.bank.tensors[3].numpy() >= 0
-        photos, heads = (rng.permutation(np.flatnonzero(chosen)) for chosen in (~rendered, rendered))
-        order = _mixed(photos, heads, self.batch, BANK_RENDERED_SHARE)
-        return DataLoader(self.bank, batch_sampler=order.tolist())
-
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
-        images, points, matrices, numbers = batch[:4]
-        read = batch[4:]
-        if not read:
-            read = self.network.read(images.contiguous(memory_format=torch.channels_last))
-        out = self.network.stages(*read)
+        images, points, matrices, numbers = batch
+        hidden, *places, heat = self.network.read(images.contiguous(memory_format=torch.channels_last))
+        out = self.network.stages(hidden, *places)
         count = len(images)
         vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
         chosen = landmark_vertices(vertices.detach().transpose(1, 2).numpy(), self.topology)
@@ -190,18 +170,18 @@ class Face3dRecipe:
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
-        if not batch[4:]:
-            parts["points"] = point_loss(torch.stack(read[1:], dim=1), points, ones)
+        parts["points"] = point_loss(torch.stack(places, dim=1), points, ones)
+        parts["heat"] = HEAT_WEIGHT * heat_loss(heat, points, ones)
         rendered = numbers >= 0
         if rendered.any():
             own = numbers[rendered].numpy()
             wanted = [torch.from_numpy(self._target(name, own)) for name in ("neutral", "shape", "placed")]
-            parts["neutral"] = 4 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
-            parts["shape"] = 2 * (shape[rendered] - wanted[1]).norm(dim=1).mean()
+            parts["neutral"] = 10 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
+            parts["shape"] = 5 * (shape[rendered] - wanted[1]).norm(dim=1).mean()
             matrix = matrices[rendered]
             placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
             parts["placed"] = point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
-        parts["regions"] = 0.2 * self._regions(out["identity_feature"], read[0], vertices, shape, images, rendered)
+        parts["regions"] = 0.2 * self._regions(out["identity_feature"], hidden, vertices, shape, images, rendered)
         total = torch.stack(list(parts.values())).sum()
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
@@ -257,31 +237,9 @@ def read_some(network: face3d.Face3d, training: MixedFaces, count: int = 512) ->
     parts = []
     for start in range(0, len(chosen), 64):
         images = torch.stack([training[int(i)][0] for i in chosen[start : start + 64]])
-        parts.append(network.gather(*network.read(images.contiguous(memory_format=torch.channels_last))))
+        parts.append(network.gather(*network.read(images.contiguous(memory_format=torch.channels_last))[:3]))
     network.train()
     return torch.cat(parts)
-
-
-@torch.no_grad()
-def fill_bank(network: face3d.Face3d, training: MixedFaces, precise: NDArray[np.bool_]) -> TensorDataset:
-    """What a trunk that stays as it is reads of every face, twice augmented; then only encoders and decoders compute.
-
-    Items are those of :class:`MixedFaces`, the picture at 56 pixels, and the trunk's three tensors.
-    """
-    parts: list[list[Tensor]] = []
-    once = np.arange(len(training))
-    network.eval()
-    for training.epoch in range(BANK_COPIES):
-        # Video frames are many and alike: one copy of them is enough.
-        chosen = once if training.epoch == 0 else once[np.concatenate([precise, once[len(precise) :] >= 0])]
-        order = [part.tolist() for part in np.array_split(chosen, -(-len(chosen) // 64))]
-        loader = DataLoader(training, batch_sampler=order, num_workers=WORKERS)
-        for images, *others in tqdm(loader, desc="reading faces", leave=False, disable=None):
-            read = network.read(images.contiguous(memory_format=torch.channels_last))
-            small = nn.functional.avg_pool2d(images, images.shape[2] // DRAWN_SIZE)
-            parts.append([small, *others, *read])
-    network.train()
-    return TensorDataset(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def make_targets(neutral: Array, whole: Array, renders: Renders, topology: Topology) -> Targets:
