@@ -92,7 +92,7 @@ APPS_CACHE ?= $(HOME)/.cache/onpar
 APPS_MODELS ?= classifier face_detector template_keypoints voxel64
 # Made for the web alone: the tests of the other languages run that .tflite file, and no other artifact is waited for.
 # In fp16: rounding to 8 bits makes more of a preprocessing that is off by 5e-5 than masks and points may differ.
-APPS_WEB_MODELS ?= saliency template_keypoints_refined
+APPS_WEB_MODELS ?= saliency template_keypoints_refined face3d
 APPS_BUNDLES := $(CURDIR)/build/apps/bundles
 APPS_SOURCES = $(shell find reference sdk_build $(APPS_MODELS:%=models/%) $(APPS_WEB_MODELS:%=models/%) -type f -not -name '*.pyc')
 LITERT = $(shell find $(CURDIR)/.venv/lib -name libLiteRt.so | head -1)
