@@ -54,7 +54,7 @@ def move_slices(block: Tensor, shift: int) -> Tensor:
     return nn.functional.pad(block[: size + shift], (0, 0) * 3 + (-shift, 0))
 
 
-def join_slices(parts: Sequence[Tensor]) -> Tensor:
+def join(parts: Sequence[Tensor]) -> Tensor:
     """Concatenate (N, C, H, W) tensors of any C along it, a few at a time.
 
     Between two levels the slices are laid under one another: a converter makes one join of two that follow each other,
@@ -65,6 +65,8 @@ def join_slices(parts: Sequence[Tensor]) -> Tensor:
     while len(parts) > 1:
         groups = [parts[i : i + LARGEST_CAT] for i in range(0, len(parts), LARGEST_CAT)]
         joined = [torch.cat(tuple(group), 1) if len(group) > 1 else group[0] for group in groups]
+        if len(joined) == 1 and not stacked:
+            return joined[0]
         stacked = not stacked
         size = (-1, width) if stacked else (-1, height, width)
         parts = [part.reshape(len(part), *size) for part in joined]
@@ -105,7 +107,7 @@ class TransposedConv3dAs2d(nn.Module):
         result: Blocks = []
         for r in range(len(blocks)):
             for shifts, conv in zip(self.shifts, self.phases, strict=True):
-                result.append(conv(torch.cat([moved[shift][r] for shift in shifts], 1)))
+                result.append(conv(join([moved[shift][r] for shift in shifts])))
         return result
 
 
@@ -188,7 +190,7 @@ class LastTransposedConv3d(nn.Module):
         for r in range(1, len(blocks)):
             parts.append(self._places(torch.cat((padded[r - 1], padded[r]), 1), height, width))
         parts.append(ends[1:, :1])
-        return join_slices(parts).reshape(1, -1, 2 * height, 2 * width)
+        return join(parts).reshape(1, -1, 2 * height, 2 * width)
 
     def _places(self, pair: Tensor, height: int, width: int) -> Tensor:
         """Output slices (N, 2, 2H, 2W) of windows whose inputs (N, 2C, H + 2, W + 4) are joined as channels."""

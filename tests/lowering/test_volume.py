@@ -13,7 +13,7 @@ from sdk_build.lowering.volume import (
     LARGEST_CAT,
     LastTransposedConv3d,
     TransposedConv3dAs2d,
-    join_slices,
+    join,
     neighbours,
 )
 
@@ -68,7 +68,7 @@ def test_any_number_of_tensors_is_joined_a_few_at_a_time(count):
 
     torch.cat = counted
     try:
-        joined = join_slices(parts)
+        joined = join(parts)
     finally:
         torch.cat = real
     torch.testing.assert_close(joined, real(parts, 1))
