@@ -157,7 +157,7 @@ def guess_masks(network: Callable[[Tensor], Tensor], folders: Sequence[Path], si
         with torch.no_grad():
             both = network(torch.stack([square, square.flip(2)]).float() / 255)[:, 0]
         mean = (both[0] + both[1].flip(1)).numpy() / 2
-        guess = np.asarray(cv2.resize(mean, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+        guess = np.asarray(cv2.resize(mean, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
         if 2 * np.abs(mean - 0.5).mean() < SUREST or not 0.04 < (guess > 0.5).mean() < 0.7:
             continue
         mask = follow_colors(np.ascontiguousarray(picture, np.uint8), guess)

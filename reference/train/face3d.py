@@ -30,7 +30,9 @@ from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 1 / 3  # share of the epochs on rendered heads alone
 RENDERED_SHARE = 1 / 2  # of each batch afterwards
-HEAT_WEIGHT = 0.02  # of the maps' cross-entropy beside the points' distances
+# Of the points' distances and of their maps' cross-entropy: all that the encoders learn of a face's shape they learn from
+# the points, and can't from points that are 5 % off.
+POINT_WEIGHT, HEAT_WEIGHT = 5, 0.1
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 4  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
@@ -170,7 +172,7 @@ class Face3dRecipe:
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
-        parts["points"] = point_loss(torch.stack(places, dim=1), points, ones)
+        parts["points"] = POINT_WEIGHT * point_loss(torch.stack(places, dim=1), points, ones)
         parts["heat"] = HEAT_WEIGHT * heat_loss(heat, points, ones)
         rendered = numbers >= 0
         if rendered.any():
