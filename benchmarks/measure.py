@@ -132,13 +132,18 @@ def call_runner(bundle: Bundle, runtime: str, threads: int, given: np.ndarray) -
 
 
 def call_litert(bundle: Bundle, runtime: str, threads: int, given: np.ndarray) -> Callable[[], object]:
-    """The same through the interpreter's own calls, which are what an app's C++ or Kotlin API does.
+    """The same in LiteRT."""
+    return call_file(artifact_of(bundle, runtime), threads, given)
+
+
+def call_file(path: Path, threads: int, given: np.ndarray) -> Callable[[], object]:
+    """A .tflite through the interpreter's own calls, which are what an app's C++ or Kotlin API does.
 
     Python's signature runner adds as much time as a small network takes.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(artifact_of(bundle, runtime)), num_threads=threads)
+    interpreter = Interpreter(str(path), num_threads=threads)
     interpreter.allocate_tensors()
     (where,) = [d["index"] for d in interpreter.get_input_details()]
     outputs = [d["index"] for d in interpreter.get_output_details()]
