@@ -73,4 +73,4 @@ else
   echo "kotlin: FAILED; see $log"
   exit 1
 fi
-run org.onpar.HostBenchmarkKt "$bundles"/classifier-android-* 300
+run org.onpar.HostBenchmarkKt 300 "$bundles"/{classifier-android,template_keypoints-android,saliency-web}-*
