@@ -41,4 +41,4 @@ echo "swift: parsing the files for Apple's frameworks"
 in_root "find App ExecuTorch Sources/OnPar/Apple -name '*.swift' -exec swiftc -frontend -parse {} +"
 
 in_root "swift build --disable-sandbox -c release --product HostBenchmark" >>"$log" 2>&1 || { echo "swift: the benchmark does not build; see $log"; exit 1; }
-in_root ".build/release/HostBenchmark ../build/apps/bundles/classifier-android-* 300"
+in_root ".build/release/HostBenchmark 300 ../build/apps/bundles/classifier-android-* ../build/apps/bundles/template_keypoints-android-* ../build/apps/bundles/saliency-web-*"

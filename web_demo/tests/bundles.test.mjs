@@ -302,6 +302,10 @@ describe('a damaged bundle is refused', () => {
       ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"labels"', '"lables": [], "labels"'))],
       /^BundleInvalid: .*unknown 'lables'/,
     ],
+    'a missing key': [
+      ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"task":', '"tusk":'))],
+      /^BundleInvalid: .*no 'task'/,
+    ],
     'a path that leads outside': [
       ['bundle.json', (bytes) => Buffer.from(bytes.toString().replace('"path": "card.md"', '"path": "../card.md"'))],
       /^BundleInvalid: .*outside/,
@@ -329,21 +333,41 @@ describe('a damaged bundle is refused', () => {
     );
     assert.match(outcome, /^SignatureInvalid: /);
   });
-  test('a model that is no .tflite file although its checksum fits', async () => {
+  /** What a call says of a bundle that its maker changed: every checksum fits. */
+  async function resealed(document, files, call) {
     const hash = (bytes) => createHash('sha256').update(bytes).digest('hex');
-    const broken = Buffer.alloc(2000, 7);
-    const document = await manifestOf(CLASSIFIER);
-    document.files.find((entry) => entry.path === 'model.tflite').sha256 = hash(broken);
+    for (const [name, bytes] of Object.entries(files)) {
+      document.files.find((entry) => entry.path === name).sha256 = hash(bytes);
+      server.replaced.set(path(name), bytes);
+    }
     const manifest = Buffer.from(JSON.stringify(document));
-    server.replaced.set(path('model.tflite'), broken);
     server.replaced.set(path('bundle.json'), manifest);
     server.replaced.set(path('SIGNATURE'), Buffer.from(JSON.stringify({ algorithm: 'none', sha256: hash(manifest) })));
-    const outcome = await page.evaluate(
-      (n) => decode.outcome(() => onpar.ImageClassifier.fromBundle(`../bundles/${n}`, { wasmPath: '../wasm/' })),
-      CLASSIFIER,
-    );
-    server.replaced.clear();
+    try {
+      return await page.evaluate(
+        ([n, source]) => decode.outcome(() => eval(source)(`../bundles/${n}`)),
+        [CLASSIFIER, call],
+      );
+    } finally {
+      server.replaced.clear();
+    }
+  }
+  const OPEN = "(folder) => onpar.ImageClassifier.fromBundle(folder, { wasmPath: '../wasm/' })";
+  test('a model that is no .tflite file although its checksum fits', async () => {
+    const outcome = await resealed(await manifestOf(CLASSIFIER), { 'model.tflite': Buffer.alloc(2000, 7) }, OPEN);
     assert.match(outcome, /^BundleInvalid: .*no .tflite file/);
+  });
+  test('a model with another input size', async () => {
+    const document = await manifestOf(CLASSIFIER);
+    for (const { inputs } of document.model_files) inputs[0].shape = [1, 3, 64, 128];
+    assert.match(await resealed(document, {}, OPEN), /^BundleInvalid: /);
+  });
+  test('a golden tensor of another size', async () => {
+    const document = await manifestOf(CLASSIFIER);
+    const { file } = document.golden[0].tensors.find(({ name }) => name === 'logits');
+    const call =
+      "async (folder) => onpar.GoldenSelfTest.run(await onpar.Bundle.open(folder), { wasmPath: '../wasm/' })";
+    assert.match(await resealed(document, { [file]: Buffer.alloc(8) }, call), /^BundleInvalid: .*fit/);
   });
   test('a bundle for another task', async () => {
     const outcome = await page.evaluate(
