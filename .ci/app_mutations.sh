@@ -18,7 +18,8 @@ kotlin)
     "a shift by half a pixel" 'fill(i, start + (i + 0.5) * scale, pixels)' 'fill(i, start + i * scale, pixels)')
   ;;
 swift)
-  demo=ios_demo file=ios_demo/Sources/OnPar/Preprocess.swift arguments=("$litert")
+  demo=ios_demo file=ios_demo/Sources/OnPar/Preprocess.swift
+  arguments=("$litert" 'VectorTests|passesItsOwnLimits|givesPythonsResults')
   faults=("a wrong mean" 'tensor[to + ox] = value / 255' 'tensor[to + ox] = value / 255 - 0.45'
     "a swapped channel" 'let from = c * count - left' 'let from = (2 - c) * count - left'
     "a shift by half a pixel" 'fill(i, start + (Double(i) + 0.5) * scale' 'fill(i, start + Double(i) * scale')
