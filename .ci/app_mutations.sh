@@ -13,15 +13,17 @@ cd "$(dirname "$0")/.."
 case $language in
 kotlin)
   demo=android_demo file=android_demo/onpar/src/main/kotlin/org/onpar/Preprocess.kt arguments=("$litert")
-  faults=("a wrong mean" 'tensor[to + ox] = value / 255f' 'tensor[to + ox] = value / 255f - 0.45f'
-    "a swapped channel" 'val from = c * count - first[0]' 'val from = (2 - c) * count - first[0]'
+  faults=("a wrong mean" 'tensor[to] = red / 255f' 'tensor[to] = red / 255f - 0.45f'
+    "a swapped channel" $'tensor[to] = red / 255f\n            tensor[to + plane] = green / 255f'
+    $'tensor[to] = green / 255f\n            tensor[to + plane] = red / 255f'
     "a shift by half a pixel" 'fill(i, start + (i + 0.5) * scale, pixels)' 'fill(i, start + i * scale, pixels)')
   ;;
 swift)
   demo=ios_demo file=ios_demo/Sources/OnPar/Preprocess.swift
   arguments=("$litert" 'VectorTests|passesItsOwnLimits|givesPythonsResults')
-  faults=("a wrong mean" 'tensor[to + ox] = value / 255' 'tensor[to + ox] = value / 255 - 0.45'
-    "a swapped channel" 'let from = c * count - left' 'let from = (2 - c) * count - left'
+  faults=("a wrong mean" 'tensor[to] = red / 255' 'tensor[to] = red / 255 - 0.45'
+    "a swapped channel" $'tensor[to] = red / 255\n                    tensor[to + plane] = green / 255'
+    $'tensor[to] = green / 255\n                    tensor[to + plane] = red / 255'
     "a shift by half a pixel" 'fill(i, start + (Double(i) + 0.5) * scale' 'fill(i, start + Double(i) * scale')
   ;;
 web)

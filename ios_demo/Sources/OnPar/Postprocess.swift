@@ -164,16 +164,29 @@ final class MaskScaler: @unchecked Sendable {
         let (width, height) = (context.pictureWidth, context.pictureHeight)
         prepare(spec.width, region, width)
         return [Float](unsafeUninitializedCapacity: width * height) { values, count in
-            values.initialize(repeating: 0)
             count = width * height
             for y in 0..<height {
-                let position = position(y, region.top, region.height, spec.height)
-                if position < 0 { continue }
-                blendRows(mask, spec.width, spec.height, position)
                 let to = UnsafeMutableBufferPointer(rebasing: values[y * width..<(y + 1) * width])
-                for x in 0..<width where lefts[x] >= 0 {
-                    let left = lefts[x]
-                    to[x] = row[left] + parts[x] * (row[left + 1] - row[left])
+                let position = position(y, region.top, region.height, spec.height)
+                if position < 0 {
+                    to.initialize(repeating: 0)
+                } else {
+                    blendRows(mask, spec.width, spec.height, position)
+                    writeRow(to.baseAddress!, width)
+                }
+            }
+        }
+    }
+
+    private func writeRow(_ to: UnsafeMutablePointer<Float>, _ width: Int) {
+        lefts.withUnsafeBufferPointer { lefts in
+            parts.withUnsafeBufferPointer { parts in
+                row.withUnsafeBufferPointer { row in
+                    for x in 0..<width {
+                        let left = lefts[x]
+                        let value = left < 0 ? 0 : row[left] + parts[x] * (row[left + 1] - row[left])
+                        (to + x).initialize(to: value)
+                    }
                 }
             }
         }

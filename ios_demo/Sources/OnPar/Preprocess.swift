@@ -156,18 +156,25 @@ final class PicturePreprocessor {
         }
     }
 
+    /// The three channels together: their sums don't wait for one another.
     private func writeRow(_ oy: Int, _ count: Int, _ sum: UnsafeBufferPointer<Float>) {
-        let (left, most) = (columns.first[0], columns.most)
+        let (first, counts, most) = (columns.first, columns.count, columns.most)
+        let (width, plane) = (spec.width, spec.height * spec.width)
         tensor.withUnsafeMutableBufferPointer { tensor in
             columns.weights.withUnsafeBufferPointer { weights in
-                for c in 0..<3 {
-                    let to = (c * spec.height + oy) * spec.width
-                    for ox in 0..<spec.width {
-                        let from = c * count - left + columns.first[ox]
-                        var value: Float = 0
-                        for k in 0..<columns.count[ox] { value += weights[ox * most + k] * sum[from + k] }
-                        tensor[to + ox] = value / 255
+                for ox in 0..<width {
+                    let from = first[ox] - first[0]
+                    var (red, green, blue): (Float, Float, Float) = (0, 0, 0)
+                    for k in 0..<counts[ox] {
+                        let weight = weights[ox &* most &+ k]
+                        red += weight * sum[from &+ k]
+                        green += weight * sum[from &+ k &+ count]
+                        blue += weight * sum[from &+ k &+ 2 &* count]
                     }
+                    let to = oy * width + ox
+                    tensor[to] = red / 255
+                    tensor[to + plane] = green / 255
+                    tensor[to + 2 * plane] = blue / 255
                 }
             }
         }

@@ -158,19 +158,28 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
         for (i in 0 until length) sum[i] += weight * row[at + i]
     }
 
+    /** The three channels together: their sums don't wait for one another. */
     private fun writeRow(oy: Int, count: Int) {
         val first = columns.first
         val counts = columns.count
         val weights = columns.weights
         val most = columns.most
-        for (c in 0..2) {
-            val from = c * count - first[0]
-            val to = (c * spec.height + oy) * spec.width
-            for (ox in 0 until spec.width) {
-                var value = 0f
-                for (k in 0 until counts[ox]) value += weights[ox * most + k] * sum[from + first[ox] + k]
-                tensor[to + ox] = value / 255f
+        val plane = spec.height * spec.width
+        for (ox in 0 until spec.width) {
+            val from = first[ox] - first[0]
+            var red = 0f
+            var green = 0f
+            var blue = 0f
+            for (k in 0 until counts[ox]) {
+                val weight = weights[ox * most + k]
+                red += weight * sum[from + k]
+                green += weight * sum[from + k + count]
+                blue += weight * sum[from + k + 2 * count]
             }
+            val to = oy * spec.width + ox
+            tensor[to] = red / 255f
+            tensor[to + plane] = green / 255f
+            tensor[to + 2 * plane] = blue / 255f
         }
     }
 }
