@@ -50,7 +50,9 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
                 "LiteRT could not run \(entry.file) (status \(status)); restart the app")
         }
         for (output, values) in zip(entry.outputs, memory) {
-            outputs[output.name]!.withUnsafeMutableBufferPointer { $0.baseAddress?.update(from: values!, count: $0.count) }
+            outputs[output.name]!.withUnsafeMutableBufferPointer {
+                $0.baseAddress?.update(from: values!, count: $0.count)
+            }
         }
         return outputs
     }
