@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.memory import peak_bytes, reset_peak
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 10
 MEMORY_CALLS = 3
+MEBI = 1 << 20
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,14 +66,15 @@ def measure_load(bundle: Bundle, runtime: str, threads: int) -> dict[str, float]
         _import_runtime(runtime)
         drop_from_cache(path)
         gc.collect()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        reset_peak()
+        before = peak_bytes()
         began = time.perf_counter()
         runner = backend.load(path, spec, threads)
         load_ms = 1000 * (time.perf_counter() - began)
         for _ in range(MEMORY_CALLS):
             runner.predict(inputs)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"load_ms": load_ms, "peak_mb": peak / 1024, "model_mb": (peak - before) / 1024}
+    peak = peak_bytes()
+    return {"load_ms": load_ms, "peak_mb": peak / MEBI, "model_mb": (peak - before) / MEBI}
 
 
 def _import_runtime(runtime: str) -> None:

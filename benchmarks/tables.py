@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,10 @@ from sdk_build.command import error_line, exit_with
 if TYPE_CHECKING:
     from reference.spec import ModelSpec
     from sdk_build.manifest import Manifest, ModelFile
+    from sdk_build.quantize.measured import Measured
 
 RESULTS = Path(__file__).parent / "results"
+FLOATS = ("fp32", "fp16")
 WORK = Path(__file__).parents[1] / "build" / "tables"
 HEADER = (
     *("model", "target", "file", "precision", "MB", "accuracy", "SQNR dB", "delegated"),
@@ -41,12 +44,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", nargs="+", metavar="P", help="only these; default: every one that was measured")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default 1 2")
     parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    parser.add_argument("--target", nargs="+", choices=("ios", "android", "web"), help="only these; default: all")
+    parser.add_argument("--reuse", action="store_true", help="take bundles that an earlier run left as they are")
+    parser.add_argument("--export-only", action="store_true", help="make the bundles; time them later with --reuse")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="default benchmarks/results")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.model, a.precision, a.threads, a.rounds, a.output))
+    chosen = Choice(a.model, a.precision, a.target, a.reuse)
+    return exit_with(lambda: run(chosen, a.threads, a.rounds, a.output, a.export_only))
 
 
-def run(models: list[str], precisions: list[str] | None, threads: list[int], rounds: int, output: Path) -> int:
+@dataclass(frozen=True)
+class Choice:
+    """Which bundles; None: every precision that was measured, every target."""
+
+    models: list[str]
+    precisions: list[str] | None
+    targets: list[str] | None
+    reuse: bool
+
+
+def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_only: bool) -> int:
     """The command's body; a model that can't be exported is named, and the rest goes on."""
     from sdk_build.export import choose_models
 
@@ -54,14 +71,19 @@ def run(models: list[str], precisions: list[str] | None, threads: list[int], rou
     protocols = [Protocol(n, rounds) for n in threads if n <= cores]
     if not protocols:
         raise BadInput(f"--threads is {threads}; this machine has {cores} cores")
-    before, code = os.getloadavg()[0], 0
+    code = 0
     paths: list[Path] = []
-    for spec in choose_models(models):
+    for spec in choose_models(chosen.models):
         try:
-            paths += export_all(spec, precisions, WORK)
+            paths += export_all(spec, chosen, WORK)
         except OnParError as error:
             code = code or error.exit_code
             print(f"{spec.name}: {error_line(error)}", file=sys.stderr)
+    if export_only:
+        print(f"{len(paths)} bundles in {WORK.relative_to(Path.cwd()) if WORK.is_relative_to(Path.cwd()) else WORK}")
+        return code
+    before = os.getloadavg()[0]
+    output.mkdir(parents=True, exist_ok=True)
     records = measure_all(paths, protocols, _say)
     write_records(output / "host.json", records)
     note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
@@ -75,28 +97,36 @@ def _say(line: str) -> None:
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
-def export_all(spec: ModelSpec, precisions: list[str] | None, folder: Path) -> list[Path]:
-    """Bundles of one model for every target, in every precision of which each artifact passed.
+def wanted(chosen: Choice, measured: Measured | None) -> dict[str, list[str]]:
+    """Targets by precision: those of which every artifact passed.
 
-    Raises:
-        BadInput: the model's present weights were not measured.
+    A target that is not measured at all for the model's present weights has its float precisions.
     """
     from sdk_build.backends import TARGETS, precisions_of
-    from sdk_build.build import build
-    from sdk_build.quantize.measured import load_measured, passing
+    from sdk_build.quantize.measured import passing
 
-    measured = load_measured(spec.name)
-    if measured is None and precisions is None:
-        precisions = ["fp32", "fp16"]
-    paths = []
-    for precision in precisions or list(precisions_of("ios")):
-        targets = [
-            t
-            for t in TARGETS
-            if precision in precisions_of(t) and (measured is None or passing(measured, t, precision) is not None)
-        ]
-        _say(f"{spec.name} {precision}: {', '.join(targets) or 'for no target'}")
-        paths += [built.path for built in build(spec, targets, precision, folder)] if targets else []
+    found: dict[str, list[str]] = {}
+    for target in chosen.targets or TARGETS:
+        good = [p for p in precisions_of(target) if measured and passing(measured, target, p) is not None]
+        for precision in good or FLOATS:
+            if chosen.precisions is None or precision in chosen.precisions:
+                found.setdefault(precision, []).append(target)
+    return found
+
+
+def export_all(spec: ModelSpec, chosen: Choice, folder: Path) -> list[Path]:
+    """Bundles of one model in every chosen precision."""
+    from sdk_build.build import build
+    from sdk_build.quantize.measured import load_measured
+
+    paths: list[Path] = []
+    for precision, targets in wanted(chosen, load_measured(spec.name)).items():
+        places = {target: folder / f"{spec.name}-{target}-{precision}" for target in targets}
+        missing = [target for target, place in places.items() if not (chosen.reuse and place.is_dir())]
+        if missing:
+            _say(f"{spec.name} {precision}: {', '.join(missing)}")
+            build(spec, missing, precision, folder)
+        paths += places.values()
     return paths
 
 

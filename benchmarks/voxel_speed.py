@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.measure import interleave, onnx_session, pin
+from benchmarks.memory import peak_bytes, reset_peak
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
@@ -163,12 +163,13 @@ def measure_memory(file: Path) -> dict[str, float]:
     """What loading a .tflite and a few calls add to this process, and the whole of it, at the peak."""
     import ai_edge_litert.interpreter  # noqa: F401 - an app links the runtime; its memory is not the model's
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reset_peak()
+    before = peak_bytes()
     call = litert_call(file)
     for _ in range(MEMORY_CALLS):
         call()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"process_mb": peak * 1024 / MEGA, "model_mb": (peak - before) * 1024 / MEGA}
+    peak = peak_bytes()
+    return {"process_mb": peak / MEGA, "model_mb": (peak - before) / MEGA}
 
 
 def largest_tensors(spec: ModelSpec) -> tuple[int, int]:

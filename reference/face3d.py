@@ -16,22 +16,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from reference.layers import ConvNormAct, MobileNetV3Features, Normalize, initialize, round_channels
+from reference.point_maps import HIDDEN, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
-SIZE = 112
-POINTS = 68
 VERTICES = 2500
 IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
 # One step of an optimiser moves all weights of an output by about its learning rate: outputs in units of a typical
 # difference between faces (decimetres) and between poses keep that step small against what is to be learnt.
 SHAPE_UNIT, POSE_UNIT = 0.02, 0.1
-HEAT = 28  # cells a side of the maps of the points
-INNER = 64
-# Blocks of the trunk that the maps read, with their channels at width 1: 1/16, 1/8, 1/4 of the resolution.
-LATERALS = ((8, 48), (3, 24), (1, 16))
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 SPEC = ModelSpec(
     name="face3d",
@@ -51,7 +43,7 @@ SPEC = ModelSpec(
 )
 
 
-class Face3d(nn.Module):
+class Face3d(PointMaps):
     """Encoders, decoders, pose transform and projection.
 
     Args:
@@ -67,20 +59,8 @@ class Face3d(nn.Module):
     read_gain: Tensor
 
     def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
-        super().__init__()
-        self.normalize = Normalize(MEAN, STD)
-        self.features = MobileNetV3Features("small", width)
-        wide = self.features.out_channels
-        self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
-        self.hidden = nn.Sequential(nn.Linear(48 * (SIZE // 32 + 1) ** 2, 256), nn.ReLU())
-        self.deep = ConvNormAct(wide, INNER, 1)
-        self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)
-        self.mixers = nn.ModuleList(
-            nn.Sequential(ConvNormAct(INNER, INNER, 3, groups=INNER), ConvNormAct(INNER, INNER, 1, act=nn.ReLU))
-            for _ in LATERALS
-        )
-        self.heat = nn.Conv2d(INNER, POINTS, 1)
-        read = 256 + 4 * POINTS
+        super().__init__(width)
+        read = HIDDEN + 4 * POINTS
         self.identity_encoder = Encoder(read, 256, IDENTITY)
         self.expression_encoder = Encoder(read, 128, EXPRESSION)
         self.pose_encoder = Encoder(read, 128, POSE)
@@ -96,18 +76,16 @@ class Face3d(nn.Module):
         self.register_buffer("read_mean", torch.zeros(1, read))
         self.register_buffer("read_gain", torch.ones(1, read))
         self._initialize()
-        # Centres of the map's cells in fractions of the crop, a point between the outermost ones.
-        middle = (torch.arange(HEAT) + 0.5) / HEAT
+        columns, rows = cell_centers()
         # One row each: picking a column of a product with both is an operation that XNNPACK leaves out.
-        self.register_buffer("columns", middle.repeat(HEAT)[None], persistent=False)  # (1, HEAT * HEAT)
-        self.register_buffer("rows", middle.repeat_interleave(HEAT)[None], persistent=False)
+        self.register_buffer("columns", columns[None], persistent=False)  # (1, 28 * 28)
+        self.register_buffer("rows", rows[None], persistent=False)
 
     def _initialize(self) -> None:
-        initialize(self)
+        self.start()
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
-        nn.init.normal_(self.heat.weight, 0, 0.05)
         # The start is an upright mean face that fills the middle of the crop; its shape is put into the biases.
         for decoder in (self.identity_decoder[2], self.expression_decoder[2], self.pose_decoder):
             nn.init.normal_(decoder.weight, 0, 0.03)  # type: ignore[arg-type]
@@ -128,12 +106,8 @@ class Face3d(nn.Module):
         Args:
             image: (B, 3, 112, 112) RGB in [0, 1].
         """
-        taps: dict[int, Tensor] = {}
-        x = self.normalize(image)
-        for number, block in enumerate(self.features):
-            x = block(x)
-            taps[number] = x
-        return self.hidden(self.reduce(x).flatten(1)), *self._points(x, taps)
+        hidden, x, taps = self.look(image)
+        return hidden, *self._points(x, taps)
 
     def gather(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
         """What the encoders read (B, 528): hidden layer, points, and the points of the upright face of unit height.
@@ -172,12 +146,7 @@ class Face3d(nn.Module):
 
     def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Places of the points (B, 68) in x and in y, and their maps."""
-        d = self.deep(x)
-        for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
-            tap = taps[block]
-            d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
-            d = mixer(torch.relu(d + lateral(tap)))
-        heat = self.heat(d).reshape(-1, POINTS, HEAT * HEAT)
+        heat = self.maps(x, taps)
         shares = torch.softmax(heat, dim=2)
         x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
         return x, y, heat
@@ -243,7 +212,7 @@ class Appearance(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.colors = nn.Sequential(nn.Linear(IDENTITY, 32), nn.ReLU(), nn.Linear(32, 3 * VERTICES))
-        self.light = nn.Linear(256, 12)
+        self.light = nn.Linear(HIDDEN, 12)
 
     def forward(self, identity: Tensor, hidden: Tensor, normals: Tensor) -> Tensor:
         """(B, 3, V) RGB, about 0 to 1, of identity features, the trunk's hidden layer and (B, 3, V) unit normals."""

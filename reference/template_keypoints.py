@@ -22,18 +22,10 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from reference.layers import ConvNormAct, MobileNetV3Features, Normalize, initialize, round_channels
+from reference.point_maps import HIDDEN, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
-SIZE = 112
-POINTS = 68
 TEMPLATES = 64
-HEAT = 28  # cells a side of the maps from which the direct keypoints come
-INNER = 64  # channels of the node that predicts them
-# Blocks of the feature network that the node reads, with their channels at width 1: 1/16, 1/8, 1/4 of the resolution.
-LATERALS = ((8, 48), (3, 24), (1, 16))
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 SPEC = ModelSpec(
     name="template_keypoints",
@@ -60,7 +52,7 @@ REFINED_SPEC = dataclasses.replace(
 )
 
 
-class TemplateKeypoints(nn.Module):
+class TemplateKeypoints(PointMaps):
     """Keypoints as a mix of templates, plus a direct prediction.
 
     Args:
@@ -77,35 +69,17 @@ class TemplateKeypoints(nn.Module):
     grid: Tensor
 
     def __init__(self, templates: int = TEMPLATES, width: float = 0.75, attributes: int = 0) -> None:
-        super().__init__()
-        self.normalize = Normalize(MEAN, STD)
-        self.features = MobileNetV3Features("small", width)
-        wide = self.features.out_channels
-        self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
-        flat = 48 * (SIZE // 32 + 1) ** 2  # 4 x 4 positions stay: where a feature is matters as much as what it is
-        self.hidden = nn.Sequential(nn.Linear(flat, 256), nn.ReLU())
-        self.template_logits = nn.Linear(256, templates)
-        self.similarity = nn.Linear(256, 4)
-        self.gate = nn.Linear(256, POINTS)
-        self.deep = ConvNormAct(wide, INNER, 1)
-        self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)
-        self.mixers = nn.ModuleList(
-            nn.Sequential(ConvNormAct(INNER, INNER, 3, groups=INNER), ConvNormAct(INNER, INNER, 1, act=nn.ReLU))
-            for _ in LATERALS
-        )
-        self.heat = nn.Conv2d(INNER, POINTS, 1)
-        self.attribute_head = nn.Linear(256, attributes) if attributes else None
-        initialize(self)
-        nn.init.kaiming_normal_(self.hidden[0].weight)  # type: ignore[arg-type]
-        nn.init.normal_(self.heat.weight, 0, 0.05)
+        super().__init__(width)
+        self.template_logits = nn.Linear(HIDDEN, templates)
+        self.similarity = nn.Linear(HIDDEN, 4)
+        self.gate = nn.Linear(HIDDEN, POINTS)
+        self.attribute_head = nn.Linear(HIDDEN, attributes) if attributes else None
+        self.start()
         # The start is an upright face that fills the middle of the crop.
         with torch.no_grad():
             self.similarity.bias.copy_(torch.tensor([0.3, 0.0, 0.5, 0.5]))
         self.register_buffer("templates", torch.zeros(2 * POINTS, templates))
-        # Centres of the heat map's cells in fractions of the crop, a point between the outermost ones.
-        middle = (torch.arange(HEAT) + 0.5) / HEAT
-        grid = torch.stack([middle.repeat(HEAT), middle.repeat_interleave(HEAT)])
-        self.register_buffer("grid", grid, persistent=False)  # (2, HEAT * HEAT), x then y
+        self.register_buffer("grid", torch.stack(cell_centers()), persistent=False)  # (2, 28 * 28), x then y
 
     def stages(self, image: Tensor) -> dict[str, Tensor]:
         """Everything that the losses need, of (B, 3, 112, 112) RGB in [0, 1].
@@ -115,12 +89,7 @@ class TemplateKeypoints(nn.Module):
             in fractions of the crop, x then y; ``gate`` (B, 1, 68) in [0, 1], 1 trusts the direct prediction;
             ``heat`` (B, 68, 28 * 28) logits of each point's place; ``attributes`` (B, A) where there is that head.
         """
-        taps: dict[int, Tensor] = {}
-        x = self.normalize(image)
-        for number, block in enumerate(self.features):
-            x = block(x)
-            taps[number] = x
-        h = self.hidden(self.reduce(x).flatten(1))
+        h, x, taps = self.look(image)
         probabilities = torch.softmax(self.template_logits(h), dim=1)
         shape = nn.functional.linear(probabilities, self.templates)  # (B, 2 * 68)
         a, b, tx, ty = (self.similarity(h)[:, i : i + 1] for i in range(4))
@@ -144,12 +113,7 @@ class TemplateKeypoints(nn.Module):
 
     def _direct(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Heat logits (B, 68, 28 * 28) and the mean places (B, 68) in x and in y."""
-        d = self.deep(x)
-        for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
-            tap = taps[block]
-            d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
-            d = mixer(torch.relu(d + lateral(tap)))
-        heat = self.heat(d).reshape(-1, POINTS, HEAT * HEAT)
+        heat = self.maps(x, taps)
         places = nn.functional.linear(torch.softmax(heat, dim=2), self.grid)  # (B, 68, 2)
         flat = places.transpose(1, 2).reshape(-1, 2 * POINTS)
         return heat, flat[:, :POINTS], flat[:, POINTS:]

@@ -24,6 +24,7 @@ COLORS = {"litert": "#0a7d5a", "executorch": "#b4431f", "coreml": "#2456c9", "ex
 NAMES = {"litert": "LiteRT", "executorch": "ExecuTorch", "coreml": "Core ML", "executorch_coreml": "ExecuTorch Core ML"}
 WORST_PARTS = 14
 e = html.escape
+Box = tuple[float, float, float, float]  # left, upper, right, lower
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ def page(entries: Sequence[Entry], header: Sequence[str], records: Sequence[Mapp
         records: what ``benchmarks.run --json`` printed, or nothing.
     """
     models = list(dict.fromkeys(entry.manifest.model for entry in entries))
-    overviews = "\n".join(_overview([x for x in entries if x.manifest.model == m], records) for m in models)
-    bodies = "\n".join(_section(entry, header) for entry in entries)
+    groups = {m: [x for x in entries if x.manifest.model == m] for m in models}
+    links = "".join(f"<a href='#{e(m)}'>{e(m)}</a>" for m in models)
+    parts = ((_overview(group, records), *(_section(entry, header) for entry in group)) for group in groups.values())
+    bodies = "\n".join(part for group in parts for part in group)
     phones = sorted({r["device"]["name"] for r in records if r["device"]["kind"] == "phone"})
     measured = f"Phones measured: {e(', '.join(phones))}." if phones else "No phone measured yet."
-    return _PAGE.format(count=len(entries), measured=measured, overviews=overviews, bodies=bodies, style=_STYLE)
+    return _PAGE.format(count=len(entries), measured=measured, links=links, bodies=bodies, style=_STYLE)
 
 
 def _overview(entries: Sequence[Entry], records: Sequence[Mapping[str, Any]]) -> str:
@@ -67,7 +70,8 @@ def _overview(entries: Sequence[Entry], records: Sequence[Mapping[str, Any]]) ->
     operations: list[Any] = next((x.analysis["operations"] for x in entries if x.analysis.get("operations")), [])
     figures = [_size_against_accuracy(entries), _parts(operations), _latency(manifest.model, records)]
     accuracy = "".join(f"<li><b>{v.value:.4g}</b> {e(v.name)}</li>" for v in manifest.accuracy)
-    return f"""<article><h2>{e(manifest.model)}</h2><p>{e(manifest.description)}. Document {e(manifest.document)}.</p>
+    return f"""<article id="{e(manifest.model)}"><h2>{e(manifest.model)}</h2>
+<p>{e(manifest.description)}. Document {e(manifest.document)}.</p>
 <h3>Accuracy of the reference</h3><ul class=figures>{accuracy}</ul><p class=small>{e(manifest.accuracy_data)}</p>
 <div class=plots>{"".join(figures)}</div></article>"""
 
@@ -109,15 +113,26 @@ def _scatter(points: Sequence[tuple[str, str, float, float]]) -> str:
     for megabytes in _log_ticks(math.exp(x0), math.exp(x1)):
         x, _ = place(math.log(megabytes), y0)
         marks.append(f"<text x={x:.1f} y={height - 10} text-anchor=middle>{megabytes:g}</text>")
-    taken: list[tuple[float, float]] = []
-    for runtime, precision, megabytes, value in points:
-        x, y = place(math.log(megabytes), value)
+    places = [place(math.log(p[2]), p[3]) for p in points]
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    for (runtime, precision, megabytes, value), (x, y) in zip(points, places, strict=True):
         name = f"{NAMES[runtime]} {precision}: {megabytes:.2f} MB, {value:.4g}"
         marks.append(f"<circle cx={x:.1f} cy={y:.1f} r=5 fill='{COLORS[runtime]}'><title>{e(name)}</title></circle>")
-        if all(abs(x - a) > 60 or abs(y - b) > 11 for a, b in taken):
-            taken.append((x, y))
-            marks.append(f"<text x={x + 8:.1f} y={y + 4:.1f} class=mark>{e(precision)}</text>")
+        box = _free_box(x, y, 7.0 * len(precision), taken)
+        if box and left <= box[0] and box[2] <= width and top <= box[3] <= height - bottom + 6:
+            taken.append(box)
+            marks.append(f"<text x={box[0]:.1f} y={box[3] - 3:.1f} class=mark>{e(precision)}</text>")
     return f"<svg viewBox='0 0 {width} {height}' role=img>{''.join(marks)}</svg>"
+
+
+def _free_box(x: float, y: float, wide: float, taken: Sequence[Box]) -> Box | None:
+    """Where a word of this width can stand beside a mark without touching what is there: right, left, above, below."""
+    high = 13.0
+    corners = ((x + 8, y - 7), (x - 8 - wide, y - 7), (x - wide / 2, y - 8 - high), (x - wide / 2, y + 8))
+    for a, b in corners:
+        if all(a >= x1 or a + wide <= x0 or b >= y1 or b + high <= y0 for x0, y0, x1, y1 in taken):
+            return (a, b, a + wide, b + high)
+    return None
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -130,9 +145,13 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 times powers of ten inside a span."""
+    """Round values inside a span: 1, 2, 5 times powers of ten, or more where these are fewer than three."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [m * 10.0**k for k in exponents for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(m / 10 for m in range(10, 100))):
+        found = [round(m * 10.0**k, 12) for k in exponents for m in steps if low <= m * 10.0**k <= high]
+        if len(found) >= 3:
+            break
+    return found[:: 1 + len(found) // 9]
 
 
 def _parts(operations: Sequence[Sequence[Any]]) -> str:
@@ -250,6 +269,7 @@ _STYLE = """
 *{box-sizing:border-box}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
 margin:0 auto;max-width:1080px;padding:24px 16px}
+nav{display:flex;flex-wrap:wrap;gap:4px 18px;margin:12px 0}a{color:var(--accent)}
 h1{margin:0 0 4px}h2{margin:0;font-size:1.25rem;overflow-wrap:anywhere}
 h3{margin:18px 0 6px;font-size:.95rem;color:var(--soft)}
 section,article{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:20px 0}
@@ -262,7 +282,7 @@ th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:5px 10px 5px 
 .spreads{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,240px),1fr));gap:14px}
 figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.92rem;margin-bottom:6px;overflow-wrap:anywhere}
 svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--soft)}svg .mark{fill:var(--ink)}
-.spreads figure{max-width:380px}.grid{stroke:var(--line)}
+.spreads figure{max-width:380px}.plots figure{max-width:560px}.grid{stroke:var(--line)}
 .spread{border-bottom:1px solid var(--line)}.spread rect{fill:var(--accent)}
 .ends{display:flex;justify-content:space-between}
 .dot{display:inline-block;width:.7em;height:.7em;border-radius:50%;margin:0 .3em 0 .2em}
@@ -280,7 +300,7 @@ _PAGE = """<!doctype html><html lang=en><meta charset=utf-8>
 <style>{style}</style>
 <h1>OnPar report</h1><p>{count} bundles. Every figure was measured when the artifact was proved against the PyTorch
 reference. <b>Emulation</b> is OnPar's own executor of Core ML programs, not Apple's. {measured}</p>
-{overviews}
+<nav>{links}</nav>
 {bodies}
 </html>
 """

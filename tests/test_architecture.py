@@ -44,6 +44,7 @@ NOT_NETWORKS = {
         "face_pipeline",
         "golden",
         "layers",
+        "point_maps",
         "postprocess",
     ),
     *("animate", "camera", "depth_files", "depth_voxelizer", "preprocess", "registry", "spec", "voxel_gallery"),

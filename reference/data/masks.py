@@ -29,6 +29,8 @@ Picture = NDArray[np.uint8]
 LARGEST = 256  # longer side of a cached picture
 PHOTO, DRAWING, CARTOON, GUESSED = 0, 1, 2, 3  # the last: photos whose mask a network gave
 SUREST = 0.85  # least mean of 2 |p - 0.5| over a picture whose guessed mask is learnt from
+CERTAIN = 0.02  # farther than this from 0 and 1, the picture's colours decide what a guess means
+AGREED = 0.75  # least overlap of a guess with what the colours make of it
 MOVED = 0.35  # share of the photos whose subject is put into another scene
 
 
@@ -136,7 +138,9 @@ def cut_all(folder: Path, kind: int, most: int = 1000) -> list[Subject]:
 def guess_masks(network: Callable[[Tensor], Tensor], folders: Sequence[Path], size: int) -> list[Subject]:
     """Pictures below some folders with the mask that a trained network gives them, where it is sure.
 
-    The mask is the mean over the picture and its mirror image (self-training: Lee, *Pseudo-label*, 2013).
+    The mask is the mean over the picture and its mirror image (self-training: Lee, *Pseudo-label*, 2013), moved to the
+    borders that the picture's colours have (:func:`follow_colors`). A picture is left out where the two disagree: then
+    either the network is wrong or the colours tell nothing.
 
     Args:
         network: (B, 3, size, size) RGB in [0, 1] to a mask (B, 1, size, size) in [0, 1].
@@ -153,10 +157,36 @@ def guess_masks(network: Callable[[Tensor], Tensor], folders: Sequence[Path], si
         with torch.no_grad():
             both = network(torch.stack([square, square.flip(2)]).float() / 255)[:, 0]
         mean = (both[0] + both[1].flip(1)).numpy() / 2
-        mask = cv2.resize(mean, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
-        if 2 * np.abs(mean - 0.5).mean() >= SUREST and 0.04 < mask.mean() < 0.7:
-            subjects.append(Subject(np.ascontiguousarray(picture, np.uint8), np.asarray(mask)))
+        guess = np.asarray(cv2.resize(mean, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        if 2 * np.abs(mean - 0.5).mean() < SUREST or not 0.04 < (guess > 0.5).mean() < 0.7:
+            continue
+        mask = follow_colors(np.ascontiguousarray(picture, np.uint8), guess)
+        if overlap(mask, guess > 0.5) >= AGREED:
+            subjects.append(Subject(np.ascontiguousarray(picture, np.uint8), mask))
     return subjects
+
+
+def follow_colors(picture: Picture, guess: NDArray[np.float32]) -> Mask:
+    """A mask (H, W) near a guess (H, W) in [0, 1] that keeps to the picture's edges and colours.
+
+    GrabCut (Rother et al., SIGGRAPH 2004), whose colour models start from the guess; where the guess is within
+    :data:`CERTAIN` of 0 or 1 it stays.
+    """
+    labels = np.where(guess > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[guess < CERTAIN], labels[guess > 1 - CERTAIN] = cv2.GC_BGD, cv2.GC_FGD
+    subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if subject.all() or not subject.any():
+        return subject
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    bgr = np.ascontiguousarray(picture[..., ::-1])
+    cv2.grabCut(bgr, labels, None, *models, 3, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+
+
+def overlap(one: Mask, other: Mask) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
+    return float((one & other).sum() / max(1, (one | other).sum()))
 
 
 class MaskDataset(Dataset[tuple[Tensor, Tensor, int]]):

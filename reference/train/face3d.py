@@ -25,12 +25,15 @@ from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_fac
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
 from reference.geometry.similarity import align_shapes, similarity_errors
+from reference.point_maps import SIZE
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 1 / 3  # share of the epochs on rendered heads alone
 RENDERED_SHARE = 1 / 2  # of each batch afterwards
-HEAT_WEIGHT = 0.02  # of the maps' cross-entropy beside the points' distances
+# Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, and
+# points that are 5 % off tell little of it.
+POINT_WEIGHT, HEAT_WEIGHT = 5, 0.1
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 4  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
@@ -86,17 +89,17 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
             shift = rng.normal(0, 0.04, 2) * side
             left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
             side *= zoom
-        crop, matrix = cut_square(canvas, left, top, side, face3d.SIZE, angle)
+        crop, matrix = cut_square(canvas, left, top, side, SIZE, angle)
         xy = xy @ matrix[:, :2].T + matrix[:, 2]
         if self.augmented and rendered < 0 and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
-            xy = (xy * [-1, 1] + [face3d.SIZE - 1, 0])[MIRROR]
+            xy = (xy * [-1, 1] + [SIZE - 1, 0])[MIRROR]
         if self.augmented:
             crop = _disturb(crop, rng)
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
-        points = torch.from_numpy(((xy + 0.5) / face3d.SIZE).T.astype(np.float32))
+        points = torch.from_numpy(((xy + 0.5) / SIZE).T.astype(np.float32))
         matrix = matrix + np.array([[0, 0, 0.5]], np.float32)
-        return image, points, torch.from_numpy(matrix.astype(np.float32) / face3d.SIZE), rendered
+        return image, points, torch.from_numpy(matrix.astype(np.float32) / SIZE), rendered
 
 
 def _disturb(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -170,7 +173,7 @@ class Face3dRecipe:
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
-        parts["points"] = point_loss(torch.stack(places, dim=1), points, ones)
+        parts["points"] = POINT_WEIGHT * point_loss(torch.stack(places, dim=1), points, ones)
         parts["heat"] = HEAT_WEIGHT * heat_loss(heat, points, ones)
         rendered = numbers >= 0
         if rendered.any():

@@ -36,6 +36,7 @@ from reference.train.classifier import ReverseGradient
 
 # (until this share of the training, side in pixels): which region is the subject is learnt cheaply on small pictures
 SIZES = ((0.6, 128), (0.9, 176), (1.0, 224))
+LATER_SIZES = ((0.3, 128), (0.7, 176), (1.0, 224))  # of a network that goes on from its own weights
 SHARES = (0.6, 0.2, 0.2, 0.4)  # of photos, drawings, cartoons and guessed masks in a batch, scaled to 1
 BETA2 = 0.3  # weight of precision in the F-measure, customary in this field (Achanta et al., 2009)
 
@@ -75,6 +76,7 @@ class SaliencyRecipe:
                     f"no drawing or no cartoon in {drawings}/train can be cut out; --drawings has sketch/, cartoon/"
                 )
         guessed = self._guess(init, unlabelled) if unlabelled else []
+        self.goes_on = bool(unlabelled)
         self.training = MaskDataset(photos, sketches, cartoons, seed, guessed)
         shares = tuple(share for share, kind in zip(SHARES, (photos, sketches, cartoons, guessed), strict=True) if kind)
         shares = tuple(share / sum(shares) for share in shares)
@@ -103,7 +105,8 @@ class SaliencyRecipe:
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = self.sampler.epoch = epoch
-        self.training.size = next((size for share, size in SIZES if epoch < share * self.epochs), SIZES[-1][1])
+        sizes = LATER_SIZES if self.goes_on else SIZES
+        self.training.size = next((size for share, size in sizes if epoch < share * self.epochs), sizes[-1][1])
         return DataLoader(self.training, batch_sampler=self.sampler, num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -120,7 +123,7 @@ class SaliencyRecipe:
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy, mean absolute error, and one minus the soft overlap of each picture.
+    """Binary cross-entropy, twice the mean absolute error, and one minus the soft overlap of each picture.
 
     Args:
         logits: (B, 1, H, W).
@@ -130,7 +133,7 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     guess = logits.sigmoid()
     both = (guess * masks).sum((1, 2, 3))
     either = (guess + masks - guess * masks).sum((1, 2, 3))
-    return entropy + (guess - masks).abs().mean() + (1 - (both + 1) / (either + 1)).mean()
+    return entropy + 2 * (guess - masks).abs().mean() + (1 - (both + 1) / (either + 1)).mean()
 
 
 def load_validation(data: Path) -> list[Pair]:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from reference import template_keypoints
 from reference.data import WORKERS
 from reference.data.faces import FaceDataset, Faces, Jitter, attribute_weights, learn_templates
+from reference.point_maps import SIZE
 from reference.train import keypoints
 from reference.train.keypoints import KeypointData, epoch_order, heat_loss, point_loss
 
@@ -44,7 +45,7 @@ class KeypointRecipe:
         weights = attribute_weights(data.faces.yaw)
         weights = np.where(data.precise, weights, 0.5 * weights).astype(np.float32)
         jitter = SECOND_JITTER if second else Jitter()
-        self.training = FaceDataset(data.faces, template_keypoints.SIZE, jitter, weights, seed)
+        self.training = FaceDataset(data.faces, SIZE, jitter, weights, seed)
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
@@ -76,10 +77,10 @@ class KeypointRecipe:
 
 def evaluate(network: Callable[[Tensor], Any], faces: Faces, second: bool = False) -> dict[str, float]:
     """See :func:`reference.train.keypoints.evaluate`."""
-    return keypoints.evaluate(network, faces, template_keypoints.SIZE, upright=second)
+    return keypoints.evaluate(network, faces, SIZE, upright=second)
 
 
 @torch.no_grad()
 def evaluate_cascade(first: Callable[[Tensor], Any], second: Callable[[Tensor], Any], faces: Faces) -> dict[str, float]:
     """See :func:`reference.train.keypoints.evaluate_cascade`."""
-    return keypoints.evaluate_cascade(first, second, faces, template_keypoints.SIZE)
+    return keypoints.evaluate_cascade(first, second, faces, SIZE)

@@ -22,10 +22,12 @@ from reference.data.masks import (
     crop,
     cut_cartoon,
     cut_drawing,
+    follow_colors,
     guess_masks,
     list_characters,
     list_pairs,
     load_pair,
+    overlap,
 )
 from reference.errors import BadInput, WeightsError
 from reference.evaluate import main as evaluate_main
@@ -149,7 +151,7 @@ def test_loss_knows_right_from_wrong():
     assert mask_loss(wrong, mask) > 20
     inside, outside = float(mask.sum()), float((1 - mask).sum())
     overlap = (0.5 * inside + 1) / (inside + 0.5 * outside + 1)
-    assert float(mask_loss(torch.zeros_like(mask), mask)) == pytest.approx(np.log(2) + 0.5 + 1 - overlap, rel=1e-4)
+    assert float(mask_loss(torch.zeros_like(mask), mask)) == pytest.approx(np.log(2) + 2 * 0.5 + 1 - overlap, rel=1e-4)
 
 
 def test_precision_and_recall_at_every_threshold():
@@ -245,6 +247,36 @@ def test_guessed_masks_are_kept_where_the_network_is_sure(pairs):
     assert found[0].mask.shape == (96, 128)
     assert found[0].mask[:, 64:].sum() == 0 < found[0].mask.sum()
     assert guess_masks(lambda both: torch.full((2, 1, 32, 32), 0.7), [pairs / "train" / "images"], 32) == []
+
+
+def test_a_guess_moves_to_the_borders_that_the_colours_have():
+    ys, xs = np.mgrid[:96, :128]
+    disc = (xs - 64) ** 2 + (ys - 48) ** 2 < 30**2
+    rng = np.random.default_rng(0)
+    picture = np.where(disc[..., None], (190, 60, 50), (90, 120, 140)) + rng.normal(0, 6, (96, 128, 3))
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    guess = 1 / (1 + np.exp((np.hypot(xs - 70, ys - 44) - 27) / 8))  # beside the disc, smaller and vague
+    guess = guess.astype(np.float32)
+    assert overlap(guess > 0.5, disc) < 0.75
+    assert overlap(follow_colors(picture, guess), disc) > 0.97
+    nothing = np.zeros((96, 128), np.float32)
+    assert not follow_colors(picture, nothing).any()
+    assert follow_colors(picture, nothing + 1).all()
+    sure = (guess > 0.5).astype(np.float32)
+    np.testing.assert_array_equal(follow_colors(picture, sure), sure > 0.5)
+
+
+def test_a_guess_that_the_colours_contradict_is_left_out(tmp_path):
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    picture[20:44, 20:44] = (200, 40, 40)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+
+    def network(both):
+        mask = torch.full((2, 1, 32, 32), 0.03)  # unsure only by a little, and far from the square's size
+        mask[:, :, 2:30, 2:30] = 0.97
+        return mask
+
+    assert guess_masks(network, [tmp_path], 32) == []
 
 
 def test_guessed_masks_count_as_photos():

@@ -7,7 +7,7 @@ import pytest
 
 from sdk_build import report
 from sdk_build.errors import BadInput
-from sdk_build.report_page import _histogram, _latency, _log_ticks, _parts, _scatter, _ticks
+from sdk_build.report_page import _free_box, _histogram, _latency, _log_ticks, _parts, _scatter, _ticks
 
 LATENCY = {
     "model": "template_keypoints",
@@ -24,6 +24,18 @@ def test_ticks_are_round():
     assert _ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert _ticks(62.8, 63.3) == [62.8, 62.9, 63.0, 63.1, 63.2, 63.3]
     assert _log_ticks(0.9, 12) == [1.0, 2.0, 5.0, 10.0]
+    assert len(_log_ticks(6.9, 14)) >= 3
+    assert len(_log_ticks(0.31, 0.7)) >= 3
+    assert 3 <= len(_log_ticks(4.05, 4.95)) <= 9
+
+
+def test_a_word_stands_where_nothing_is():
+    mark = (94.0, 94.0, 106.0, 106.0)
+    assert _free_box(100, 100, 28, [mark]) == (108, 93, 136, 106)
+    right = (110.0, 90.0, 120.0, 110.0)
+    assert _free_box(100, 100, 28, [mark, right]) == (64, 93, 92, 106)
+    everywhere = [mark, (0.0, 0.0, 92.0, 200.0), (107.0, 0.0, 200.0, 200.0), (0.0, 0.0, 200.0, 93.0)]
+    assert _free_box(100, 100, 28, everywhere) is None
 
 
 def test_larger_files_lie_to_the_right_and_better_ones_higher():

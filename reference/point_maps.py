@@ -1,0 +1,76 @@
+"""What the template network and the face reconstruction share: MobileNetV3 features of a face's square crop, a hidden
+layer over them, and a map of each of the 68 points on a top-down path (Lin et al., *Feature Pyramid Networks*, CVPR
+2017), whose mean place is the point (Sun et al., *Integral human pose regression*, ECCV 2018).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from reference.layers import ConvNormAct, MobileNetV3Features, Normalize, initialize, round_channels
+
+SIZE = 112
+POINTS = 68
+HIDDEN = 256
+HEAT = 28  # cells a side of the maps
+INNER = 64  # channels of the top-down path
+# Blocks of the feature network that the path reads, with their channels at width 1: 1/16, 1/8, 1/4 of the resolution.
+LATERALS = ((8, 48), (3, 24), (1, 16))
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class PointMaps(nn.Module):
+    """A base of networks for (B, 3, 112, 112) RGB crops in [0, 1].
+
+    Args:
+        width: channel multiplier of the MobileNetV3-Small features.
+    """
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.normalize = Normalize(MEAN, STD)
+        self.features = MobileNetV3Features("small", width)
+        wide = self.features.out_channels
+        self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
+        flat = 48 * (SIZE // 32 + 1) ** 2  # 4 x 4 positions stay: where a feature is matters as much as what it is
+        self.hidden = nn.Sequential(nn.Linear(flat, HIDDEN), nn.ReLU())
+        self.deep = ConvNormAct(wide, INNER, 1)
+        self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)
+        self.mixers = nn.ModuleList(
+            nn.Sequential(ConvNormAct(INNER, INNER, 3, groups=INNER), ConvNormAct(INNER, INNER, 1, act=nn.ReLU))
+            for _ in LATERALS
+        )
+        self.heat = nn.Conv2d(INNER, POINTS, 1)
+
+    def start(self) -> None:
+        """Initial weights, for a subclass to call when its own layers are there."""
+        initialize(self)
+        nn.init.kaiming_normal_(self.hidden[0].weight)  # type: ignore[arg-type]
+        nn.init.normal_(self.heat.weight, 0, 0.05)
+
+    def look(self, image: Tensor) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """The hidden layer (B, 256), the last features, and what each block gave."""
+        taps: dict[int, Tensor] = {}
+        x = self.normalize(image)
+        for number, block in enumerate(self.features):
+            x = block(x)
+            taps[number] = x
+        return self.hidden(self.reduce(x).flatten(1)), x, taps
+
+    def maps(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
+        """Logits (B, 68, 28 * 28) of each point's place, of :meth:`look`'s features."""
+        d = self.deep(x)
+        for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
+            tap = taps[block]
+            d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
+            d = mixer(torch.relu(d + lateral(tap)))
+        heat: Tensor = self.heat(d)
+        return heat.reshape(-1, POINTS, HEAT * HEAT)
+
+
+def cell_centers() -> tuple[Tensor, Tensor]:
+    """x and y (784,) of the cells of a flat map in fractions of the crop; a point can lie between the outermost."""
+    middle = (torch.arange(HEAT) + 0.5) / HEAT
+    return middle.repeat(HEAT), middle.repeat_interleave(HEAT)

@@ -1,0 +1,21 @@
+from dataclasses import replace
+
+from benchmarks.tables import Choice, wanted
+from sdk_build.quantize.measured import load_measured
+
+ALL = Choice(["all"], None, None, False)
+
+
+def test_a_model_that_was_not_measured_has_its_float_precisions():
+    assert wanted(ALL, None) == {"fp32": ["ios", "android", "web"], "fp16": ["ios", "android", "web"]}
+    assert wanted(replace(ALL, precisions=["fp16", "w8a8"], targets=["web"]), None) == {"fp16": ["web"]}
+
+
+def test_a_measured_target_has_what_passed():
+    measured = load_measured("classifier")
+    assert measured is not None
+    found = wanted(replace(ALL, targets=["android"]), measured)
+    assert set(found) >= {"fp32", "fp16", "w8a8"}
+    litert = replace(measured, artifacts=tuple(a for a in measured.artifacts if a.precision == "fp32"))
+    assert wanted(replace(ALL, targets=["android", "web"]), litert) == {"fp32": ["android", "web"]}
+    assert wanted(ALL, replace(measured, artifacts=()))["fp16"] == ["ios", "android", "web"]
