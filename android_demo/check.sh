@@ -48,6 +48,19 @@ library="${core[*]}" android=onpar/src/main/kotlin/org/onpar/android
 compile_once core "$library" -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
 compile_once tests "$library onpar/src/test" -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
 
+run() { java -Xmx1g -cp "$out/tests:$out/core:$libraries" "$@"; }
+classes=$(cd "$out/tests" && ls org/onpar/*Test.class | sed 's/\.class$//; s#/#.#g')
+log=$out/tests.log
+# shellcheck disable=SC2086 # one word a class
+if run -Donpar.root=.. -Donpar.bundles="$bundles" -Donpar.jni="$out/libonpar.so" -Donpar.litert="$litert" \
+  org.junit.runner.JUnitCore $classes >"$log" 2>&1; then
+  echo "kotlin: $(grep -oE '^OK \([0-9]+' "$log" | grep -oE '[0-9]+') passed, 0 failed"
+else
+  grep -E '^[0-9]+\) |^Tests run' -A2 "$log" || tail -20 "$log"
+  echo "kotlin: FAILED; see $log"
+  exit 1
+fi
+
 # The framework's signatures; R, which Android's resource compiler would make from res/, comes from strings.xml
 # and the one value that Gradle adds.
 framework=$(echo "$cache"/android-*/android.jar)
@@ -61,16 +74,4 @@ compile_once android "$library $android" -jvm-target 17 -no-jdk -Xfriend-paths="
 compile_once executorch "$library onpar-executorch/src" -jvm-target 17 -cp "$out/core" onpar-executorch/src
 compile_once app "$library $android $out/r app/src" -jvm-target 17 -no-jdk -cp "$framework:$out/core:$out/android:$kotlin/kotlin-stdlib.jar" "$out/r/R.kt" app/src/main/kotlin app/src/debug/kotlin
 
-run() { java -Xmx1g -cp "$out/tests:$out/core:$libraries" "$@"; }
-classes=$(cd "$out/tests" && ls org/onpar/*Test.class | sed 's/\.class$//; s#/#.#g')
-log=$out/tests.log
-# shellcheck disable=SC2086 # one word a class
-if run -Donpar.root=.. -Donpar.bundles="$bundles" -Donpar.jni="$out/libonpar.so" -Donpar.litert="$litert" \
-  org.junit.runner.JUnitCore $classes >"$log" 2>&1; then
-  echo "kotlin: $(grep -oE '^OK \([0-9]+' "$log" | grep -oE '[0-9]+') passed, 0 failed"
-else
-  grep -E '^[0-9]+\) |^Tests run' -A2 "$log" || tail -20 "$log"
-  echo "kotlin: FAILED; see $log"
-  exit 1
-fi
-run org.onpar.HostBenchmarkKt "$bundles"/classifier-android-* 300
+run org.onpar.HostBenchmarkKt 300 "$bundles"/{classifier-android,template_keypoints-android,saliency-web}-*

@@ -20,6 +20,8 @@ let package = Package(
         .target(name: "COnParLiteRT", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "OnParLiteRT", dependencies: ["OnPar", "COnParLiteRT"]),
         .executableTarget(name: "HostBenchmark", dependencies: ["OnPar"]),
-        .testTarget(name: "OnParTests", dependencies: ["OnPar", "OnParLiteRT"]),
+        // Counts what a thread allocates, for the tests.
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
+        .testTarget(name: "OnParTests", dependencies: ["OnPar", "OnParLiteRT", "CAllocations"]),
     ]
 )

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds the Swift package and runs its tests with the real models, inside the Swift root folder of the cache.
 #
-#     ios_demo/check.sh CACHE BUNDLES LITERT      LITERT: libLiteRt.so of this machine
+#     ios_demo/check.sh CACHE BUNDLES LITERT [TESTS]      LITERT: libLiteRt.so of this machine; TESTS: a pattern, or all
 #
 # Files for Apple's frameworks are parsed only: UIKit, AVFoundation, Core ML exist on Apple systems alone.
 set -euo pipefail
-cache=${1:?give the cache folder} bundles=${2:?give the folder with bundles} litert=${3:?give the path of libLiteRt.so}
+cache=${1:?give the cache folder} bundles=${2:?give the folder with bundles} litert=${3:?give the path of libLiteRt.so} tests=${4:-.}
 cd "$(dirname "$0")"
 ../.ci/toolchains.sh swift "$cache"
 
@@ -27,18 +27,18 @@ mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 
 log=$PWD/../build/apps/swift.log
 echo "swift: building and testing"
-if ! in_root "swift test --disable-sandbox --jobs 2" >"$log" 2>&1; then
+if ! in_root "swift test --disable-sandbox --jobs 2 --filter '$tests'" >"$log" 2>&1; then
   grep -E '^/.*error:|✘' "$log" | sort -u | head -40 | grep . || tail -20 "$log"
   echo "swift: FAILED; see $log"
   exit 1
 fi
 # Swift counts a test with arguments once; each argument is a case.
-tests=$(grep -oE 'Test run with [0-9]+' "$log" | grep -oE '[0-9]+')
+passed=$(grep -oE 'Test run with [0-9]+' "$log" | grep -oE '[0-9]+')
 cases=$(grep -cE 'Passing [0-9]+ argument' "$log" || true)
-echo "swift: $tests passed, 0 failed ($cases cases with arguments)"
+echo "swift: $passed passed, 0 failed ($cases cases with arguments)"
 
 echo "swift: parsing the files for Apple's frameworks"
 in_root "find App ExecuTorch Sources/OnPar/Apple -name '*.swift' -exec swiftc -frontend -parse {} +"
 
 in_root "swift build --disable-sandbox -c release --product HostBenchmark" >>"$log" 2>&1 || { echo "swift: the benchmark does not build; see $log"; exit 1; }
-in_root ".build/release/HostBenchmark ../build/apps/bundles/classifier-android-* 300"
+in_root ".build/release/HostBenchmark 300 ../build/apps/bundles/classifier-android-* ../build/apps/bundles/template_keypoints-android-* ../build/apps/bundles/saliency-web-*"

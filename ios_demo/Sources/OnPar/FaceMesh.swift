@@ -58,6 +58,15 @@ public final class FaceTopology: Sendable {
         }
         return numbers
     }
+
+    /// 68 projected landmarks, x, y, x, y, ...; the jaw's lie on the visible outline.
+    func landmarksPx(_ verticesPx: [Float]) -> [Float] {
+        var points = [Float](repeating: 0, count: 2 * facePoints)
+        for (i, vertex) in landmarkVertices(verticesPx).enumerated() {
+            (points[2 * i], points[2 * i + 1]) = (verticesPx[3 * vertex], verticesPx[3 * vertex + 1])
+        }
+        return points
+    }
 }
 
 /// Degrees by which a face turns to the picture's right, looks down, and tilts counter-clockwise in the picture: yaw
@@ -107,9 +116,7 @@ public struct FaceMesh: Sendable {
     }
 
     /// 68 projected landmarks, x, y, x, y, ...; the jaw's lie on the visible outline, as in 300-W.
-    public func landmarksPx() -> [Float] {
-        topology.landmarkVertices(verticesPx).flatMap { [verticesPx[3 * $0], verticesPx[3 * $0 + 1]] }
-    }
+    public func landmarksPx() -> [Float] { topology.landmarksPx(verticesPx) }
 
     public var poseDegrees: FacePose {
         let r = rotation.map(Double.init)
@@ -173,25 +180,34 @@ private struct FaceMeasures {
 }
 
 func toFaceMesh(_ outputs: Tensors, _ context: Context, _ topology: FaceTopology) throws -> FaceMesh {
-    let (vertices, neutral) = (try output(outputs, "vertices"), try output(outputs, "neutral"))
-    let pose = try output(outputs, "pose")
-    let count = 3 * topology.vertexCount
-    guard vertices.count == count, neutral.count == count, pose.count == poseLength else {
-        throw OnParError.bundleInvalid(
-            "\(context.manifest.id) gives \(vertices.count / 3) vertices; its topology has \(topology.vertexCount); "
-                + "export the bundle again")
-    }
     let region = context.region
-    var verticesPx = vertices
-    for i in stride(from: 0, to: count - 2, by: 3) {
-        verticesPx[i] = Float(Double(vertices[i]) * region.width + region.left - 0.5)
-        verticesPx[i + 1] = Float(Double(vertices[i + 1]) * region.height + region.top - 0.5)
-        verticesPx[i + 2] = Float(Double(vertices[i + 2]) * region.width)
+    var verticesPx = [Float](repeating: 0, count: 3 * topology.vertexCount)
+    try fillVertices(outputs, context, &verticesPx)
+    let (neutral, pose) = (try output(outputs, "neutral"), try output(outputs, "pose"))
+    guard neutral.count == verticesPx.count, pose.count == poseLength else {
+        throw OnParError.bundleInvalid(
+            "\(context.manifest.id) gives \(neutral.count) neutral and \(pose.count) pose values; needed: "
+                + "\(verticesPx.count) and \(poseLength); export the bundle again")
     }
     return FaceMesh(
         verticesPx: verticesPx, neutral: neutral, rotation: rotationOf(pose),
         scalePx: Float(Double(pose[4]) * region.width), centerPx: toPicture([pose[5], pose[6]], region), region: region,
         topology: topology)
+}
+
+/// Projects the vertices into `verticesPx`, the unit of `FaceMesh.verticesPx`.
+func fillVertices(_ outputs: Tensors, _ context: Context, _ verticesPx: inout [Float]) throws {
+    let (vertices, region) = (try output(outputs, "vertices"), context.region)
+    guard vertices.count == verticesPx.count else {
+        throw OnParError.bundleInvalid(
+            "\(context.manifest.id) gives \(vertices.count / 3) vertices; its topology has \(verticesPx.count / 3); "
+                + "export the bundle again")
+    }
+    for i in stride(from: 0, to: vertices.count - 2, by: 3) {
+        verticesPx[i] = Float(Double(vertices[i]) * region.width + region.left - 0.5)
+        verticesPx[i + 1] = Float(Double(vertices[i + 1]) * region.height + region.top - 0.5)
+        verticesPx[i + 2] = Float(Double(vertices[i + 2]) * region.width)
+    }
 }
 
 private func rotationOf(_ pose: [Float]) -> [Float] {

@@ -15,6 +15,8 @@ public actor FaceMeshPipeline {
     private let topology: FaceTopology
     private let most: Int
     private let backend: String
+    /// Of the first look, which is for its landmarks alone.
+    private var roughPx: [Float]
     private var closed = false
 
     /// Checks that the bundles belong together and loads them; what was loaded is closed where another can't be.
@@ -30,6 +32,7 @@ public actor FaceMeshPipeline {
         crop = PicturePreprocessor(face3d.manifest.preprocess)
         backend = opened.reduce(into: [String]()) { if !$0.contains($1.backend) { $0.append($1.backend) } }
             .joined(separator: ", ")
+        roughPx = Array(repeating: 0, count: 3 * topology.vertexCount)
         (self.clock, self.face3d, self.most) = (clock, face3d, most)
     }
 
@@ -68,16 +71,19 @@ public actor FaceMeshPipeline {
 
     /// Nil where the landmarks are no face's.
     private func reconstruct(_ picture: any PixelSource, _ rough: Region) throws -> FaceMesh? {
-        let region = regionAround(try look(picture, rough).landmarksPx())
+        try fillVertices(look(picture, rough), context(picture, rough), &roughPx)
+        let region = regionAround(topology.landmarksPx(roughPx))
         let largest = largestSideOfPicture * Double(max(picture.width, picture.height))
-        return region.width > 0 && region.width <= largest ? try look(picture, region) : nil
+        guard region.width > 0, region.width <= largest else { return nil }
+        return try toFaceMesh(look(picture, region), context(picture, region), topology)
     }
 
-    private func look(_ picture: any PixelSource, _ region: Region) throws -> FaceMesh {
+    private func look(_ picture: any PixelSource, _ region: Region) throws -> Tensors {
         clock.pre { crop.sample(picture, region) }
-        let outputs = try clock.inference { try runners[1].run(crop.tensor) }
-        let context = Context(
-            manifest: face3d.manifest, region: region, pictureWidth: picture.width, pictureHeight: picture.height)
-        return try toFaceMesh(outputs, context, topology)
+        return try clock.inference { try runners[1].run(crop.tensor) }
+    }
+
+    private func context(_ picture: any PixelSource, _ region: Region) -> Context {
+        Context(manifest: face3d.manifest, region: region, pictureWidth: picture.width, pictureHeight: picture.height)
     }
 }

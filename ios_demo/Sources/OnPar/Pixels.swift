@@ -131,17 +131,34 @@ public struct YuvFrame: PixelSource {
         y.data.withUnsafeBufferPointer { ys in
             u.data.withUnsafeBufferPointer { us in
                 v.data.withUnsafeBufferPointer { vs in
-                    var rx = place.x0 + first * place.xx + row * place.xy
-                    var ry = place.y0 + first * place.yx + row * place.yy
+                    let rx = place.x0 + first * place.xx + row * place.xy
+                    let ry = place.y0 + first * place.yx + row * place.yy
+                    let step = place.yx * y.rowStride + place.xx * y.pixelStride
+                    var from = ry * y.rowStride + rx * y.pixelStride
+                    // Two neighbours share U and V: along the row, whichever way it lies in the frame, this position
+                    // tells which.
+                    let lying = place.xx != 0
+                    let forward = place.xx + place.yx
+                    var position = lying ? rx : ry
+                    let stepU = lying ? u.pixelStride : u.rowStride
+                    let stepV = lying ? v.pixelStride : v.rowStride
+                    let startU = lying ? (ry >> 1) * u.rowStride : (rx >> 1) * u.pixelStride
+                    let startV = lying ? (ry >> 1) * v.rowStride : (rx >> 1) * v.pixelStride
+                    var chroma = -1
+                    var (red, green, blue): (Int32, Int32, Int32) = (0, 0, 0)
                     for i in 0..<count {
-                        let bright = luma &* (Int32(ys[ry * y.rowStride + rx * y.pixelStride]) - black) &+ 32768
-                        let cu = Int32(us[(ry >> 1) * u.rowStride + (rx >> 1) * u.pixelStride]) - 128
-                        let cv = Int32(vs[(ry >> 1) * v.rowStride + (rx >> 1) * v.pixelStride]) - 128
-                        out[i] = toByte((bright &+ redV &* cv) >> 16)
-                        out[count + i] = toByte((bright &+ greenU &* cu &+ greenV &* cv) >> 16)
-                        out[2 * count + i] = toByte((bright &+ blueU &* cu) >> 16)
-                        rx += place.xx
-                        ry += place.yx
+                        if position >> 1 != chroma {
+                            chroma = position >> 1
+                            let cu = Int32(us[startU &+ chroma &* stepU]) - 128
+                            let cv = Int32(vs[startV &+ chroma &* stepV]) - 128
+                            (red, green, blue) = (redV &* cv, greenU &* cu &+ greenV &* cv, blueU &* cu)
+                        }
+                        let bright = luma &* (Int32(ys[from]) &- black) &+ 32768
+                        out[i] = toByte((bright &+ red) >> 16)
+                        out[count &+ i] = toByte((bright &+ green) >> 16)
+                        out[2 &* count &+ i] = toByte((bright &+ blue) >> 16)
+                        from &+= step
+                        position &+= forward
                     }
                 }
             }

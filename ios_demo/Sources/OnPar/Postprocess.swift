@@ -89,12 +89,14 @@ private let faceColumns = 15
 
 /// The faces of a detector's output: certain enough, their middle in the network's input, the best of overlapping ones.
 func findFaces(_ rows: [Float], _ region: Region, threshold: Float) -> [FaceBox] {
-    let candidates = stride(from: 0, to: rows.count, by: faceColumns).map { rows[$0..<$0 + faceColumns].map(Double.init) }
-        .filter { row in
-            let (x, y) = ((row[0] + row[2]) / 2, (row[1] + row[3]) / 2)
-            let inside = x >= 0 && x <= 1 && y >= 0 && y <= 1
-            return row[4] >= Double(threshold) && row.allSatisfy(\.isFinite) && inside
-        }
+    // Most rows show no face: they are passed over before anything is made of them.
+    var candidates: [[Double]] = []
+    for start in stride(from: 0, to: rows.count, by: faceColumns) where rows[start + 4] >= threshold {
+        let row = rows[start..<start + faceColumns].map(Double.init)
+        let (x, y) = ((row[0] + row[2]) / 2, (row[1] + row[3]) / 2)
+        let inside = x >= 0 && x <= 1 && y >= 0 && y <= 1
+        if inside && row.allSatisfy(\.isFinite) { candidates.append(row) }
+    }
     // Equal scores keep their order.
     let order = candidates.indices.sorted { (candidates[$0][4], $1) > (candidates[$1][4], $0) }
     var kept: [[Double]] = []
@@ -134,8 +136,8 @@ func toVoxelGrid(_ outputs: Tensors, _ context: Context) throws -> VoxelGrid {
     return VoxelGrid(size: size, occupancy: occupancy, threshold: try threshold(context.manifest))
 }
 
-func toMask(_ outputs: Tensors, _ context: Context) throws -> Mask {
-    let values = resizeMask(try output(outputs, context.manifest.modelFiles[0].outputs[0].name), context)
+func toMask(_ outputs: Tensors, _ context: Context, _ scaler: MaskScaler = MaskScaler()) throws -> Mask {
+    let values = scaler.scale(try output(outputs, context.manifest.modelFiles[0].outputs[0].name), context)
     return Mask(
         width: context.pictureWidth, height: context.pictureHeight, values: values,
         threshold: try threshold(context.manifest))
@@ -149,36 +151,74 @@ func toPicture(_ fractions: [Float], _ region: Region) -> [Float] {
     }
 }
 
-/// Bilinear, edge values repeated inside the region; 0 where the network did not look.
-private func resizeMask(_ mask: [Float], _ context: Context) -> [Float] {
-    let spec = context.manifest.preprocess
-    let xs = maskPositions(context.region.left, context.region.width, spec.width, context.pictureWidth)
-    let ys = maskPositions(context.region.top, context.region.height, spec.height, context.pictureHeight)
-    var values = [Float](repeating: 0, count: xs.count * ys.count)
-    for (y, down) in ys.enumerated() {
-        guard let down else { continue }
-        for (x, across) in xs.enumerated() {
-            guard let across else { continue }
-            func blend(_ row: Int) -> Double {
-                Double(mask[row * spec.width + across.low]) * (1 - across.part)
-                    + Double(mask[row * spec.width + across.high]) * across.part
+/// Scales masks to pictures, bilinearly; keeps its memory. Edge values repeat inside the region; 0 where the network did
+/// not look. One thread at a time: its detector sees to that.
+final class MaskScaler: @unchecked Sendable {
+    /// For each pixel of a row the value left of it, -1 outside the region, and how far it lies towards the next one.
+    private var lefts: [Int] = []
+    private var parts: [Float] = []
+    private var row: [Float] = []
+
+    func scale(_ mask: [Float], _ context: Context) -> [Float] {
+        let (region, spec) = (context.region, context.manifest.preprocess)
+        let (width, height) = (context.pictureWidth, context.pictureHeight)
+        prepare(spec.width, region, width)
+        return [Float](unsafeUninitializedCapacity: width * height) { values, count in
+            count = width * height
+            for y in 0..<height {
+                let to = UnsafeMutableBufferPointer(rebasing: values[y * width..<(y + 1) * width])
+                let position = position(y, region.top, region.height, spec.height)
+                if position < 0 {
+                    to.initialize(repeating: 0)
+                } else {
+                    blendRows(mask, spec.width, spec.height, position)
+                    writeRow(to.baseAddress!, width)
+                }
             }
-            values[y * xs.count + x] = Float(blend(down.low) * (1 - down.part) + blend(down.high) * down.part)
         }
     }
-    return values
-}
 
-/// Position in the mask of each pixel, nil outside the region.
-private func maskPositions(_ start: Double, _ length: Double, _ size: Int, _ pixels: Int) -> [(
-    low: Int, high: Int, part: Double
-)?] {
-    (0..<pixels).map { pixel in
+    private func writeRow(_ to: UnsafeMutablePointer<Float>, _ width: Int) {
+        lefts.withUnsafeBufferPointer { lefts in
+            parts.withUnsafeBufferPointer { parts in
+                row.withUnsafeBufferPointer { row in
+                    for x in 0..<width {
+                        let left = lefts[x]
+                        let value = left < 0 ? 0 : row[left] + parts[x] * (row[left + 1] - row[left])
+                        (to + x).initialize(to: value)
+                    }
+                }
+            }
+        }
+    }
+
+    private func prepare(_ columns: Int, _ region: Region, _ width: Int) {
+        if lefts.count < width {
+            lefts = Array(repeating: 0, count: width)
+            parts = Array(repeating: 0, count: width)
+        }
+        // One value more, the last again: the rightmost pixels have a next one, too.
+        if row.count != columns + 1 { row = Array(repeating: 0, count: columns + 1) }
+        for x in 0..<width {
+            let position = position(x, region.left, region.width, columns)
+            lefts[x] = position < 0 ? -1 : Int(position)
+            parts[x] = Float(position - Double(lefts[x]))
+        }
+    }
+
+    /// Two rows of the mask become one first: the picture has more pixels.
+    private func blendRows(_ mask: [Float], _ columns: Int, _ rows: Int, _ position: Double) {
+        let top = Int(position)
+        let (upper, lower) = (top * columns, min(top + 1, rows - 1) * columns)
+        let down = Float(position - Double(top))
+        for x in 0..<columns { row[x] = mask[upper + x] + down * (mask[lower + x] - mask[upper + x]) }
+        row[columns] = row[columns - 1]
+    }
+
+    /// Place of a pixel's centre among the mask's values, -1 outside the region.
+    private func position(_ pixel: Int, _ start: Double, _ length: Double, _ size: Int) -> Double {
         let fraction = (Double(pixel) + 0.5 - start) / length
-        if fraction < 0 || fraction > 1 { return nil }
-        let position = min(max(fraction * Double(size) - 0.5, 0), Double(size - 1))
-        let low = Int(position)
-        return (low, min(low + 1, size - 1), position - Double(low))
+        return fraction < 0 || fraction > 1 ? -1 : min(max(fraction * Double(size) - 0.5, 0), Double(size - 1))
     }
 }
 

@@ -43,31 +43,43 @@ func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box?
 struct Taps {
     private(set) var first: [Int]
     private(set) var count: [Int]
-    private(set) var weights: [Float]
-    let most: Int
+    private(set) var weights: [Float] = []
+    private(set) var most = 0
+    private var folded: [Double] = []
 
-    /// What lies beyond the border counts for the edge pixel.
-    init(start: Double, length: Double, size: Int, pixels: Int) {
+    init(size: Int) {
+        first = Array(repeating: 0, count: size)
+        count = Array(repeating: 0, count: size)
+    }
+
+    /// The outputs share `length` pixels from `start` on, of an axis of `pixels`; the memory is kept.
+    mutating func set(start: Double, length: Double, pixels: Int) {
+        let size = first.count
         let scale = length / Double(size)
         let support = max(scale, 1)
         most = 2 * Int(support.rounded(.up)) + 2
-        first = Array(repeating: 0, count: size)
-        count = Array(repeating: 0, count: size)
-        weights = Array(repeating: 0, count: size * most)
-        for i in 0..<size {
-            let center = start + (Double(i) + 0.5) * scale
-            let range = Int((center - support).rounded(.down))...Int((center + support).rounded(.up))
-            let raw = range.map { max(0, 1 - abs(Double($0) + 0.5 - center) / support) }
-            let total = raw.reduce(0, +)
-            var folded = [Double](repeating: 0, count: most)
-            for (position, weight) in zip(range, raw) where weight > 0 {
-                let pixel = min(max(position, 0), pixels - 1)
-                if count[i] == 0 { first[i] = pixel }
-                folded[pixel - first[i]] += weight / total
-                count[i] = pixel - first[i] + 1
-            }
-            for k in 0..<most { weights[i * most + k] = Float(folded[k]) }
+        if folded.count < most {
+            folded = Array(repeating: 0, count: most)
+            weights = Array(repeating: 0, count: size * most)
         }
+        for i in 0..<size { fill(i, start + (Double(i) + 0.5) * scale, support, pixels) }
+    }
+
+    /// What lies beyond the border counts for the edge pixel.
+    private mutating func fill(_ i: Int, _ center: Double, _ support: Double, _ pixels: Int) {
+        func weight(_ position: Int) -> Double { max(0, 1 - abs(Double(position) + 0.5 - center) / support) }
+        let (low, high) = (Int((center - support).rounded(.down)), Int((center + support).rounded(.up)))
+        var total = 0.0
+        for position in low...high { total += weight(position) }
+        for k in 0..<most { folded[k] = 0 }
+        count[i] = 0
+        for position in low...high where weight(position) > 0 {
+            let pixel = min(max(position, 0), pixels - 1)
+            if count[i] == 0 { first[i] = pixel }
+            folded[pixel - first[i]] += weight(position) / total
+            count[i] = pixel - first[i] + 1
+        }
+        for k in 0..<most { weights[i * most + k] = Float(folded[k]) }
     }
 }
 
@@ -77,8 +89,9 @@ final class PicturePreprocessor {
     private(set) var tensor: [Float]
     private let spec: PreprocessSpec
     private var known: (region: Region, width: Int, height: Int)?
-    private var rows = Taps(start: 0, length: 1, size: 1, pixels: 1)
-    private var columns = Taps(start: 0, length: 1, size: 1, pixels: 1)
+    private var rows: Taps
+    private var columns: Taps
+    /// The rows read last, each where its number modulo `rows.most` says, and their numbers.
     private var cache: [Float] = []
     private var cached: [Int] = []
     private var sum: [Float] = []
@@ -86,6 +99,8 @@ final class PicturePreprocessor {
     init(_ spec: PreprocessSpec) {
         self.spec = spec
         tensor = Array(repeating: 0, count: 3 * spec.height * spec.width)
+        rows = Taps(size: spec.height)
+        columns = Taps(size: spec.width)
     }
 
     /// Fill `tensor` and say which region it shows.
@@ -105,11 +120,13 @@ final class PicturePreprocessor {
 
     private func prepare(_ source: any PixelSource, _ region: Region) {
         if known == nil || known! != (region, source.width, source.height) {
-            rows = Taps(start: region.top, length: region.height, size: spec.height, pixels: source.height)
-            columns = Taps(start: region.left, length: region.width, size: spec.width, pixels: source.width)
-            sum = Array(repeating: 0, count: 3 * columnCount)
-            cache = Array(repeating: 0, count: sum.count * rows.most)
-            cached = Array(repeating: -1, count: rows.most)
+            rows.set(start: region.top, length: region.height, pixels: source.height)
+            columns.set(start: region.left, length: region.width, pixels: source.width)
+            // A box that moves from frame to frame costs memory only where it grows.
+            let length = 3 * columnCount
+            if sum.count < length { sum = Array(repeating: 0, count: length) }
+            if cache.count < length * rows.most { cache = Array(repeating: 0, count: length * rows.most) }
+            if cached.count < rows.most { cached = Array(repeating: -1, count: rows.most) }
             known = (region, source.width, source.height)
         }
         for i in cached.indices { cached[i] = -1 }
@@ -117,11 +134,12 @@ final class PicturePreprocessor {
 
     /// Rows are weighed first: they lie one after the other in memory, which processors add fastest.
     private func sample(_ source: any PixelSource) {
-        let (count, length, slots) = (columnCount, sum.count, cached.count)
+        let (count, slots) = (columnCount, rows.most)
+        let length = 3 * count
         sum.withUnsafeMutableBufferPointer { sum in
             cache.withUnsafeMutableBufferPointer { cache in
                 for oy in 0..<spec.height {
-                    sum.update(repeating: 0)
+                    for i in 0..<length { sum[i] = 0 }
                     for k in 0..<rows.count[oy] {
                         let y = rows.first[oy] + k
                         let row = cache.baseAddress! + (y % slots) * length
@@ -138,18 +156,25 @@ final class PicturePreprocessor {
         }
     }
 
+    /// The three channels together: their sums don't wait for one another.
     private func writeRow(_ oy: Int, _ count: Int, _ sum: UnsafeBufferPointer<Float>) {
-        let (left, most) = (columns.first[0], columns.most)
+        let (first, counts, most) = (columns.first, columns.count, columns.most)
+        let (width, plane) = (spec.width, spec.height * spec.width)
         tensor.withUnsafeMutableBufferPointer { tensor in
             columns.weights.withUnsafeBufferPointer { weights in
-                for c in 0..<3 {
-                    let to = (c * spec.height + oy) * spec.width
-                    for ox in 0..<spec.width {
-                        let from = c * count - left + columns.first[ox]
-                        var value: Float = 0
-                        for k in 0..<columns.count[ox] { value += weights[ox * most + k] * sum[from + k] }
-                        tensor[to + ox] = value / 255
+                for ox in 0..<width {
+                    let from = first[ox] - first[0]
+                    var (red, green, blue): (Float, Float, Float) = (0, 0, 0)
+                    for k in 0..<counts[ox] {
+                        let weight = weights[ox &* most &+ k]
+                        red += weight * sum[from &+ k]
+                        green += weight * sum[from &+ k &+ count]
+                        blue += weight * sum[from &+ k &+ 2 &* count]
                     }
+                    let to = oy * width + ox
+                    tensor[to] = red / 255
+                    tensor[to + plane] = green / 255
+                    tensor[to + 2 * plane] = blue / 255
                 }
             }
         }
@@ -175,13 +200,18 @@ final class DepthPreprocessor {
             } else {
                 try chooseRegion(depth.width, depth.height, spec, box: measuredBox(depth), boxGrow: objectMargin)
             }
-        let cut = (0..<tensor.count).map { nearest(depth, region, $0 / spec.width, $0 % spec.width) }
-        guard let near = cut.lazy.filter({ $0 > 0 }).min(), let far = cut.max() else {
+        var (near, far) = (Int.max, 0)
+        for i in tensor.indices {
+            let value = nearest(depth, region, i / spec.width, i % spec.width)
+            tensor[i] = Float(value)
+            if value > 0 { (near, far) = (min(near, value), max(far, value)) }
+        }
+        guard far > 0 else {
             throw OnParError.badInput("the depth map is 0 inside \(region); choose a box where distances were measured")
         }
         let extent = far > near ? Double(far - near) : 1
-        for (i, value) in cut.enumerated() {
-            tensor[i] = value > 0 ? Float(1 - Double(value - near) / extent * (1 - farthestValue)) : 0
+        for i in tensor.indices where tensor[i] > 0 {
+            tensor[i] = Float(1 - (Double(tensor[i]) - Double(near)) / extent * (1 - farthestValue))
         }
         return region
     }

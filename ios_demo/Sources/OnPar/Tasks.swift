@@ -46,7 +46,8 @@ extension Detector where Input == any PixelSource, Value == Keypoints {
 
 extension Detector where Input == any PixelSource, Value == Mask {
     public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> SaliencySegmenter {
-        try open(bundle, "Mask", runner, toMask)
+        let scaler = MaskScaler()
+        return try open(bundle, "Mask", runner) { try toMask($0, $1, scaler) }
     }
 }
 

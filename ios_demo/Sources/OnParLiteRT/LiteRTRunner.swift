@@ -7,6 +7,10 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
     public let backend = "LiteRT CPU"
     private var model: OpaquePointer?
     private let entry: ModelFile
+    /// What the model writes into.
+    private let memory: [UnsafeMutablePointer<Float>?]
+    /// Filled again by every run; an array that a result keeps is replaced by a new one.
+    private var outputs: Tensors
 
     /// - Parameter library: path or name of libLiteRt.
     public init(_ bundle: OnPar.Bundle, library: String = "libLiteRt.so") throws {
@@ -18,6 +22,9 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
         guard content.count >= 8, content[4..<8] == [0x54, 0x46, 0x4C, 0x33] else {
             throw OnParError.bundleInvalid("\(entry.file) is no .tflite file; export the bundle again")
         }
+        memory = entry.outputs.map { .allocate(capacity: $0.size) }
+        outputs = Dictionary(
+            uniqueKeysWithValues: entry.outputs.map { ($0.name, Array(repeating: 0, count: $0.size)) })
         let names = entry.outputs.map { strdup($0.name) }
         defer { for name in names { free(name) } }
         var error = [CChar](repeating: 0, count: 512)
@@ -27,24 +34,27 @@ public final class LiteRTRunner: Runner, @unchecked Sendable {
         if status != ONPAR_OK { throw LiteRTRunner.failure(status, String(cString: error), entry) }
     }
 
-    deinit { close() }
+    deinit {
+        close()
+        for values in memory { values?.deallocate() }
+    }
 
     public func run(_ input: [Float]) throws -> Tensors {
         guard let model else { throw OnParError.badInput("the runner is closed; open the bundle again") }
         guard input.count == entry.inputs[0].size else {
             throw OnParError.badInput("input has \(input.count) values; \(entry.file) needs \(entry.inputs[0].size)")
         }
-        let memory = entry.outputs.map { UnsafeMutablePointer<Float>.allocate(capacity: $0.size) }
-        defer { for values in memory { values.deallocate() } }
-        let status = onpar_run(model, input, memory.map { Optional($0) })
+        let status = onpar_run(model, input, memory)
         if status != 0 {
             throw OnParError.backendUnavailable(
                 "LiteRT could not run \(entry.file) (status \(status)); restart the app")
         }
-        return Dictionary(
-            uniqueKeysWithValues: zip(entry.outputs, memory).map {
-                ($0.name, Array(UnsafeBufferPointer(start: $1, count: $0.size)))
-            })
+        for (output, values) in zip(entry.outputs, memory) {
+            outputs[output.name]!.withUnsafeMutableBufferPointer {
+                $0.baseAddress?.update(from: values!, count: $0.count)
+            }
+        }
+        return outputs
     }
 
     public func close() {

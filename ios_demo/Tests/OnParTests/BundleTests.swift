@@ -32,6 +32,7 @@ struct Damage: Sendable, CustomStringConvertible {
         Damage("an unknown key", "BundleInvalid", "unknown 'lables'") {
             try edit($0, "\"labels\": [", "\"lables\": [],\n\"labels\": [")
         },
+        Damage("a missing key", "BundleInvalid", "no 'task'") { try edit($0, "\"task\":", "\"tusk\":") },
         Damage("a cut manifest", "BundleInvalid", "no JSON") { folder in
             let url = folder.appendingPathComponent("bundle.json")
             try Data(contentsOf: url).prefix(200).write(to: url)
@@ -73,17 +74,24 @@ struct Damage: Sendable, CustomStringConvertible {
         try await body(folder)
     }
 
-    /// Make a changed bundle consistent again, as its maker could.
-    private func reseal(_ folder: URL) throws {
+    private func rewrite(_ folder: URL, _ change: (inout [String: Any]) -> Void) throws {
         let url = folder.appendingPathComponent("bundle.json")
         var document = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as! [String: Any]
-        document["files"] = try (document["files"] as! [[String: Any]]).map { entry in
-            var entry = entry
-            entry["sha256"] = sha256(try Data(contentsOf: folder.appendingPathComponent(entry["path"] as! String)))
-            return entry
+        change(&document)
+        try JSONSerialization.data(withJSONObject: document).write(to: url)
+    }
+
+    /// Make a changed bundle consistent again, as its maker could.
+    private func reseal(_ folder: URL) throws {
+        try rewrite(folder) { document in
+            document["files"] = (document["files"] as! [[String: Any]]).map { entry in
+                var entry = entry
+                let content = try! Data(contentsOf: folder.appendingPathComponent(entry["path"] as! String))
+                entry["sha256"] = sha256(content)
+                return entry
+            }
         }
-        let content = try JSONSerialization.data(withJSONObject: document)
-        try content.write(to: url)
+        let content = try Data(contentsOf: folder.appendingPathComponent("bundle.json"))
         let signature = "{\"algorithm\": \"none\", \"sha256\": \"\(sha256(content))\"}"
         try Data(signature.utf8).write(to: folder.appendingPathComponent("SIGNATURE"))
     }
@@ -114,6 +122,35 @@ struct Damage: Sendable, CustomStringConvertible {
             try reseal(folder)
             let found = await refusal { _ = try ImageClassifier.fromBundle(Bundle(folder), runner: liteRTRunner) }
             #expect(found.name == "BundleInvalid" && found.message.contains("no .tflite file"))
+        }
+    }
+
+    @Test func aModelWithAnotherInputSize() async throws {
+        try await withCopy { folder in
+            try rewrite(folder) { document in
+                var files = document["model_files"] as! [[String: Any]]
+                for i in files.indices {
+                    var inputs = files[i]["inputs"] as! [[String: Any]]
+                    inputs[0]["shape"] = [1, 3, 64, 128]
+                    files[i]["inputs"] = inputs
+                }
+                document["model_files"] = files
+            }
+            try reseal(folder)
+            let found = await refusal { _ = try ImageClassifier.fromBundle(Bundle(folder), runner: liteRTRunner) }
+            #expect(found.name == "BundleInvalid" && found.message.contains("needed"), "\(found)")
+        }
+    }
+
+    @Test func aGoldenTensorOfAnotherSize() async throws {
+        try await withCopy { folder in
+            let golden = try Bundle(folder).manifest.golden[0].tensors.first { $0.tensor.name == "logits" }!
+            try Data(count: 8).write(to: folder.appendingPathComponent(golden.file))
+            try reseal(folder)
+            let found = await refusal {
+                _ = try GoldenSelfTest.run(Bundle(folder), runtime: "litert", runner: liteRTRunner)
+            }
+            #expect(found.name == "BundleInvalid" && found.message.contains("does not fit its shape"), "\(found)")
         }
     }
 

@@ -28,10 +28,11 @@ import Testing
             let detector = try ImageClassifier.fromBundle(bundle, runner: liteRTRunner)
             let found = try await detector.detect(Png.picture(raw)).value
             #expect(found.label == wanted.text("label"))
+            // Rounding to 8 bits makes more of a small difference: there the class alone must be the same.
+            let limit: Float = ["w8a8", "dynamic_w8"].contains(bundle.artifact("litert")!.precision) ? 0.02 : 1e-4
             for score in found.scores {
-                #expect(
-                    abs((wanted.object("scores").json[score.label] as! NSNumber).floatValue - score.probability) <= 1e-4
-                )
+                let other = (wanted.object("scores").json[score.label] as! NSNumber).floatValue
+                #expect(abs(other - score.probability) <= limit)
             }
         case "Keypoints":
             let detector = try FaceKeypointDetector.fromBundle(bundle, runner: liteRTRunner)

@@ -63,6 +63,14 @@ export class LiteRtRunner implements Runner {
       spareWorkers += workers;
       throw error;
     });
+    try {
+      checkTensors(entry, 'input', entry.inputs, model.getInputDetails());
+      checkTensors(entry, 'output', entry.outputs, model.getOutputDetails());
+    } catch (error) {
+      model.delete();
+      spareWorkers += workers;
+      throw error;
+    }
     const threads = workers > 0 ? 'threads' : '1 thread';
     return new LiteRtRunner(
       accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU',
@@ -97,6 +105,25 @@ export class LiteRtRunner implements Runner {
     this.#closed = true;
     this.model.delete();
     spareWorkers += this.workers;
+  }
+}
+
+interface Shaped {
+  readonly name: string;
+  readonly shape: ArrayLike<number>;
+}
+
+/** A model that is not the one of bundle.json would give results without meaning. */
+function checkTensors({ file }: ModelFile, kind: string, needed: readonly Shaped[], found: readonly Shaped[]): void {
+  const sizeOf = ({ shape }: Shaped): number => Array.from(shape).reduce((a, b) => a * b, 1);
+  for (const tensor of needed) {
+    const other = found.find(({ name }) => name === tensor.name);
+    if (other === undefined || sizeOf(other) !== sizeOf(tensor)) {
+      const given = other === undefined ? 'none' : `one of ${sizeOf(other)} values`;
+      throw new BundleInvalid(
+        `${file}: ${kind} '${tensor.name}' of ${sizeOf(tensor)} values needed, it has ${given}; export the bundle again`,
+      );
+    }
   }
 }
 

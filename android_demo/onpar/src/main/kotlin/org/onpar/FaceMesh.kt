@@ -26,8 +26,10 @@ class FaceTopology private constructor(
 ) {
     /** Numbers of the vertices that stand for the landmarks in this view; the jaw's lie on the visible outline. */
     internal fun landmarkVertices(verticesPx: FloatArray): IntArray {
-        val x = { i: Int -> verticesPx[3 * i].toDouble() }
-        val y = { i: Int -> verticesPx[3 * i + 1].toDouble() }
+        // Local functions, not lambdas: those would box every number.
+        fun x(i: Int): Double = verticesPx[3 * i].toDouble()
+
+        fun y(i: Int): Double = verticesPx[3 * i + 1].toDouble()
         // The head's vertical in the picture, from the eyes' middle to the chin.
         val toX = x(CHIN) - (x(RIGHT_EYE_CORNER) + x(LEFT_EYE_CORNER)) / 2
         val toY = y(CHIN) - (y(RIGHT_EYE_CORNER) + y(LEFT_EYE_CORNER)) / 2
@@ -48,6 +50,12 @@ class FaceTopology private constructor(
             }
             best
         }
+    }
+
+    /** 68 projected landmarks, x, y, x, y, ...; the jaw's lie on the visible outline. */
+    internal fun landmarksPx(verticesPx: FloatArray): FloatArray {
+        val numbers = landmarkVertices(verticesPx)
+        return FloatArray(2 * FACE_POINTS) { verticesPx[3 * numbers[it / 2] + it % 2] }
     }
 
     companion object {
@@ -120,10 +128,7 @@ class FaceMesh(
     }
 
     /** 68 projected landmarks, x, y, x, y, ...; the jaw's lie on the visible outline, as in 300-W. */
-    fun landmarksPx(): FloatArray {
-        val numbers = topology.landmarkVertices(verticesPx)
-        return FloatArray(2 * FACE_POINTS) { verticesPx[3 * numbers[it / 2] + it % 2] }
-    }
+    fun landmarksPx(): FloatArray = topology.landmarksPx(verticesPx)
 
     val poseDegrees: FacePose
         get() {
@@ -183,23 +188,29 @@ private class FaceMeasures(private val shape: FloatArray) {
 
 internal fun toFaceMesh(outputs: Tensors, context: Context, topology: FaceTopology): FaceMesh {
     val region = context.region
-    val vertices = output(outputs, "vertices")
+    val verticesPx = FloatArray(3 * topology.vertexCount)
+    fillVertices(outputs, context, verticesPx)
     val neutral = output(outputs, "neutral")
     val pose = output(outputs, "pose")
-    if (vertices.size != 3 * topology.vertexCount || neutral.size != vertices.size || pose.size != POSE) {
-        throw BundleInvalid("${context.manifest.id} gives ${vertices.size / 3} vertices; its topology has ${topology.vertexCount}; export the bundle again")
+    if (neutral.size != verticesPx.size || pose.size != POSE) {
+        throw BundleInvalid("${context.manifest.id} gives ${neutral.size} neutral and ${pose.size} pose values; needed: ${verticesPx.size} and $POSE; export the bundle again")
     }
-    val verticesPx =
-        FloatArray(vertices.size) {
-            val value = vertices[it].toDouble()
-            when (it % 3) {
-                0 -> value * region.width + region.left - 0.5
-                1 -> value * region.height + region.top - 0.5
-                else -> value * region.width
-            }.toFloat()
-        }
     val center = toPicture(floatArrayOf(pose[5], pose[6]), region)
     return FaceMesh(verticesPx, neutral.copyOf(), rotationOf(pose), (pose[4] * region.width).toFloat(), center, region, topology)
+}
+
+/** Projects the vertices into [verticesPx], the unit of [FaceMesh.verticesPx]. */
+internal fun fillVertices(outputs: Tensors, context: Context, verticesPx: FloatArray) {
+    val region = context.region
+    val vertices = output(outputs, "vertices")
+    if (vertices.size != verticesPx.size) {
+        throw BundleInvalid("${context.manifest.id} gives ${vertices.size / 3} vertices; its topology has ${verticesPx.size / 3}; export the bundle again")
+    }
+    for (i in vertices.indices step 3) {
+        verticesPx[i] = (vertices[i].toDouble() * region.width + region.left - 0.5).toFloat()
+        verticesPx[i + 1] = (vertices[i + 1].toDouble() * region.height + region.top - 0.5).toFloat()
+        verticesPx[i + 2] = (vertices[i + 2].toDouble() * region.width).toFloat()
+    }
 }
 
 /** Quaternion w, x, y, z of any length, scale, shift x and y. */

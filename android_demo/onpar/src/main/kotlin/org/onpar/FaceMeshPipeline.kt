@@ -21,6 +21,9 @@ class FaceMeshPipeline internal constructor(
     private val clock = StageClock()
     private val find = faceFinder(detector, runners[0], clock)
     private val crop = PicturePreprocessor(face3d.manifest.preprocess)
+
+    /** Of the first look, which is for its landmarks alone. */
+    private val roughPx = FloatArray(3 * topology.vertexCount)
     private val backend = runners.map { it.backend }.distinct().joinToString()
     private var closed = false
     private var lastTimestampMs = Long.MIN_VALUE
@@ -56,16 +59,19 @@ class FaceMeshPipeline internal constructor(
 
     /** Null where the landmarks are no face's. */
     private fun reconstruct(picture: PixelSource, rough: Region): FaceMesh? {
-        val region = regionAround(look(picture, rough).landmarksPx())
+        fillVertices(look(picture, rough), context(picture, rough), roughPx)
+        val region = regionAround(topology.landmarksPx(roughPx))
         val largest = LARGEST_SIDE_OF_PICTURE * maxOf(picture.width, picture.height)
-        return if (region.width > 0 && region.width <= largest) look(picture, region) else null
+        if (!(region.width > 0 && region.width <= largest)) return null
+        return toFaceMesh(look(picture, region), context(picture, region), topology)
     }
 
-    private fun look(picture: PixelSource, region: Region): FaceMesh {
+    private fun look(picture: PixelSource, region: Region): Tensors {
         clock.pre { crop.sample(picture, region) }
-        val outputs = clock.inference { runners[1].run(crop.tensor) }
-        return toFaceMesh(outputs, Context(face3d.manifest, region, picture.width, picture.height), topology)
+        return clock.inference { runners[1].run(crop.tensor) }
     }
+
+    private fun context(picture: PixelSource, region: Region) = Context(face3d.manifest, region, picture.width, picture.height)
 
     internal companion object {
         fun open(detector: Bundle, face3d: Bundle, runners: RunnerFactory, most: Int): FaceMeshPipeline {

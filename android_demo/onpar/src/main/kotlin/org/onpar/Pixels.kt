@@ -125,18 +125,36 @@ class YuvFrame(
 
     override fun readRow(y: Int, first: Int, count: Int, out: FloatArray, at: Int) {
         val p = place
-        val lumaPlane = this.y
-        var rx = p.x0 + first * p.xx + y * p.xy
-        var ry = p.y0 + first * p.yx + y * p.yy
+        val luminance = this.y
+        val rx = p.x0 + first * p.xx + y * p.xy
+        val ry = p.y0 + first * p.yx + y * p.yy
+        val step = p.yx * luminance.rowStride + p.xx * luminance.pixelStride
+        var from = ry * luminance.rowStride + rx * luminance.pixelStride
+        // Two neighbours share U and V: along the row, whichever way it lies in the frame, this position tells which.
+        var position = if (p.xx != 0) rx else ry
+        val forward = p.xx + p.yx
+        var red = 0
+        var green = 0
+        var blue = 0
+        var chroma = -1
         for (i in at until at + count) {
-            val bright = luma * ((lumaPlane.data[ry * lumaPlane.rowStride + rx * lumaPlane.pixelStride].toInt() and 255) - black) + 32768
-            val cu = (u.data[(ry shr 1) * u.rowStride + (rx shr 1) * u.pixelStride].toInt() and 255) - 128
-            val cv = (v.data[(ry shr 1) * v.rowStride + (rx shr 1) * v.pixelStride].toInt() and 255) - 128
-            out[i] = toByte((bright + redV * cv) shr 16)
-            out[i + count] = toByte((bright + greenU * cu + greenV * cv) shr 16)
-            out[i + 2 * count] = toByte((bright + blueU * cu) shr 16)
-            rx += p.xx
-            ry += p.yx
+            val half = position shr 1
+            if (half != chroma) {
+                chroma = half
+                val cx = if (p.xx != 0) half else rx shr 1
+                val cy = if (p.xx != 0) ry shr 1 else half
+                val cu = (u.data[cy * u.rowStride + cx * u.pixelStride].toInt() and 255) - 128
+                val cv = (v.data[cy * v.rowStride + cx * v.pixelStride].toInt() and 255) - 128
+                red = redV * cv
+                green = greenU * cu + greenV * cv
+                blue = blueU * cu
+            }
+            val bright = luma * ((luminance.data[from].toInt() and 255) - black) + 32768
+            out[i] = toByte((bright + red) shr 16)
+            out[i + count] = toByte((bright + green) shr 16)
+            out[i + 2 * count] = toByte((bright + blue) shr 16)
+            from += step
+            position += forward
         }
     }
 

@@ -2,7 +2,6 @@ package org.onpar
 
 import kotlin.math.cbrt
 import kotlin.math.exp
-import kotlin.math.floor
 import kotlin.math.roundToInt
 
 typealias Tensors = Map<String, FloatArray>
@@ -70,11 +69,14 @@ private const val SCORE = 4
 
 /** The faces of a detector's output: certain enough, their middle in the network's input, the best of overlapping ones. */
 fun findFaces(rows: FloatArray, region: Region, threshold: Float): List<FaceBox> {
-    val candidates =
-        (rows.indices step FACE_COLUMNS)
-            .map { start -> DoubleArray(FACE_COLUMNS) { rows[start + it].toDouble() } }
-            .filter { row -> row.all(Double::isFinite) && row[SCORE] >= threshold && middleInside(row) }
-            .sortedByDescending { it[SCORE] } // stable: equal scores keep their order
+    // Most rows show no face: they are passed over before anything is made of them.
+    val candidates = ArrayList<DoubleArray>()
+    for (start in 0 until rows.size step FACE_COLUMNS) {
+        if (!(rows[start + SCORE] >= threshold)) continue
+        val row = DoubleArray(FACE_COLUMNS) { rows[start + it].toDouble() }
+        if (row.all(Double::isFinite) && middleInside(row)) candidates.add(row)
+    }
+    candidates.sortByDescending { it[SCORE] } // stable: equal scores keep their order
     val kept = mutableListOf<DoubleArray>()
     for (row in candidates) if (kept.none { overlapsMuch(it, row) }) kept.add(row)
     return kept.map { toFaceBox(it, region) }
@@ -111,10 +113,12 @@ fun toVoxelGrid(outputs: Tensors, context: Context): VoxelGrid {
     return VoxelGrid(cbrt(occupancy.size.toDouble()).roundToInt(), occupancy, thresholdOf(context.manifest))
 }
 
-fun toMask(outputs: Tensors, context: Context): Mask {
+fun toMask(outputs: Tensors, context: Context): Mask = toMask(outputs, context, MaskScaler())
+
+internal fun toMask(outputs: Tensors, context: Context, scaler: MaskScaler): Mask {
     val spec = context.manifest.preprocess
     val mask = output(outputs, context.manifest.modelFiles[0].outputs[0].name)
-    val values = resizeMask(mask, spec.width, spec.height, context.region, context.pictureWidth, context.pictureHeight)
+    val values = scaler.scale(mask, spec.width, spec.height, context.region, context.pictureWidth, context.pictureHeight)
     return Mask(context.pictureWidth, context.pictureHeight, values, thresholdOf(context.manifest))
 }
 
@@ -125,35 +129,57 @@ fun toPicture(fractions: FloatArray, region: Region): FloatArray =
         (if (it % 2 == 0) value * region.width + region.left - 0.5 else value * region.height + region.top - 0.5).toFloat()
     }
 
-/** Bilinear, edge values repeated inside the region; 0 where the network did not look. */
-private fun resizeMask(mask: FloatArray, columns: Int, rows: Int, region: Region, width: Int, height: Int): FloatArray {
-    val xs = maskPositions(region.left, region.width, columns, width)
-    val ys = maskPositions(region.top, region.height, rows, height)
-    val values = FloatArray(width * height)
-    for (y in 0 until height) {
-        if (ys[y] < 0) continue
-        val top = floor(ys[y]).toInt()
-        val bottom = minOf(top + 1, rows - 1)
-        val down = ys[y] - top
+/** Scales masks to pictures, bilinearly; keeps its memory. Edge values repeat inside the region; 0 where the network did not look. */
+internal class MaskScaler {
+    /** For each pixel of a row the value left of it, -1 outside the region, and how far it lies towards the next one. */
+    private var lefts = IntArray(0)
+    private var parts = FloatArray(0)
+    private var row = FloatArray(0)
+
+    fun scale(mask: FloatArray, columns: Int, rows: Int, region: Region, width: Int, height: Int): FloatArray {
+        prepare(columns, region, width)
+        val values = FloatArray(width * height)
+        for (y in 0 until height) {
+            val position = position(y, region.top, region.height, rows)
+            if (position >= 0) writeRow(mask, columns, rows, position, values, y * width, width)
+        }
+        return values
+    }
+
+    private fun prepare(columns: Int, region: Region, width: Int) {
+        if (lefts.size < width) {
+            lefts = IntArray(width)
+            parts = FloatArray(width)
+        }
+        // One value more, the last again: the rightmost pixels have a next one, too.
+        if (row.size != columns + 1) row = FloatArray(columns + 1)
         for (x in 0 until width) {
-            if (xs[x] < 0) continue
-            val left = floor(xs[x]).toInt()
-            val right = minOf(left + 1, columns - 1)
-            val across = xs[x] - left
-            val upper = mask[top * columns + left] * (1 - across) + mask[top * columns + right] * across
-            val lower = mask[bottom * columns + left] * (1 - across) + mask[bottom * columns + right] * across
-            values[y * width + x] = (upper * (1 - down) + lower * down).toFloat()
+            val position = position(x, region.left, region.width, columns)
+            lefts[x] = if (position < 0) -1 else position.toInt()
+            parts[x] = (position - lefts[x]).toFloat()
         }
     }
-    return values
-}
 
-/** Position in the mask of each pixel, -1 outside the region. */
-private fun maskPositions(start: Double, length: Double, size: Int, pixels: Int): DoubleArray =
-    DoubleArray(pixels) {
-        val fraction = (it + 0.5 - start) / length
-        if (fraction < 0 || fraction > 1) -1.0 else (fraction * size - 0.5).coerceIn(0.0, size - 1.0)
+    /** Two rows of the mask become one first: the picture has more pixels. */
+    private fun writeRow(mask: FloatArray, columns: Int, rows: Int, position: Double, values: FloatArray, at: Int, width: Int) {
+        val top = position.toInt()
+        val upper = top * columns
+        val lower = minOf(top + 1, rows - 1) * columns
+        val down = (position - top).toFloat()
+        for (x in 0 until columns) row[x] = mask[upper + x] + down * (mask[lower + x] - mask[upper + x])
+        row[columns] = row[columns - 1]
+        for (x in 0 until width) {
+            val left = lefts[x]
+            if (left >= 0) values[at + x] = row[left] + parts[x] * (row[left + 1] - row[left])
+        }
     }
+
+    /** Place of a pixel's centre among the mask's values, -1 outside the region. */
+    private fun position(pixel: Int, start: Double, length: Double, size: Int): Double {
+        val fraction = (pixel + 0.5 - start) / length
+        return if (fraction < 0 || fraction > 1) -1.0 else (fraction * size - 0.5).coerceIn(0.0, size - 1.0)
+    }
+}
 
 fun softmax(logits: FloatArray): FloatArray {
     val largest = logits.max()

@@ -43,15 +43,25 @@ fun chooseRegion(width: Int, height: Int, spec: PreprocessSpec, box: Box? = null
 }
 
 /** Weights of the input pixels along one axis: output i reads `count[i]` pixels from `first[i]`; [most] weights for each. */
-internal class Taps(start: Double, length: Double, size: Int, pixels: Int) {
-    private val scale = length / size
-    private val support = maxOf(scale, 1.0)
-    val most = 2 * ceil(support).toInt() + 2
+internal class Taps(private val size: Int) {
     val first = IntArray(size)
     val count = IntArray(size)
-    val weights = FloatArray(size * most)
+    var most = 0
+        private set
+    var weights = FloatArray(0)
+        private set
+    private var folded = DoubleArray(0)
+    private var support = 1.0
 
-    init {
+    /** The outputs share [length] pixels from [start] on, of an axis of [pixels]; the memory is kept. */
+    fun set(start: Double, length: Double, pixels: Int) {
+        val scale = length / size
+        support = maxOf(scale, 1.0)
+        most = 2 * ceil(support).toInt() + 2
+        if (folded.size < most) {
+            folded = DoubleArray(most)
+            weights = FloatArray(size * most)
+        }
         for (i in 0 until size) fill(i, start + (i + 0.5) * scale, pixels)
     }
 
@@ -61,7 +71,7 @@ internal class Taps(start: Double, length: Double, size: Int, pixels: Int) {
         val high = ceil(center + support).toInt()
         var total = 0.0
         for (p in low..high) total += weight(p, center)
-        val folded = DoubleArray(most)
+        folded.fill(0.0)
         var begun = false
         for (p in low..high) {
             val weight = weight(p, center) / total
@@ -85,8 +95,10 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
     private var region: Region? = null
     private var sourceWidth = 0
     private var sourceHeight = 0
-    private lateinit var rows: Taps
-    private lateinit var columns: Taps
+    private val rows = Taps(spec.height)
+    private val columns = Taps(spec.width)
+
+    /** The rows read last, each where its number modulo `rows.most` says, and their numbers. */
     private var cache = FloatArray(0)
     private var cached = IntArray(0)
     private var sum = FloatArray(0)
@@ -106,11 +118,13 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
 
     private fun prepare(source: PixelSource, chosen: Region) {
         if (chosen != region || source.width != sourceWidth || source.height != sourceHeight) {
-            rows = Taps(chosen.top, chosen.height, spec.height, source.height)
-            columns = Taps(chosen.left, chosen.width, spec.width, source.width)
-            sum = FloatArray(3 * columnCount())
-            cache = FloatArray(sum.size * rows.most)
-            cached = IntArray(rows.most)
+            rows.set(chosen.top, chosen.height, source.height)
+            columns.set(chosen.left, chosen.width, source.width)
+            // A box that moves from frame to frame costs memory only where it grows.
+            val length = 3 * columnCount()
+            if (sum.size < length) sum = FloatArray(length)
+            if (cache.size < length * rows.most) cache = FloatArray(length * rows.most)
+            if (cached.size < rows.most) cached = IntArray(rows.most)
             region = chosen
             sourceWidth = source.width
             sourceHeight = source.height
@@ -123,38 +137,49 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
     /** Rows are weighed first: they lie one after the other in memory, which processors add fastest. */
     private fun sample(source: PixelSource) {
         val count = columnCount()
+        val length = 3 * count
+        val slots = rows.most
         for (oy in 0 until spec.height) {
-            sum.fill(0f)
+            sum.fill(0f, 0, length)
             for (k in 0 until rows.count[oy]) {
                 val y = rows.first[oy] + k
-                val at = (y % cached.size) * sum.size
-                if (cached[y % cached.size] != y) {
+                val at = (y % slots) * length
+                if (cached[y % slots] != y) {
                     source.readRow(y, columns.first[0], count, cache, at)
-                    cached[y % cached.size] = y
+                    cached[y % slots] = y
                 }
-                addRow(sum, cache, at, rows.weights[oy * rows.most + k])
+                addRow(sum, cache, at, length, rows.weights[oy * slots + k])
             }
             writeRow(oy, count)
         }
     }
 
-    private fun addRow(sum: FloatArray, row: FloatArray, at: Int, weight: Float) {
-        for (i in sum.indices) sum[i] += weight * row[at + i]
+    private fun addRow(sum: FloatArray, row: FloatArray, at: Int, length: Int, weight: Float) {
+        for (i in 0 until length) sum[i] += weight * row[at + i]
     }
 
+    /** The three channels together: their sums don't wait for one another. */
     private fun writeRow(oy: Int, count: Int) {
         val first = columns.first
         val counts = columns.count
         val weights = columns.weights
         val most = columns.most
-        for (c in 0..2) {
-            val from = c * count - first[0]
-            val to = (c * spec.height + oy) * spec.width
-            for (ox in 0 until spec.width) {
-                var value = 0f
-                for (k in 0 until counts[ox]) value += weights[ox * most + k] * sum[from + first[ox] + k]
-                tensor[to + ox] = value / 255f
+        val plane = spec.height * spec.width
+        for (ox in 0 until spec.width) {
+            val from = first[ox] - first[0]
+            var red = 0f
+            var green = 0f
+            var blue = 0f
+            for (k in 0 until counts[ox]) {
+                val weight = weights[ox * most + k]
+                red += weight * sum[from + k]
+                green += weight * sum[from + k + count]
+                blue += weight * sum[from + k + 2 * count]
             }
+            val to = oy * spec.width + ox
+            tensor[to] = red / 255f
+            tensor[to + plane] = green / 255f
+            tensor[to + 2 * plane] = blue / 255f
         }
     }
 }

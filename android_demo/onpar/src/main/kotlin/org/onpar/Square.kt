@@ -90,11 +90,16 @@ internal fun squareOfBox(box: DoubleArray): Region {
 
 /** The square about the box of 68 points that networks for upright faces look at; x, y, x, y, ... in pixels. */
 internal fun regionAround(pointsPx: FloatArray): Region {
-    val xs = pointsPx.indices.filter { it % 2 == 0 }
-    val left = xs.minOf { pointsPx[it].toDouble() }
-    val right = xs.maxOf { pointsPx[it].toDouble() }
-    val top = xs.minOf { pointsPx[it + 1].toDouble() }
-    val bottom = xs.maxOf { pointsPx[it + 1].toDouble() }
+    var left = Double.POSITIVE_INFINITY
+    var right = Double.NEGATIVE_INFINITY
+    var top = Double.POSITIVE_INFINITY
+    var bottom = Double.NEGATIVE_INFINITY
+    for (i in pointsPx.indices step 2) {
+        left = minOf(left, pointsPx[i].toDouble())
+        right = maxOf(right, pointsPx[i].toDouble())
+        top = minOf(top, pointsPx[i + 1].toDouble())
+        bottom = maxOf(bottom, pointsPx[i + 1].toDouble())
+    }
     val side = maxOf(right - left, bottom - top) * CROP_SCALE
     return Region((left + right - side + 1) / 2, (top + bottom - side + 1) / 2, side, side)
 }

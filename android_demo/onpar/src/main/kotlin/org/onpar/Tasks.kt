@@ -151,8 +151,9 @@ class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
 }
 
 /** Which pixels belong to the salient object. */
-class SaliencySegmenter private constructor(bundle: Bundle, runner: Runner) : PictureTask<Mask>(bundle, runner, ::toMask) {
-    companion object : TaskFactory<SaliencySegmenter>("Mask", ::SaliencySegmenter)
+class SaliencySegmenter private constructor(bundle: Bundle, runner: Runner, scaler: MaskScaler) :
+    PictureTask<Mask>(bundle, runner, { outputs, context -> toMask(outputs, context, scaler) }) {
+    companion object : TaskFactory<SaliencySegmenter>("Mask", { bundle, runner -> SaliencySegmenter(bundle, runner, MaskScaler()) })
 }
 
 /** A solid from one depth map. */

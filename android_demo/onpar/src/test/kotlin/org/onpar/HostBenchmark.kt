@@ -6,24 +6,46 @@ import kotlin.random.Random
 /**
  * Times preprocessing and postprocessing of a 640x480 camera frame on this computer, warmed up. No figure of a phone.
  *
- * Arguments: folder of a classifier bundle, rounds.
+ * Arguments: rounds, folders of bundles.
  */
 fun main(arguments: Array<String>) {
-    val manifest = Bundle.open(File(arguments[0])).manifest
-    val rounds = arguments[1].toInt()
+    val rounds = arguments[0].toInt()
+    for (folder in arguments.drop(1)) time(Bundle.open(File(folder)).manifest, rounds)
+}
+
+private fun time(manifest: Manifest, rounds: Int) {
     val noise = Random(0)
     val chroma = List(2) { Plane(noise.nextBytes(640 * 240), 640, 2) }
     val frame = YuvFrame(640, 480, Plane(noise.nextBytes(640 * 480), 640), chroma[0], chroma[1], 6)
     val preprocessor = PicturePreprocessor(manifest.preprocess)
-    val outputs = mapOf("logits" to FloatArray(manifest.labels.size) { it.toFloat() })
-    val samples = DoubleArray(rounds)
+    val outputs = manifest.modelFiles[0].outputs.associate { it.name to FloatArray(it.size) { noise.nextFloat() } }
+    val decode = decoder(manifest)
+    val pre = DoubleArray(rounds)
+    val post = DoubleArray(rounds)
     for (round in -rounds until rounds) {
         val began = System.nanoTime()
         val region = preprocessor.run(frame)
-        toClassification(outputs, Context(manifest, region, frame.width, frame.height))
-        if (round >= 0) samples[round] = (System.nanoTime() - began) / 1e6
+        val prepared = System.nanoTime()
+        decode(outputs, Context(manifest, region, frame.width, frame.height))
+        if (round < 0) continue
+        pre[round] = (prepared - began) / 1e6
+        post[round] = (System.nanoTime() - prepared) / 1e6
     }
-    samples.sort()
-    val (p50, p90) = samples[rounds / 2] to samples[rounds * 9 / 10]
-    println("Kotlin pre+post, 640x480 frame: p50 %.2f ms, p90 %.2f ms, %d rounds".format(p50, p90, rounds))
+    val both = DoubleArray(rounds) { pre[it] + post[it] }
+    for (samples in listOf(pre, post, both)) samples.sort()
+    println(
+        "Kotlin pre+post of %s, 640x480 frame: best %.2f ms, p50 %.2f ms (%.2f + %.2f), %d rounds".format(
+            manifest.model, both[0], both[rounds / 2], pre[rounds / 2], post[rounds / 2], rounds,
+        ),
+    )
+}
+
+private fun decoder(manifest: Manifest): (Tensors, Context) -> Any {
+    val scaler = MaskScaler()
+    return when (manifest.postprocess.result) {
+        "Classification" -> ::toClassification
+        "Keypoints" -> ::toKeypoints
+        "Mask" -> { outputs, context -> toMask(outputs, context, scaler) }
+        else -> throw BadInput("no benchmark for ${manifest.postprocess.result}; allowed: Classification, Keypoints, Mask")
+    }
 }
