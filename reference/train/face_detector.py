@@ -26,15 +26,15 @@ MOST_FACES = 6
 # would rank every small face, whose boxes fit less well, below large mistakes.
 WORTHLESS, PERFECT = 0.2, 0.7
 FINE_BELOW, COARSE_FROM = 56.0, 40.0  # longer side in input pixels; between the two, both grids learn a face
-SMALLEST = 12.0
+SMALLEST = 14.0
 SMALL_SHARE = 0.4
 # (until this share of the training, frame): most is learnt sooner on smaller frames.
-FRAMES = ((0.65, (144, 192)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
+FRAMES = ((0.5, (192, 256)), (1.0, (face_detector.HEIGHT, face_detector.WIDTH)))
 VALIDATION_SCENES = 160
 
 
 class SceneDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Scenes at the network's scale, in which pictures of 640 x 480 are half as large.
+    """Scenes at the network's scale, in which pictures of 640 x 480 measure 384 x 288.
 
     Items are (image (3, H, W) uint8 RGB, faces (MOST_FACES, 15) float32): x0, y0, x1, y1 in input pixels, 1 where there
     is a face and 0 where not, then five x and five y.
