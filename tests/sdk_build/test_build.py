@@ -5,6 +5,7 @@ import dataclasses
 import json
 import resource
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from reference.errors import WeightsError
+from reference.golden import LARGEST, Golden, thin
 from reference.registry import get_spec
 from sdk_build import build as build_module
 from sdk_build.build import (
@@ -25,6 +27,7 @@ from sdk_build.build import (
     make_artifact,
     tool_versions,
     write_bundle,
+    write_golden_files,
 )
 from sdk_build.bundle import open_bundle
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError, ParityError
@@ -258,3 +261,29 @@ def test_provenance():
     assert names.keys() == {"torch", "numpy", "ai-edge-litert", "litert-torch", "ai-edge-quantizer"}
     assert names["torch"] == torch.__version__ or torch.__version__.startswith(names["torch"])
     assert git_commit() == "unknown" or len(git_commit().removesuffix("-modified")) == 40
+
+
+def test_a_large_golden_input_stays_whole_and_a_large_output_is_thinned(tmp_path):
+    spec = get_spec("face_detector")
+    assert spec.input.size > LARGEST
+    raw = tmp_path / "input_0.png"
+    raw.write_bytes(b"")
+    image = np.arange(spec.input.size, dtype=np.float32).reshape(spec.input.shape)
+    faces = np.zeros(spec.outputs[0].shape, np.float32)
+    case = Golden(raw, image, np.zeros(1, np.float32), {"faces": faces})
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (golden,) = write_golden_files(SimpleNamespace(golden=[case], spec=spec), folder)
+    assert {t.tensor: (t.shape, t.stride) for t in golden.tensors} == {
+        "image": (spec.input.shape, 1),
+        "faces": (spec.outputs[0].shape, 1),
+    }
+    np.testing.assert_array_equal(np.fromfile(folder / "golden/image_0.bin", "<f4"), image.ravel())
+    large = dataclasses.replace(spec.outputs[0], shape=(1, LARGEST, 2))
+    case = dataclasses.replace(case, outputs={"faces": thin(np.zeros(large.shape, np.float32))})
+    (tmp_path / "other").mkdir()
+    reference = SimpleNamespace(
+        golden=[case], spec=SimpleNamespace(inputs=spec.inputs, outputs=(large,), input=spec.input)
+    )
+    (golden,) = write_golden_files(reference, tmp_path / "other")
+    assert [t.stride for t in golden.tensors] == [1, 3]
