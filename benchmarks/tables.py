@@ -84,7 +84,13 @@ def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_on
         return code
     before = os.getloadavg()[0]
     output.mkdir(parents=True, exist_ok=True)
-    records = measure_all(paths, protocols, _say)
+    records: list[Record] = []
+    for path in paths:  # one at a time, so that what was measured is not lost with one that can't be
+        try:
+            records += measure_all([path], protocols, _say)
+        except OnParError as error:
+            code = code or error.exit_code
+            print(f"{path.name}: {error_line(error)}", file=sys.stderr)
     write_records(output / "host.json", records)
     note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
     (output / "tables.md").write_text(page(paths, records, note))
