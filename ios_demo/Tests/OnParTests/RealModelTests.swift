@@ -150,10 +150,15 @@ import Testing
     @Test func tenThousandTimesOpenAndCloseDoNotGrow() throws {
         let bundle = try Bundle(bundleFolder("classifier"))
         for _ in 0..<200 { try LiteRTRunner(bundle, library: liteRT).close() }
-        let before = residentKilobytes()
-        for _ in 0..<10_000 { try LiteRTRunner(bundle, library: liteRT).close() }
-        let growth = residentKilobytes() - before
-        #expect(growth < 30_000, "grew by \(growth) kB in 10,000 cycles")
+        // Other tests run in this process meanwhile: what they take or give back lies in one or two of the five parts.
+        var growths: [Int] = []
+        for _ in 0..<5 {
+            let before = residentKilobytes()
+            for _ in 0..<2_000 { try LiteRTRunner(bundle, library: liteRT).close() }
+            growths.append(residentKilobytes() - before)
+        }
+        let growth = 5 * growths.sorted()[2]
+        #expect(growth < 30_000, "grew by \(growths) kB in each 2,000 of 10,000 cycles")
     }
 
     @Test func aClassOfAPictureInSixLines() async throws {
