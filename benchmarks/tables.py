@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sdk_build.quantize.measured import Measured
 
 RESULTS = Path(__file__).parent / "results"
-FLOATS = ("fp32", "fp16")
 WORK = Path(__file__).parents[1] / "build" / "tables"
 HEADER = (
     *("model", "target", "file", "precision", "MB", "accuracy", "SQNR dB", "delegated"),
@@ -110,11 +109,12 @@ def wanted(chosen: Choice, measured: Measured | None) -> dict[str, list[str]]:
     """
     from sdk_build.backends import TARGETS, precisions_of
     from sdk_build.quantize.measured import passing
+    from sdk_build.quantize.recipes import FLOAT_PRECISIONS
 
     found: dict[str, list[str]] = {}
     for target in chosen.targets or TARGETS:
         good = [p for p in precisions_of(target) if measured and passing(measured, target, p) is not None]
-        for precision in good or FLOATS:
+        for precision in good or FLOAT_PRECISIONS:
             if chosen.precisions is None or precision in chosen.precisions:
                 found.setdefault(precision, []).append(target)
     return found
@@ -122,12 +122,12 @@ def wanted(chosen: Choice, measured: Measured | None) -> dict[str, list[str]]:
 
 def export_all(spec: ModelSpec, chosen: Choice, folder: Path) -> list[Path]:
     """Bundles of one model in every chosen precision."""
-    from sdk_build.build import build
+    from sdk_build.build import build, bundle_name
     from sdk_build.quantize.measured import load_measured
 
     paths: list[Path] = []
     for precision, targets in wanted(chosen, load_measured(spec.name)).items():
-        places = {target: folder / f"{spec.name}-{target}-{precision}" for target in targets}
+        places = {target: folder / bundle_name(spec, target, precision) for target in targets}
         missing = [target for target, place in places.items() if not (chosen.reuse and place.is_dir())]
         if missing:
             _say(f"{spec.name} {precision}: {', '.join(missing)}")

@@ -350,7 +350,7 @@ def write_bundle(
 ) -> Built:
     """Copy proved artifacts, golden files and card into a bundle and put it in place."""
     spec, card = reference.spec, reference.card
-    name = f"{spec.name}-{target}-{precision}"
+    name = bundle_name(spec, target, precision)
     checks = reference.checks + tuple(check for artifact in artifacts for check in artifact.checks)
     with workspace(output_dir, name) as folder:
         for artifact in artifacts:
@@ -395,6 +395,11 @@ def write_bundle(
     return Built(path, manifest, time.monotonic() - began)
 
 
+def bundle_name(spec: ModelSpec, target: str, precision: str) -> str:
+    """Name of a bundle's folder."""
+    return f"{spec.name}-{target}-{precision}"
+
+
 def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, ...]:
     """Raw inputs, tensors as .bin, and all tensors together as safetensors."""
     from safetensors.numpy import save
@@ -411,7 +416,7 @@ def write_golden_files(reference: Reference, folder: Path) -> tuple[GoldenCase, 
         for name, values in {reference.spec.input.name: case.input, **case.outputs}.items():
             file = f"golden/{name}_{number}.bin"
             np.ascontiguousarray(values, "<f4").tofile(folder / file)
-            step = 1 if name == reference.spec.input.name else stride(whole[name].size)
+            step = stride(whole[name].size) if name in case.outputs else 1
             tensors.append(GoldenTensor(file, number, name, whole[name].shape, step))
             together[f"{name}_{number}"] = values
         together[f"intermediate_{number}"] = case.intermediate

@@ -31,8 +31,8 @@ from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 1 / 3  # share of the epochs on rendered heads alone
 RENDERED_SHARE = 1 / 2  # of each batch afterwards
-# Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, and
-# points that are 5 % off tell little of it.
+# Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, which
+# tell the more of it the more exact they are.
 POINT_WEIGHT, HEAT_WEIGHT = 5, 0.1
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 4  # faces a batch whose regions are drawn

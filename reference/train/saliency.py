@@ -27,6 +27,7 @@ from reference.data.masks import (
     list_characters,
     list_pairs,
     load_pair,
+    overlap,
 )
 from reference.data.pictures import AllTypesSampler
 from reference.errors import BadInput
@@ -76,7 +77,7 @@ class SaliencyRecipe:
                     f"no drawing or no cartoon in {drawings}/train can be cut out; --drawings has sketch/, cartoon/"
                 )
         guessed = self._guess(init, unlabelled) if unlabelled else []
-        self.goes_on = bool(unlabelled)
+        self.sizes = LATER_SIZES if unlabelled else SIZES
         self.training = MaskDataset(photos, sketches, cartoons, seed, guessed)
         shares = tuple(share for share, kind in zip(SHARES, (photos, sketches, cartoons, guessed), strict=True) if kind)
         shares = tuple(share / sum(shares) for share in shares)
@@ -105,8 +106,7 @@ class SaliencyRecipe:
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = self.sampler.epoch = epoch
-        sizes = LATER_SIZES if self.goes_on else SIZES
-        self.training.size = next((size for share, size in sizes if epoch < share * self.epochs), sizes[-1][1])
+        self.training.size = next((s for share, s in self.sizes if epoch < share * self.epochs), self.sizes[-1][1])
         return DataLoader(self.training, batch_sampler=self.sampler, num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -164,7 +164,7 @@ def evaluate(network: Callable[[Tensor], Any], pairs: list[Pair]) -> dict[str, f
         guess = Mask(small, region, spec.postprocess.threshold).in_picture(width, height)
         errors.append(float(np.abs(guess - subject.mask).mean()))
         filled = guess >= spec.postprocess.threshold
-        overlaps.append(float((filled & subject.mask).sum() / max(1, (filled | subject.mask).sum())))
+        overlaps.append(overlap(filled, subject.mask))
         curves.append(precision_recall(guess, subject.mask))
     precision, recall = np.mean(curves, axis=0)
     f = (1 + BETA2) * precision * recall / np.maximum(BETA2 * precision + recall, 1e-12)
