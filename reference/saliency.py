@@ -10,6 +10,7 @@ of the resolution besides those of 1/8, because the outline of a subject is what
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from reference.layers import ConvNormAct, MobileNetV3Features, Normalize, initialize
@@ -45,6 +46,9 @@ class Saliency(nn.Module):
         channels: width of the head.
     """
 
+    mirror: Tensor
+    mirror_quarter: Tensor
+
     def __init__(self, num_types: int = 0, channels: int = 128) -> None:
         super().__init__()
         self.normalize = Normalize(MEAN, STD)
@@ -58,10 +62,13 @@ class Saliency(nn.Module):
         self.type_head = (
             nn.Sequential(nn.Linear(wide, 256), nn.ReLU(), nn.Linear(256, num_types)) if num_types else None
         )
+        # Left and right are exchanged by a product with a permutation: no phone runtime delegates torch.flip.
+        self.register_buffer("mirror", torch.eye(SIZE).flip(0), persistent=False)
+        self.register_buffer("mirror_quarter", torch.eye(SIZE // 4).flip(0), persistent=False)
         initialize(self)
 
-    def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask logits (B, 1, H, W) and pooled features (B, C) of (B, 3, H, W) RGB in [0, 1]; H, W multiples of 16."""
+    def quarter_logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask logits (B, 1, H/4, W/4) and pooled features (B, C, 1, 1) of (B, 3, H, W); H, W multiples of 16."""
         x = self.normalize(image)
         taps: dict[int, Tensor] = {}
         for number, block in enumerate(self.features):
@@ -71,12 +78,26 @@ class Saliency(nn.Module):
         pooled = x.mean((2, 3), keepdim=True)
         attended = self.high(self.project(x) * self.gate(pooled).sigmoid())  # (B, 1, H/16, W/16)
         mask = _double(attended) + self.eighth(taps[EIGHTH])
-        mask = _double(mask) + self.quarter(taps[QUARTER])
-        return nn.functional.interpolate(mask, scale_factor=4, mode="bilinear"), pooled.flatten(1)
+        return _double(mask) + self.quarter(taps[QUARTER]), pooled
+
+    def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What is trained: mask logits (B, 1, H, W) and pooled features (B, C) of (B, 3, H, W) RGB in [0, 1]."""
+        mask, pooled = self.quarter_logits(image)
+        return _enlarge(mask), pooled.flatten(1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Probability (B, 1, H, W) that a pixel is of the subject, of (B, 3, H, W) RGB in [0, 1]."""
-        return self.logits(image)[0].sigmoid()
+        """Probability (B, 1, 224, 224) that a pixel is of the subject, of (B, 3, 224, 224) RGB in [0, 1].
+
+        The network looks at the picture and at its mirror image, and the two logits are added, as those of independent
+        witnesses are.
+        """
+        masks, _ = self.quarter_logits(torch.cat([image, image @ self.mirror]))
+        one, other = masks[: len(image)], masks[len(image) :]
+        return _enlarge(one + other @ self.mirror_quarter).sigmoid()
+
+
+def _enlarge(mask: Tensor) -> Tensor:
+    return nn.functional.interpolate(mask, scale_factor=4, mode="bilinear")
 
 
 def _double(mask: Tensor) -> Tensor:

@@ -98,7 +98,8 @@ class SaliencyRecipe:
         teacher = saliency.build()
         load_weights(teacher, init, ignore=("type_head.",))
         self.network.load_state_dict({**self.network.state_dict(), **teacher.state_dict()})  # it goes on from there
-        found = guess_masks(teacher.eval(), folders, saliency.SIZE)
+        teacher.eval()
+        found = guess_masks(lambda x: teacher.logits(x)[0].sigmoid(), folders, saliency.SIZE)
         print(f"{len(found)} pictures with a guessed mask", file=sys.stderr)
         if not found:
             raise BadInput(f"no picture in {', '.join(map(str, folders))} has a subject that the network is sure of")

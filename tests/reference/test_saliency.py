@@ -61,11 +61,22 @@ def pairs(tmp_path):
 def test_the_mask_has_the_size_of_the_picture():
     network = saliency.build().eval()
     with torch.no_grad():
-        for side in (192, 224):
-            mask = network(torch.rand(1, 3, side, side))
-            assert mask.shape == (1, 1, side, side)
-            assert 0 <= mask.min() and mask.max() <= 1
+        mask = network(torch.rand(1, 3, 224, 224))
+        assert mask.shape == (1, 1, 224, 224)
+        assert 0 <= mask.min() and mask.max() <= 1
+        assert network.logits(torch.rand(2, 3, 192, 160))[0].shape == (2, 1, 192, 160)
     assert network.type_head is None
+
+
+def test_the_mask_adds_the_logits_of_the_picture_and_of_its_mirror_image():
+    network = saliency.build().eval()
+    pictures = torch.rand(2, 3, 224, 224)
+    with torch.no_grad():
+        masks = network(pictures)
+        wanted = (network.logits(pictures)[0] + network.logits(pictures.flip(3))[0].flip(3)).sigmoid()
+        torch.testing.assert_close(masks, wanted)
+        torch.testing.assert_close(network(pictures.flip(3)), masks.flip(3))
+        assert (masks - network.logits(pictures)[0].sigmoid()).abs().max() > 1e-4
 
 
 def test_features_start_from_the_classifier(tmp_path, refused):
