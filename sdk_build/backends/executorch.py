@@ -115,7 +115,7 @@ class ExecuTorchRunner:
         tensor = torch.from_numpy(np.ascontiguousarray(inputs[self.spec.input.name]))
         outputs = self.method.execute([tensor])
         # Copied: the runtime reuses its output memory in the next call.
-        return {t.name: np.array(o) for t, o in zip(self.spec.outputs, outputs, strict=True)}
+        return {t.name: o.numpy().copy() for t, o in zip(self.spec.outputs, outputs, strict=True)}
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> ExecuTorchRunner:
