@@ -147,20 +147,6 @@ import Testing
         #expect(try await detector.detect(picture).value.score > 0)
     }
 
-    @Test func tenThousandTimesOpenAndCloseDoNotGrow() throws {
-        let bundle = try Bundle(bundleFolder("classifier"))
-        for _ in 0..<200 { try LiteRTRunner(bundle, library: liteRT).close() }
-        // Other tests run in this process meanwhile: what they take or give back lies in one or two of the five parts.
-        var growths: [Int] = []
-        for _ in 0..<5 {
-            let before = residentKilobytes()
-            for _ in 0..<2_000 { try LiteRTRunner(bundle, library: liteRT).close() }
-            growths.append(residentKilobytes() - before)
-        }
-        let growth = 5 * growths.sorted()[2]
-        #expect(growth < 30_000, "grew by \(growths) kB in each 2,000 of 10,000 cycles")
-    }
-
     @Test func aClassOfAPictureInSixLines() async throws {
         let folder = bundleFolder("classifier")
         let png = try Data(contentsOf: folder.appendingPathComponent("golden/input_0.png"))
@@ -192,11 +178,6 @@ import Testing
         let bundle = try Bundle(bundleFolder("classifier"))
         let picture = try Png.picture(bundle.file(bundle.manifest.golden[0].raw))
         return (try ImageClassifier.fromBundle(bundle, runner: liteRTRunner), picture)
-    }
-
-    private func residentKilobytes() -> Int {
-        let status = try! String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        return Int(status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }!.filter(\.isNumber))!
     }
 }
 
