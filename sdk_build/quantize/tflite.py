@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdk_build.errors import LoweringError
 from sdk_build.quantize.recipes import Quantization, Ranges, Recipe
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
@@ -33,12 +34,37 @@ def quantize(model: bytes, recipe: Recipe, quantization: Quantization) -> bytes:
         work.update_quantization_recipe(scope_pattern(unit), _operation("ALL_SUPPORTED"), algorithm_key="no_quantize")
     ranges = None
     if recipe.needs_ranges:
+        _refuse_dead(model, quantization)
         ranges = {
             name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
             for name, (low, high) in quantization.ranges.items()
         }
     result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+def _refuse_dead(model: bytes, quantization: Quantization) -> None:
+    """No weights whose results were 0 in every sample: XNNPACK ends the process on the scale that follows.
+
+    Raises:
+        LoweringError: there are some.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    kind = schema.BuiltinOperator
+    weighted = (kind.FULLY_CONNECTED, kind.CONV_2D, kind.DEPTHWISE_CONV_2D, kind.TRANSPOSE_CONV)
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
+    for graph in parsed.subgraphs:
+        for operator in graph.operators:
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            if codes[operator.opcodeIndex] not in weighted or any(quantization.ranges.get(name, (1.0, 1.0))):
+                continue
+            if not any(re.search(scope_pattern(unit), name) for unit in quantization.keep_float):
+                raise LoweringError(
+                    f"litert can't hold 8 bits: {shorten(name).split(';')[0]!r} is 0 for every calibration sample, so "
+                    "that part of the network does nothing; calibrate with more samples, or train it again"
+                )
 
 
 def _to_int8(work: Any, recipe: Recipe) -> None:

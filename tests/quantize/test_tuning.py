@@ -148,6 +148,19 @@ def test_static_artifacts_compute_what_the_network_does(runtime, network, spec, 
     assert quality["some"] > 20
 
 
+def test_weights_that_do_nothing_are_named_before_the_runtime_ends_the_process(network, spec, samples, tmp_path):
+    import copy
+
+    dead = copy.deepcopy(network)
+    dead.first.bias.data.fill_(-99.0)
+    backend = get_backend("litert")
+    with quiet():
+        ranges = backend.observe(dead, spec, samples)
+        with pytest.raises(LoweringError, match="'act' is 0 for every calibration sample"):
+            backend.lower(dead, spec, "w8a8", tmp_path / "m.tflite", Quantization(("",), ranges))
+        backend.lower(dead, spec, "w8a8", tmp_path / "m.tflite", Quantization(("", "first", "act"), ranges))
+
+
 def test_nothing_to_make_dynamic(spec, tmp_path, refused):
     from torch import nn
 
