@@ -41,7 +41,7 @@ SPEC = ModelSpec(
     inputs=(TensorSpec("image", (1, 3, HEIGHT, WIDTH), "NCHW", "intensity", (0.0, 1.0)),),
     outputs=(TensorSpec("faces", (1, CELLS, COLUMNS), "NPC", "crop_fraction", (0.0, 1.0)),),
     preprocess=PreprocessSpec(size=(HEIGHT, WIDTH), mean=MEAN, std=STD, resize="contain"),
-    postprocess=PostprocessSpec("FaceBoxes", threshold=0.65),
+    postprocess=PostprocessSpec("FaceBoxes", threshold=0.58),
     intermediate="context",
     description="Boxes, scores and five points of the faces in a picture",
 )
