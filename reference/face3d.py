@@ -66,7 +66,10 @@ class Face3d(PointMaps):
         self.pose_encoder = Encoder(read, 128, POSE)
         self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 160), nn.ReLU(), nn.Linear(160, 3 * VERTICES))
         self.shape_reader = nn.Linear(3 * VERTICES, 32)
-        self.expression_decoder = nn.Sequential(nn.Linear(EXPRESSION + 32, 96), nn.ReLU(), nn.Linear(96, 3 * VERTICES))
+        # Leaky: features grow large in training, and all rectifiers of this small layer were off for good once.
+        self.expression_decoder = nn.Sequential(
+            nn.Linear(EXPRESSION + 32, 96), nn.LeakyReLU(0.1), nn.Linear(96, 3 * VERTICES)
+        )
         self.pose_decoder = nn.Linear(POSE, 7)
         self.appearance = Appearance() if appearance else None
         shares = torch.zeros(2, 1, POINTS)
