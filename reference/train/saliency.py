@@ -98,7 +98,7 @@ class SaliencyRecipe:
         teacher = saliency.build()
         load_weights(teacher, init, ignore=("type_head.",))
         self.network.load_state_dict({**self.network.state_dict(), **teacher.state_dict()})  # it goes on from there
-        teacher.eval()
+        teacher.eval()  # its plain masks: guess_masks looks at the mirror image by itself
         found = guess_masks(lambda x: teacher.logits(x)[0].sigmoid(), folders, saliency.SIZE)
         print(f"{len(found)} pictures with a guessed mask", file=sys.stderr)
         if not found:
