@@ -5,7 +5,7 @@ py4``, one line a face, in pixels with the picture's outer corner at (0, 0). A p
 nothing but its name. The box is the one that :mod:`reference.face_detector` defines.
 
 ``python -m reference.data.face_files --faces DIR --backgrounds DIR... --out DIR`` composes the held-out scenes from the
-``val`` splits.
+``val`` splits, and with ``--split train`` scenes to calibrate with.
 """
 
 from __future__ import annotations
@@ -91,20 +91,21 @@ def _read_scene(file: Path, faces: list[Floats]) -> Scene:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compose and write the held-out scenes; returns the exit code."""
+    """Compose and write scenes; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m reference.data.face_files", description="Compose held-out scenes for the face detector."
+        prog="python -m reference.data.face_files", description="Compose scenes with known faces for the face detector."
     )
     parser.add_argument("--faces", type=Path, required=True, help="folder of the faces68 layout")
     parser.add_argument("--backgrounds", type=Path, nargs="+", required=True, metavar="DIR", help="without faces")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--split", choices=("val", "train"), default="val", help="whose faces and backgrounds")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=SEED)
     a = parser.parse_args(arguments)
     try:
         if a.count < 1:
             raise BadInput(f"--count is {a.count}; allowed: 1 or more")
-        sources = Sources(load_faces(a.faces, "val"), load_backgrounds(a.backgrounds, "val"))
+        sources = Sources(load_faces(a.faces, a.split), load_backgrounds(a.backgrounds, a.split))
         write_scenes(held_out(sources, a.count, a.seed), a.out)
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

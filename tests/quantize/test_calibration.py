@@ -47,6 +47,16 @@ def test_evaluation_data_are_refused(spec, folder, refused):
         load_calibration(spec, folder / "val", 3, evaluated=evaluated)
 
 
+def test_scenes_with_known_faces_are_evaluation_data_as_a_whole(spec, tmp_path, refused):
+    for name in ("held_out", "made_of_training_faces"):
+        picture(tmp_path / name / "0000.png", len(name))
+        (tmp_path / name / "faces.csv").write_text("file,x0,y0,x1,y1\n0000.png,1,1,9,9\n")
+    evaluated = evaluation_digests(tmp_path / "held_out")
+    with refused(BadInput, "1 of 1 files", "training data only"):
+        load_calibration(spec, tmp_path / "held_out", 3, evaluated=evaluated)
+    assert len(load_calibration(spec, tmp_path / "made_of_training_faces", 3, evaluated=evaluated).samples) == 1
+
+
 def test_tables_name_split_and_face_box(tmp_path):
     picture(tmp_path / "helen" / "images" / "a.jpg", 0)
     with (tmp_path / "helen" / "annotations.csv").open("w", newline="") as file:

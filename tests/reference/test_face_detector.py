@@ -375,6 +375,9 @@ def test_training_resumes_and_is_evaluated(folders, capsys, monkeypatch):
     scenes = folders / "scenes"
     made = f"--faces {folders}/faces --backgrounds {folders}/plain --out {scenes} --count 3"
     assert face_files.main(made.split()) == 0
+    again = ["--out", str(folders / "calibration"), "--split", "train"]
+    assert face_files.main([*made.split(), *again]) == 0
+    assert (scenes / "0000.png").read_bytes() != (folders / "calibration" / "0000.png").read_bytes()
     capsys.readouterr()
     weights = str(out / "weights.safetensors")
     assert evaluate_main(["face_detector", "--data", str(scenes), "--weights", weights, "--json"]) == 0
