@@ -87,8 +87,8 @@ def load_calibration(
 def evaluation_digests(folder: Path) -> frozenset[str]:
     """Digests of the files that accuracy is measured on.
 
-    Split ``val`` of a data set; all of a folder of scenes with known faces (:mod:`reference.data.face_files`), which has
-    no splits; none for generated data.
+    Split ``val`` of a data set; all of a folder of scenes with known faces (:mod:`reference.data.face_files`), which
+    has no splits; none for generated data.
     """
     split = "train" if (folder / SCENES).is_file() else "val"
     return frozenset(_digest(raw.path.read_bytes()) for raw in find_raw(folder, split))
