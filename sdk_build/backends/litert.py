@@ -29,12 +29,13 @@ def lower(
 ) -> Delegation:
     """Write a .tflite file; ``fp16`` stores weights in half precision and computes as the delegate likes."""
     from sdk_build.quantize import tflite
+    from sdk_build.quantize.shrink_tflite import shrink
 
     model = convert(network, spec)
     if precision != "fp32":
         model = tflite.quantize(model, get_recipe(precision), quantization)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(tflite.shorten_names(model))
+    path.write_bytes(shrink(model))
     return inspect(path)
 
 

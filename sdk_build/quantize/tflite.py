@@ -128,30 +128,11 @@ def observe(model: bytes, name: str, samples: Sequence[NDArray[np.float32]]) -> 
     }
 
 
-def shorten_names(model: bytes) -> bytes:
-    """Tensor names as paths of attributes, ``features.4.layers.0.0;1``, instead of paths of Python classes.
-
-    litert-torch's own names take 250 bytes each: a tenth of a small int8 model. Apps address tensors by the names in
-    the signature, which stay.
-    """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
-    for graph in parsed.subgraphs:
-        for tensor in graph.tensors:
-            tensor.name = shorten(tensor.name.decode()).encode()
-    for buffer in parsed.buffers:
-        if buffer.offset:  # AEQ puts data behind the flatbuffer, where another length would shift them
-            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(parsed.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
 def shorten(name: str) -> str:
-    """One tensor name, shortened; names of another form stay."""
+    """A tensor's name as a path of attributes, ``features.4.layers.0.0;1``, instead of a path of Python classes.
+
+    Names of another form stay.
+    """
     path, semicolon, number = name.partition(";")
     parts = [part.rpartition(".")[2].partition("_")[2] for part in path.split("/")[1:]]
     if not path.count("/") or "" in parts:
