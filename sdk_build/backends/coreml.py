@@ -30,6 +30,7 @@ def lower(
     import torch
 
     from sdk_build.quantize import mlpackage, pt2e
+    from sdk_build.quantize.shrink_mlpackage import shrink
 
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
@@ -57,6 +58,7 @@ def lower(
         model.user_defined_metadata["classes"] = ",".join(spec.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(str(path))
+    shrink(path)
     return inspect(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,14 +70,31 @@ def always_float(network: nn.Module) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def lower_with(network: nn.Module, spec: ModelSpec, path: Path, partitioner: Any, delegate: str) -> Delegation:
-    """Export, partition and write; shared with the Core ML delegate."""
+def lower_with(
+    network: nn.Module,
+    spec: ModelSpec,
+    path: Path,
+    partitioner: Any,
+    delegate: str,
+    rewrite: Callable[[bytes], bytes] | None = None,
+) -> Delegation:
+    """Export, partition and write; shared with the Core ML delegate.
+
+    Args:
+        rewrite: what becomes of the delegate's own data.
+    """
     import torch
     from executorch.exir import to_edge_transform_and_lower
+    from executorch.exir.lowered_backend_module import LoweredBackendModule
 
     program = torch.export.export(network, (torch.zeros(spec.input.shape),))
     edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
-    delegation = inspect(edge.exported_program().graph_module, delegate)
+    graph_module = edge.exported_program().graph_module
+    delegation = inspect(graph_module, delegate)
+    if rewrite is not None:
+        for module in graph_module.modules():
+            if isinstance(module, LoweredBackendModule):
+                module._processed_bytes = rewrite(module.processed_bytes)  # has no public way in, ExecuTorch 1.4
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         edge.to_executorch().write_to_file(file)

@@ -48,7 +48,20 @@ def lower(
         op_linear_quantizer_config=mlpackage.LINEAR if recipe.weights == "int8" else None,
         pass_names=mlpackage.passes().passes,
     )
-    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML")
+    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", shrink_packed)
+
+
+def shrink_packed(content: bytes) -> bytes:
+    """The delegate's data with a smaller Core ML model, and without the names that only ExecuTorch's profiler reads."""
+    from executorch.backends.apple.coreml import executorchcoreml
+
+    from sdk_build.quantize.shrink_mlpackage import shrink
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = _unflatten(content, "the delegate", Path(folder))
+        shrink(root / "model.mlpackage")
+        (root / "debug_info.json").unlink(missing_ok=True)
+        return bytes(executorchcoreml.flatten_directory_contents(str(root)))
 
 
 class UnpackedRunner:
@@ -97,14 +110,18 @@ def read_program(path: Path) -> Any:
 
 def unpack(program: Any, name: str, folder: Path) -> Path:
     """Write the Core ML model inside a program to ``folder`` and return its root."""
-    from executorch.backends.apple.coreml import executorchcoreml
-
     blobs = [bytes(entry.data) for entry in program.backend_delegate_data]
     if len(blobs) != 1:
         raise BadInput(f"{name} holds {len(blobs)} Core ML models; exactly one is needed; export it again")
+    return _unflatten(blobs[0], name, folder)
+
+
+def _unflatten(content: bytes, name: str, folder: Path) -> Path:
+    from executorch.backends.apple.coreml import executorchcoreml
+
     root = folder / "model"
     root.mkdir()
-    if not executorchcoreml.unflatten_directory_contents(blobs[0], str(root)):
+    if not executorchcoreml.unflatten_directory_contents(content, str(root)):
         raise BadInput(f"the Core ML model inside {name} can't be unpacked; export it again")
     return root / "lowered_module"
 
