@@ -1,11 +1,12 @@
 """A 3-D face from one picture without a PCA basis (document R, rows R1 to R3).
 
-Identity, expression and pose encoders read one MobileNetV3 trunk: its last features and the places of the 68 points,
-each the mean place under a map of its own (Sun et al., *Integral human pose regression*, ECCV 2018). The identity
-decoder turns the identity feature into the neutral face; the expression decoder takes the expression feature and that
-face to the intermediate shape; the pose feature gives a quaternion, a scale and a shift, which place it in the crop
-under weak perspective. Both decoders are plain multilayer perceptrons that end in vertex coordinates; nothing in them
-is, or was started from, a statistical basis.
+Identity, expression and pose encoders read one MobileNetV3 trunk: its last features, the places of the 68 points, each
+the mean place under a map of its own (Sun et al., *Integral human pose regression*, ECCV 2018), and, but for the pose,
+how the face looks at each point: the mean of a few features under the same map. The identity decoder turns the identity
+feature into the neutral face; the expression decoder takes the expression feature and that face to the intermediate
+shape; the pose feature gives a quaternion, a scale and a shift, which place it in the crop under weak perspective. Both
+decoders are plain multilayer perceptrons that end in vertex coordinates; nothing in them is, or was started from, a
+statistical basis.
 
 Differs from the source: the document gives each encoder its own network; a shared trunk is a third of the size. It
 leaves the projection open; weak perspective has no camera to guess.
@@ -13,14 +14,17 @@ leaves the projection open; weak perspective has no camera to guess.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from reference.point_maps import HIDDEN, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
+from reference.point_maps import HIDDEN, INNER, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
 VERTICES = 2500
 IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
+LOOK = 16  # channels of what a point looks like
 # One step of an optimiser moves all weights of an output by about its learning rate: outputs in units of a typical
 # difference between faces (decimetres) and between poses keep that step small against what is to be learnt.
 SHAPE_UNIT, POSE_UNIT = 0.02, 0.1
@@ -43,6 +47,21 @@ SPEC = ModelSpec(
 )
 
 
+class Reading(NamedTuple):
+    """What the trunk reads of (B, 3, 112, 112) pictures.
+
+    Attributes:
+        hidden: (B, 256) of the last features.
+        x, y: (B, 68) places of the points in fractions of the crop.
+        looks: (B, 68 * 16) features of the places where the points are, point by point.
+    """
+
+    hidden: Tensor
+    x: Tensor
+    y: Tensor
+    looks: Tensor
+
+
 class Face3d(PointMaps):
     """Encoders, decoders, pose transform and projection.
 
@@ -61,8 +80,10 @@ class Face3d(PointMaps):
     def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
         super().__init__(width)
         read = HIDDEN + 4 * POINTS
-        self.identity_encoder = Encoder(read, 256, IDENTITY)
-        self.expression_encoder = Encoder(read, 128, EXPRESSION)
+        looks = LOOK * POINTS
+        self.look_at = nn.Conv2d(INNER, LOOK, 1)
+        self.identity_encoder = Encoder(read + looks, 384, IDENTITY)
+        self.expression_encoder = Encoder(read + looks, 128, EXPRESSION)
         self.pose_encoder = Encoder(read, 128, POSE)
         self.identity_decoder = nn.Sequential(nn.Linear(IDENTITY, 160), nn.ReLU(), nn.Linear(160, 3 * VERTICES))
         self.shape_reader = nn.Linear(3 * VERTICES, 32)
@@ -76,8 +97,8 @@ class Face3d(PointMaps):
         shares[0, 0, 36:48], shares[1, 0, 48:68] = 1 / 12, 1 / 20
         self.register_buffer("eye_share", shares[0], persistent=False)
         self.register_buffer("mouth_share", shares[1].clone(), persistent=False)
-        self.register_buffer("read_mean", torch.zeros(1, read))
-        self.register_buffer("read_gain", torch.ones(1, read))
+        self.register_buffer("read_mean", torch.zeros(1, read + looks))
+        self.register_buffer("read_gain", torch.ones(1, read + looks))
         self._initialize()
         columns, rows = cell_centers()
         # One row each: picking a column of a product with both is an operation that XNNPACK leaves out.
@@ -102,57 +123,58 @@ class Face3d(PointMaps):
         with torch.no_grad():
             bias.copy_(mean.T.reshape(-1) / SHAPE_UNIT)
 
-    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The trunk: hidden layer (B, 256), places of the points in x and y, (B, 68) each, in fractions of the crop,
-        and the logits (B, 68, 28 * 28) of the maps that they come from.
+    def read(self, image: Tensor) -> tuple[Reading, Tensor]:
+        """What the encoders read, and the logits (B, 68, 28 * 28) of the points' maps.
 
         Args:
             image: (B, 3, 112, 112) RGB in [0, 1].
         """
         hidden, x, taps = self.look(image)
-        return hidden, *self._points(x, taps)
+        path = self.path(x, taps)
+        heat = self.maps(path)
+        shares = torch.softmax(heat, dim=2)
+        point_x, point_y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
+        # bmm: the operator @ expands both to a common batch first, which XNNPACK leaves out.
+        looks = torch.bmm(shares, self.look_at(path).permute(0, 2, 3, 1).flatten(1, 2))
+        return Reading(hidden, point_x, point_y, looks.flatten(1)), heat
 
-    def gather(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> Tensor:
-        """What the encoders read (B, 528): hidden layer, points, and the points of the upright face of unit height.
+    def gather(self, reading: Reading) -> Tensor:
+        """What the encoders read (B, 1616), the points also as those of the upright face of unit height.
 
         Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
         """
+        hidden, point_x, point_y, looks = reading
         # Means as products with constants: XNNPACK takes the mean of maps only.
         eye_x, eye_y = (nn.functional.linear(p, self.eye_share) for p in (point_x, point_y))
         down_x, down_y = (nn.functional.linear(p, self.mouth_share) for p in (point_x, point_y))
         down_x, down_y = down_x - eye_x, down_y - eye_y
         x, y = point_x - eye_x, point_y - eye_y
         length = down_x * down_x + down_y * down_y + 1e-4  # squared
-        across, along = (x * down_y - y * down_x) / length, (x * down_x + y * down_y) / length
-        return torch.cat([torch.cat([hidden, point_x, point_y], dim=1), across, along], dim=1)
+        # Five parts: LiteRT's converter flattens nested concatenations, and its delegate joins five tensors at most.
+        upright = torch.cat([x * down_y - y * down_x, x * down_x + y * down_y], dim=1) / length
+        return torch.cat([hidden, point_x, point_y, upright, looks], dim=1)
 
     def set_reading(self, reading: Tensor) -> None:
-        """Scale what the encoders read to mean 0 and deviation 1 over (N, 528) samples of :meth:`gather`.
+        """Scale what the encoders read to mean 0 and deviation 1 over (N, 1616) samples of :meth:`gather`.
 
         Who someone is shows in a hundredth of a face's width: without this the encoders hardly learn it.
         """
         self.read_mean.copy_(reading.mean(0, keepdim=True))
         self.read_gain.copy_(1 / (reading.std(0, keepdim=True) + 1e-3))
 
-    def encode(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+    def encode(self, reading: Reading) -> dict[str, Tensor]:
         """The "first expression" of what the trunk read: three features.
 
         Returns:
             ``identity`` (B, 96), ``expression`` (B, 64) and ``pose`` (B, 48).
         """
-        read = (self.gather(hidden, point_x, point_y) - self.read_mean) * self.read_gain
+        read = (self.gather(reading) - self.read_mean) * self.read_gain
         return {
             "identity": self.identity_encoder(read),
             "expression": self.expression_encoder(read),
-            "pose": self.pose_encoder(read),
+            # Where the points are tells the pose; how they look would only bring people into it.
+            "pose": self.pose_encoder(read[:, : HIDDEN + 4 * POINTS]),
         }
-
-    def _points(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Places of the points (B, 68) in x and in y, and their maps."""
-        heat = self.maps(x, taps)
-        shares = torch.softmax(heat, dim=2)
-        x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
-        return x, y, heat
 
     def decode(self, identity: Tensor, expression: Tensor, pose: Tensor) -> dict[str, Tensor]:
         """Shapes of the three features.
@@ -168,15 +190,14 @@ class Face3d(PointMaps):
         placed = POSE_UNIT * self.pose_decoder(pose)
         return {"neutral": neutral, "shape": shape, "pose": placed, "vertices": place(shape, placed)}
 
-    def stages(self, hidden: Tensor, point_x: Tensor, point_y: Tensor) -> dict[str, Tensor]:
+    def stages(self, reading: Reading) -> dict[str, Tensor]:
         """What :meth:`decode` makes of what the trunk read, and the ``identity_feature``."""
-        features = self.encode(hidden, point_x, point_y)
+        features = self.encode(reading)
         return {"identity_feature": features["identity"], **self.decode(**features)}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 112, 112) RGB in [0, 1]."""
-        hidden, point_x, point_y, _ = self.read(image)
-        out = self.stages(hidden, point_x, point_y)
+        out = self.stages(self.read(image)[0])
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
 

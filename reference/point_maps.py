@@ -59,14 +59,18 @@ class PointMaps(nn.Module):
             taps[number] = x
         return self.hidden(self.reduce(x).flatten(1)), x, taps
 
-    def maps(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
-        """Logits (B, 68, 28 * 28) of each point's place, of :meth:`look`'s features."""
-        d = self.deep(x)
+    def path(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
+        """Features (B, 64, 28, 28) at the end of the top-down path, of what :meth:`look` gave."""
+        d: Tensor = self.deep(x)
         for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
             tap = taps[block]
             d = nn.functional.interpolate(d, size=(tap.shape[2], tap.shape[3]), mode="bilinear")
             d = mixer(torch.relu(d + lateral(tap)))
-        heat: Tensor = self.heat(d)
+        return d
+
+    def maps(self, path: Tensor) -> Tensor:
+        """Logits (B, 68, 28 * 28) of each point's place, of :meth:`path`'s features."""
+        heat: Tensor = self.heat(path)
         return heat.reshape(-1, POINTS, HEAT * HEAT)
 
 

@@ -113,7 +113,7 @@ class TemplateKeypoints(PointMaps):
 
     def _direct(self, x: Tensor, taps: dict[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Heat logits (B, 68, 28 * 28) and the mean places (B, 68) in x and in y."""
-        heat = self.maps(x, taps)
+        heat = self.maps(self.path(x, taps))
         places = nn.functional.linear(torch.softmax(heat, dim=2), self.grid)  # (B, 68, 2)
         flat = places.transpose(1, 2).reshape(-1, 2 * POINTS)
         return heat, flat[:, :POINTS], flat[:, POINTS:]

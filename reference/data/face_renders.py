@@ -24,6 +24,7 @@ HEADS_FILE = "ict_facekit.npz"
 FRONTAL = 0.15  # largest yaw index of a photograph that lends its skin
 PAINTED = 0.25  # share of heads in painted skin
 LARGEST_SKINS = 400
+BLENDED = 0.7  # share of photographed skins that are blends where blends are wanted
 RENDERED_VERTICES = 7500
 YAW_LIMIT = 60.0  # degrees; further round, half of the face is a guess
 
@@ -133,18 +134,29 @@ def take_skins(photos: Faces, painter: FacePainter, largest: int = LARGEST_SKINS
     return [painter.from_photo(photos.canvases[i], photos.points[i])[1] for i in chosen]
 
 
-def render_heads(shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int) -> Renders:
-    """Make ``count`` pictures of random heads; the same seed and photographs give the same pictures."""
+def render_heads(
+    shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int, first: int = 0,
+    blended: bool = False,
+) -> Renders:  # fmt: skip
+    """Make ``count`` pictures of random heads; the same seed and photographs give the same pictures.
+
+    Args:
+        first: number of the first head: others follow those of an earlier call.
+        blended: photographed skins are often blends of two, so that no one is known by their skin.
+    """
     painter = FacePainter(shapes.model)
     skins = [] if photos is None else take_skins(photos, painter)
     canvases, points, placed, weights = [], [], [], []
-    for number in tqdm(range(count), desc="rendering heads", leave=False, disable=None):
+    for number in tqdm(range(first, first + count), desc="rendering heads", leave=False, disable=None):
         rng = np.random.default_rng((seed, number))
         drawn = shapes.model.draw_weights(rng)
         more = shapes.model.draw_weights(rng)  # people move several muscles at once
         drawn[shapes.model.identities :] = np.maximum(drawn, more)[shapes.model.identities :]
         painted = not skins or rng.random() < PAINTED
         colors = painter.paint(rng) if painted else skins[int(rng.integers(len(skins)))]
+        if blended and not painted and rng.random() < BLENDED:
+            share = np.float32(rng.uniform(0.2, 0.5))
+            colors = (1 - share) * colors + share * skins[int(rng.integers(len(skins)))]
         backdrop = rng.uniform(0, 255, (2, 2, 3)).astype(np.uint8).repeat(88, 0).repeat(88, 1)
         if photos is not None:
             backdrop = photos.canvases[int(rng.integers(len(photos.canvases)))]
@@ -173,23 +185,24 @@ def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def cached_renders(
-    path: Path, shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int
-) -> Renders:
+    path: Path, shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int, first: int = 0,
+    blended: bool = False,
+) -> Renders:  # fmt: skip
     """:func:`render_heads`, or what an earlier run stored in ``path``; renders of another size are made anew."""
     if path.is_file():
         try:
             with np.load(path) as data:
-                if len(data["canvases"]) == count and int(data["seed"]) == seed:
+                if (len(data["weights"]), int(data["seed"]), int(data["first"])) == (count, seed, first):
                     faces = Faces(data["canvases"], data["points"], data["yaw"], ("rendered",) * count)
                     return Renders(faces, data["weights"], data["placed"])
         except (OSError, KeyError, ValueError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({error}); remove it to render anew") from error
-    made = render_heads(shapes, topology, photos, count, seed)
+    made = render_heads(shapes, topology, photos, count, seed, first, blended)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name("partial-" + path.name)
     np.savez(
         partial, canvases=made.faces.canvases, points=made.faces.points, yaw=made.faces.yaw,
-        weights=made.weights, placed=made.placed, seed=seed,
+        weights=made.weights, placed=made.placed, seed=seed, first=first,
     )  # fmt: skip
     partial.replace(path)  # a run that was stopped leaves no half file
     return made

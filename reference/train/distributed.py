@@ -1,4 +1,4 @@
-"""Training over several processes or machines: what ``torchrun`` starts, in four small functions.
+"""Training over several processes or machines: what ``torchrun`` starts, in a few small functions.
 
 Gradients are averaged by hand and not by torch's DistributedDataParallel, because a recipe calls parts of its
 network (features, heads) and not only its forward.
@@ -32,6 +32,12 @@ def rank() -> int:
 def world() -> int:
     """How many processes train together."""
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 @torch.no_grad()

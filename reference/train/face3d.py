@@ -19,23 +19,29 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reference import face3d
-from reference.data import WORKERS, augment
-from reference.data.face_renders import HEADS_FILE, Renders, cached_renders, load_head_shapes, render_heads
+from reference.data import augment
+from reference.data.face_renders import HEADS_FILE, HeadShapes, Renders, cached_renders, load_head_shapes, render_heads
 from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_faces, square_around
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
 from reference.geometry.similarity import align_shapes, similarity_errors
 from reference.point_maps import SIZE
+from reference.train import distributed
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
-PRETRAINING = 1 / 3  # share of the epochs on rendered heads alone
-RENDERED_SHARE = 1 / 2  # of each batch afterwards
+PRETRAINING = 0.5  # share of the epochs on rendered heads alone
+RENDERED_SHARE = 2 / 3  # of each batch afterwards
+# Epochs until other heads are rendered. Rendering takes as long as learning from the same heads once or twice, and
+# after ten times they are known by heart.
+RENEWED_AFTER = 16
 # Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, which
 # tell the more of it the more exact they are.
 POINT_WEIGHT, HEAT_WEIGHT = 5, 0.1
+# Of the distances of rendered heads' vertices, in decimetres, and of their places in the crop.
+NEUTRAL_WEIGHT, SHAPE_WEIGHT, PLACED_WEIGHT = 20, 10, 3
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
-DRAWN = 4  # faces a batch whose regions are drawn
+DRAWN = 2  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
 VALIDATION_SEED = 1
 
@@ -63,7 +69,9 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     heads behind them.
 
     Args:
-        augmented: random rotation, scale, shift, colour, blur and occlusion; photographs are mirrored at random.
+        augmented: random rotation, scale, shift and colour; photographs are also mirrored, blurred and covered.
+            Rendered heads differ in all of this already, and a shape is learnt in half the time from crops that are
+            hardly disturbed.
     """
 
     def __init__(self, photos: Faces | None, renders: Faces | None, augmented: bool, seed: int = 0) -> None:
@@ -84,9 +92,10 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         angle = 0.0
         rng = np.random.default_rng((self.seed, self.epoch, index))
         if self.augmented:
-            angle = float(np.clip(rng.normal(0, 15), -45, 45))
-            zoom = np.exp(rng.uniform(-0.18, 0.18))
-            shift = rng.normal(0, 0.04, 2) * side
+            turn, grow, far = (15, 0.18, 0.04) if rendered < 0 else (3, 0.06, 0.015)
+            angle = float(np.clip(rng.normal(0, turn), -3 * turn, 3 * turn))
+            zoom = np.exp(rng.uniform(-grow, grow))
+            shift = rng.normal(0, far, 2) * side
             left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
             side *= zoom
         crop, matrix = cut_square(canvas, left, top, side, SIZE, angle)
@@ -94,8 +103,10 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         if self.augmented and rendered < 0 and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
             xy = (xy * [-1, 1] + [SIZE - 1, 0])[MIRROR]
-        if self.augmented:
+        if self.augmented and rendered < 0:
             crop = _disturb(crop, rng)
+        elif self.augmented and rng.random() < 0.2:
+            crop = augment.random_color(crop, rng)
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
         points = torch.from_numpy(((xy + 0.5) / SIZE).T.astype(np.float32))
         matrix = matrix + np.array([[0, 0, 0.5]], np.float32)
@@ -129,16 +140,15 @@ class Face3dRecipe:
         self.network.set_mean(torch.from_numpy(self.topology.mean))
         if init is not None:
             start_from(self.network, init)
-        shapes = load_head_shapes(heads, self.topology)
-        photos = load_faces(data, "train")
+        self.shapes = load_head_shapes(heads, self.topology)
+        self.photos = load_faces(data, "train")
         if seed == VALIDATION_SEED:
             raise BadInput(f"--seed is {seed}, which makes the held-out heads; give another")
-        renders = cached_renders(out / "renders_train.npz", shapes, self.topology, photos, rendered, seed)
-        self.targets = make_targets(
-            shapes.identity(renders.weights), shapes.whole(renders.weights), renders, self.topology
-        )
-        self.training = MixedFaces(photos, renders.faces, True, seed)
-        precise = np.isin(np.array(photos.sources), PRECISE_SETS)
+        self.out, self.rendered = out, rendered
+        self.part = -1
+        self.training = MixedFaces(self.photos, None, True, seed)
+        self.targets: Targets | None = None
+        precise = np.isin(np.array(self.photos.sources), PRECISE_SETS)
         self.photo_numbers = np.repeat(np.arange(len(precise)), np.where(precise, 2, 1))
         self.validation = Validation.load(data, heads, out)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-4)
@@ -148,21 +158,44 @@ class Face3dRecipe:
         if bool((self.network.read_gain == 1).all()):
             self.network.set_reading(read_some(self.network, self.training))
 
+    def _use_heads(self, part: int) -> None:
+        """Learn from other rendered heads from now on."""
+        if part == self.part:
+            return
+        self.training = MixedFaces(self.photos, None, True, self.seed)  # two parts at once would take gigabytes
+        self.targets = None
+        if distributed.rank() == 0:
+            self._render(part)
+        distributed.wait()
+        renders = self._render(part)
+        self.part = part
+        self.targets = make_targets(self.shapes, renders, self.topology)
+        self.training = MixedFaces(self.photos, renders.faces, True, self.seed)
+
+    def _render(self, part: int) -> Renders:
+        path, first = self.out / f"renders_train_{part}.npz", part * self.rendered
+        return cached_renders(
+            path, self.shapes, self.topology, self.photos, self.rendered, self.seed, first, blended=True
+        )
+
     def batches(self, epoch: int) -> DataLoader[Any]:
-        """A third of the epochs: rendered heads alone; then photographs and rendered heads in each batch."""
+        """First rendered heads alone; then photographs and rendered heads in each batch."""
         rng = np.random.default_rng((self.seed, epoch))
+        self._use_heads(epoch // RENEWED_AFTER)
+        assert self.targets is not None
         self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
         if epoch < PRETRAINING * self.epochs:
             order = _in_batches(heads, self.batch)
         else:
             order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)
-        return DataLoader(self.training, batch_sampler=order.tolist(), num_workers=WORKERS)
+        own = order[:, distributed.rank() :: distributed.world()]
+        return DataLoader(self.training, batch_sampler=own.tolist(), num_workers=1)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, matrices, numbers = batch
-        hidden, *places, heat = self.network.read(images.contiguous(memory_format=torch.channels_last))
-        out = self.network.stages(hidden, *places)
+        reading, heat = self.network.read(images.contiguous(memory_format=torch.channels_last))
+        out = self.network.stages(reading)
         count = len(images)
         vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
         chosen = landmark_vertices(vertices.detach().transpose(1, 2).numpy(), self.topology)
@@ -173,18 +206,19 @@ class Face3dRecipe:
             # A face is smooth: neighbours move alike, and the more so the less the picture says.
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
-        parts["points"] = POINT_WEIGHT * point_loss(torch.stack(places, dim=1), points, ones)
+        parts["points"] = POINT_WEIGHT * point_loss(torch.stack([reading.x, reading.y], dim=1), points, ones)
         parts["heat"] = HEAT_WEIGHT * heat_loss(heat, points, ones)
         rendered = numbers >= 0
         if rendered.any():
             own = numbers[rendered].numpy()
             wanted = [torch.from_numpy(self._target(name, own)) for name in ("neutral", "shape", "placed")]
-            parts["neutral"] = 10 * (neutral[rendered] - wanted[0]).norm(dim=1).mean()
-            parts["shape"] = 5 * (shape[rendered] - wanted[1]).norm(dim=1).mean()
+            parts["neutral"] = NEUTRAL_WEIGHT * distance(neutral[rendered], wanted[0]).mean()
+            parts["shape"] = SHAPE_WEIGHT * distance(shape[rendered], wanted[1]).mean()
             matrix = matrices[rendered]
             placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
-            parts["placed"] = point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
-        parts["regions"] = 0.2 * self._regions(out["identity_feature"], hidden, vertices, shape, images, rendered)
+            parts["placed"] = PLACED_WEIGHT * point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
+        regions = self._regions(out["identity_feature"], reading.hidden, vertices, shape, images, rendered)
+        parts["regions"] = 0.2 * regions
         total = torch.stack(list(parts.values())).sum()
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
@@ -240,16 +274,21 @@ def read_some(network: face3d.Face3d, training: MixedFaces, count: int = 512) ->
     parts = []
     for start in range(0, len(chosen), 64):
         images = torch.stack([training[int(i)][0] for i in chosen[start : start + 64]])
-        parts.append(network.gather(*network.read(images.contiguous(memory_format=torch.channels_last))[:3]))
+        parts.append(network.gather(network.read(images.contiguous(memory_format=torch.channels_last))[0]))
     network.train()
     return torch.cat(parts)
 
 
-def make_targets(neutral: Array, whole: Array, renders: Renders, topology: Topology) -> Targets:
-    """Shapes of (N, V, 3) heads without and with expression, each person's aligned to the mean face."""
-    scale, turn, shift = align_shapes(neutral, topology.mean)
-    moved = [np.einsum("nij,nvj->nvi", turn, s) * scale[:, None, None] + shift[:, None] for s in (neutral, whole)]
-    return Targets(moved[0].astype(np.float16), moved[1].astype(np.float16), renders.placed)
+def make_targets(shapes: HeadShapes, renders: Renders, topology: Topology) -> Targets:
+    """Shapes of the rendered heads without and with expression, each person's aligned to the mean face."""
+    neutral, shape = (np.empty((len(renders.weights), *topology.mean.shape), np.float16) for _ in range(2))
+    for start in range(0, len(neutral), 500):  # all at once they would take several gigabytes
+        part = slice(start, start + 500)
+        own = shapes.identity(renders.weights[part])
+        scale, turn, shift = align_shapes(own, topology.mean)
+        for to, heads in ((neutral, own), (shape, shapes.whole(renders.weights[part]))):
+            to[part] = np.einsum("nij,nvj->nvi", turn, heads) * scale[:, None, None] + shift[:, None]
+    return Targets(neutral, shape, renders.placed)
 
 
 def edges_of(faces: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -261,6 +300,12 @@ def edges_of(faces: NDArray[np.int32]) -> NDArray[np.int64]:
 def gather(values: Tensor, numbers: Tensor) -> Tensor:
     """(B, C, P) entries ``numbers`` (B, P) of (B, C, V)."""
     return values.gather(2, numbers[:, None].expand(-1, values.shape[1], -1))
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """(B, V) lengths of the differences of (B, 3, V) vertices; several times as fast as a norm over the middle axis."""
+    x, y, z = (one - other).square().unbind(1)
+    return (x + y + z + 1e-12).sqrt()
 
 
 def _mixed(photos: NDArray[np.int64], heads: NDArray[np.int64], size: int, rendered_share: float) -> NDArray[np.int64]:
@@ -306,7 +351,7 @@ class Validation:
         else:
             path = cache / "renders_val.npz"
             renders = cached_renders(path, shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
-        targets = make_targets(shapes.identity(renders.weights), shapes.whole(renders.weights), renders, topology)
+        targets = make_targets(shapes, renders, topology)
         return cls(topology, photos, renders.faces, targets)
 
 

@@ -1,5 +1,7 @@
 """Losses, data and metrics of the face reconstruction."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -101,10 +103,23 @@ def test_targets_lose_pose_and_size_but_not_shape(topology):
     opened = neutral.copy()
     opened[48:68, 1] -= 0.1
     turned = [1.3 * s @ rotation(20, 5, 0)[:3, :3].T + [1, 2, 3] for s in (neutral, opened)]
-    renders = Renders(faces_of(1), np.zeros((1, 1), np.float32), np.zeros((1, face3d.VERTICES, 2), np.float32))
-    made = training.make_targets(turned[0][None], turned[1][None], renders, topology)
-    np.testing.assert_allclose(made.neutral[0], neutral, atol=0.01)
-    np.testing.assert_allclose(made.shape[0], opened, atol=0.01)
+    count = 501  # more than are made at once
+    weights = np.linspace(1, 1.5, count, dtype=np.float32)[:, None]  # sizes, which are taken out as well
+    renders = Renders(faces_of(1), weights, np.zeros((count, face3d.VERTICES, 2), np.float32))
+    shapes = SimpleNamespace(
+        identity=lambda w: w[..., None] * turned[0][None], whole=lambda w: w[..., None] * turned[1][None]
+    )
+    made = training.make_targets(shapes, renders, topology)
+    for number in (0, 499, 500):
+        np.testing.assert_allclose(made.neutral[number], neutral, atol=0.01)
+        np.testing.assert_allclose(made.shape[number], opened, atol=0.01)
+
+
+def test_rendered_heads_are_disturbed_less_than_photographs():
+    items = training.MixedFaces(faces_of(40), faces_of(40), True)
+    turns = np.array([np.degrees(np.arctan2(*items[i][2][0, :2].numpy()[::-1])) for i in range(80)])
+    assert np.abs(turns[40:]).max() < 9.1
+    assert turns[:40].std() > 2 * turns[40:].std()
 
 
 def test_matrices_bring_canvas_pixels_into_the_crop():
@@ -148,6 +163,26 @@ def test_the_mean_face_is_as_good_as_the_mean_face(topology):
     assert metrics["nme_percent"] > 10  # random points
     without = training.Validation(topology, faces_of(3), None, None)
     assert "shape_error_ratio" not in training.evaluate(Perfect(vertices, topology.mean), without)
+
+
+def test_heads_are_renewed(topology, tmp_path, monkeypatch):
+    """A part of the training has heads of its own, and what was rendered for it is not rendered again."""
+    asked = []
+
+    def render(path, shapes, topology, photos, count, seed, first, blended):
+        asked.append((path.name, first, blended))
+        return Renders(faces_of(count), np.ones((count, 1), np.float32), np.zeros((count, 2500, 2), np.float32))
+
+    monkeypatch.setattr(training, "cached_renders", render)
+    recipe = object.__new__(training.Face3dRecipe)
+    recipe.out, recipe.rendered, recipe.seed, recipe.part, recipe.batch, recipe.epochs = tmp_path, 4, 0, -1, 2, 100
+    recipe.topology, recipe.photos, recipe.targets = topology, faces_of(3), None
+    same = lambda w: w[..., None] * topology.mean[None]  # noqa: E731
+    recipe.shapes = SimpleNamespace(identity=same, whole=same)
+    for epoch in (0, 1, training.RENEWED_AFTER):
+        assert len(recipe.batches(epoch)) == 2  # heads alone
+        assert recipe.training.photos == 3
+    assert dict.fromkeys(asked) == {("renders_train_0.npz", 0, True): None, ("renders_train_1.npz", 4, True): None}
 
 
 def test_weights_of_another_network_are_refused(tmp_path, refused):
