@@ -104,9 +104,9 @@ def run(dist: Path, fetch: bool, build: bool, counting: bool, update: bool, as_j
 def _print(checks: Sequence[tuple[str, str, Check]], counts: Sequence[Count], changed: Sequence[str]) -> None:
     for name, cpu, check in checks:
         if check.limit is not None or check.metric == "sqnr_db":
-            print(f"{'ok' if check.passed else 'FAILED':<7}{name:<34}{cpu:<12}{check.metric} {check.value:.4g}")
+            print(f"{'ok' if check.passed else 'FAILED':<7}{name:<44}{cpu:<12}{check.metric} {check.value:.4g}")
     for c in counts:
-        print(f"       {c.bundle:<34}{c.cpu:<12}{c.instructions / 1e6:.3f} M {LABEL} per inference")
+        print(f"       {c.bundle:<44}{c.cpu:<12}{c.instructions / 1e6:.3f} M {LABEL} per inference")
     for line in changed:
         print(f"FAILED {line}")
 

@@ -66,7 +66,7 @@ class Gate:
     def describe(self) -> str:
         """One line."""
         state = "ok" if self.passed else "RED"
-        return f"{state:<4}{self.bundle:<34}{self.file:<18}{self.gate:<12}{self.value:>12.4g} of {self.limit:.4g}"
+        return f"{state:<4}{self.bundle:<44}{self.file:<16}{self.gate:<12}{self.value:>10.4g} of {self.limit:.4g}"
 
 
 def main(arguments: list[str] | None = None) -> int:
