@@ -32,8 +32,8 @@ from reference.train.region_loss import normals_of, region_loss
 
 PRETRAINING = 0.5  # share of the epochs on rendered heads alone
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
-# Epochs until other heads are rendered. Rendering takes as long as learning from the same heads once or twice, and
-# after ten times they are known by heart.
+# Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in about
+# the time that it takes to learn from them once.
 RENEWED_AFTER = 16
 # Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, which
 # tell the more of it the more exact they are.
@@ -70,8 +70,8 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
 
     Args:
         augmented: random rotation, scale, shift and colour; photographs are also mirrored, blurred and covered.
-            Rendered heads differ in all of this already, and a shape is learnt in half the time from crops that are
-            hardly disturbed.
+            Rendered heads differ in all of this already, and a shape is learnt sooner from crops that are hardly
+            disturbed.
     """
 
     def __init__(self, photos: Faces | None, renders: Faces | None, augmented: bool, seed: int = 0) -> None:
@@ -164,10 +164,9 @@ class Face3dRecipe:
             return
         self.training = MixedFaces(self.photos, None, True, self.seed)  # two parts at once would take gigabytes
         self.targets = None
-        if distributed.rank() == 0:
-            self._render(part)
+        renders = self._render(part) if distributed.rank() == 0 else None
         distributed.wait()
-        renders = self._render(part)
+        renders = renders or self._render(part)  # the others read what the first one stored
         self.part = part
         self.targets = make_targets(self.shapes, renders, self.topology)
         self.training = MixedFaces(self.photos, renders.faces, True, self.seed)

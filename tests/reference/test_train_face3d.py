@@ -182,7 +182,7 @@ def test_heads_are_renewed(topology, tmp_path, monkeypatch):
     for epoch in (0, 1, training.RENEWED_AFTER):
         assert len(recipe.batches(epoch)) == 2  # heads alone
         assert recipe.training.photos == 3
-    assert dict.fromkeys(asked) == {("renders_train_0.npz", 0, True): None, ("renders_train_1.npz", 4, True): None}
+    assert asked == [("renders_train_0.npz", 0, True), ("renders_train_1.npz", 4, True)]
 
 
 def test_weights_of_another_network_are_refused(tmp_path, refused):
