@@ -14,17 +14,20 @@ channels. For K = 4, s = 2, p = 1:
 
     even slices: channels of slices i - 1 and i, taps 3 and 1        odd slices: of i and i + 1, taps 2 and 0
 
+Where neighbouring slices lie in neighbouring blocks, two output slices share a product
+(:class:`PairedTransposedConv3d`).
+
 **The last stage** (:class:`LastTransposedConv3d`) has one output channel, of which a transposed convolution would use
 one lane of a processor's vector unit in sixteen. There 2 x 2 x 2 windows of the input give all their eight output
 voxels at once, for two neighbouring windows, as the 16 channels of one ordinary convolution.
 
-**Memory.** Blocks are read once and become free one after another, so that little more than the two tensors of the
-running stage is alive.
+**Memory.** Blocks are read once and become free one after another. The last stage asks for the blocks of the one before
+it one by one: the largest tensor of the network is never there as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +36,8 @@ from reference.voxel import ToVolume, VoxelNetwork
 from sdk_build.errors import LoweringError
 
 LARGEST_CAT = 4  # XNNPACK joins no more tensors at once
+# Pairs have half as many weights again: little where the volume is large, as channels are few there, and much before.
+PAIRED_CHANNELS = 64
 Blocks = list[Tensor]  # m tensors of (n, C, H, W)
 
 
@@ -74,7 +79,7 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 
 
 class TransposedConv3dAs2d(nn.Module):
-    """One 3-D transposed convolution: m blocks (n, C, H, W) to s * m blocks (n, Co, H', W').
+    """One 3-D transposed convolution: m blocks (n, C, H, W) to s * m blocks (n, Co, H', W'), one after another.
 
     Args:
         source: the layer to rewrite; groups 1, no dilation, and a depth that grows by exactly its stride.
@@ -101,14 +106,74 @@ class TransposedConv3dAs2d(nn.Module):
             phases.append(_phase(source, [k for _, k in taps]))
         self.phases = nn.ModuleList(phases)
 
-    def forward(self, blocks: Blocks) -> Blocks:
+    def forward(self, blocks: Blocks) -> Iterator[Tensor]:
         wanted = sorted({shift for shifts in self.shifts for shift in shifts})
         moved = {shift: neighbours(blocks, shift) for shift in wanted}
-        result: Blocks = []
         for r in range(len(blocks)):
             for shifts, conv in zip(self.shifts, self.phases, strict=True):
-                result.append(conv(join([moved[shift][r] for shift in shifts])))
-        return result
+                yield conv(join([moved[shift][r] for shift in shifts]))
+
+
+class PairedTransposedConv3d(nn.Module):
+    """A stage of two depth taps a phase in three quarters of :class:`TransposedConv3dAs2d`'s products.
+
+    Two neighbouring output slices of one phase with the taps a and b, of input slices x, y and z, are a x + b y and
+    a y + b z. Both share (a + b) y: a x + b y = a (x - y) + (a + b) y, and a y + b z = (a + b) y + b (z - y); three
+    products instead of four (Winograd, *Arithmetic complexity of computations*, 1980, F(2, 2)). The slices are those
+    of two neighbouring blocks, so that nothing needs to be moved; the differences serve both phases.
+
+    Args:
+        source: the layer to rewrite, of a form for which :meth:`fits` holds.
+    """
+
+    def __init__(self, source: nn.ConvTranspose3d) -> None:
+        super().__init__()
+        whole = TransposedConv3dAs2d(source)
+        self.shifts = [shifts[0] for shifts in whole.shifts]
+        middles, befores, behinds = [], [], []
+        for phase in whole.phases:
+            assert isinstance(phase, nn.ConvTranspose2d)
+            first, second = phase.weight.detach().chunk(2)
+            middles.append(_reweighted(phase, first + second, phase.bias))
+            befores.append(_reweighted(phase, -first, None))  # of y - x, which the pair before needs as z - y
+            behinds.append(_reweighted(phase, second, None))
+        self.middles, self.befores, self.behinds = (nn.ModuleList(m) for m in (middles, befores, behinds))
+
+    @staticmethod
+    def fits(source: nn.ConvTranspose3d, count: int) -> bool:
+        """Whether a layer has two neighbouring taps in each phase and few weights, and ``count`` blocks make pairs."""
+        kernel, stride, padding = source.kernel_size[0], source.stride[0], int(source.padding[0])
+        few = source.in_channels <= PAIRED_CHANNELS
+        return few and count % 2 == 0 and kernel == 2 * stride and 2 * padding == stride
+
+    def forward(self, blocks: Blocks) -> Iterator[Tensor]:
+        count = len(blocks)
+        moved = {shift: neighbours(blocks, shift) for shift in (-1, 0, 1)}
+        steps = [block - before for block, before in zip(blocks, moved[-1], strict=True)]
+        steps.append(moved[1][-1] - blocks[-1])
+        for r in range(0, count, 2):
+            first, second = [], []
+            for shift, middle, before, behind in zip(
+                self.shifts, self.middles, self.befores, self.behinds, strict=True
+            ):
+                y = r + shift + 1
+                shared = middle(blocks[y])
+                first.append(before(steps[y]) + shared)
+                second.append(shared + behind(steps[y + 1]))
+            yield from first
+            yield from second
+
+
+def _reweighted(source: nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> nn.ConvTranspose2d:
+    """A layer like ``source`` with other weights."""
+    layer = nn.ConvTranspose2d(
+        len(weight), source.out_channels, source.kernel_size, source.stride, source.padding,  # type: ignore[arg-type]
+        source.output_padding, bias=bias is not None,  # type: ignore[arg-type]
+    ).to(weight)  # fmt: skip
+    layer.weight.data.copy_(weight)
+    if bias is not None and layer.bias is not None:
+        layer.bias.data.copy_(bias.detach())
+    return layer
 
 
 def _phase(source: nn.ConvTranspose3d, taps: Sequence[int]) -> nn.ConvTranspose2d:
@@ -176,21 +241,26 @@ class LastTransposedConv3d(nn.Module):
             source.dilation,
         )
 
-    def forward(self, blocks: Blocks) -> Tensor:
-        """Blocks (n, C, H, W) to (1, D, 2H, 2W) with D = 2 * n * m, in natural order."""
-        slices, _, height, width = blocks[0].shape
-        # Columns 2 before and 2 or 3 behind, so that windows come in pairs; the first window then is -1.
-        around = (2, 2 + width % 2, 1, 1, 0, 0)
-        padded = [nn.functional.pad(block, (*around, 0, 0)) for block in blocks]
+    def forward(self, blocks: Iterable[Tensor]) -> Tensor:
+        """Blocks (n, C, H, W) to (1, D, 2H, 2W) with D = 2 * n * m, in natural order; each is asked for when needed."""
+        first: Tensor | None = None
+        padded: Tensor | None = None
+        block: Tensor | None = None
+        parts: list[Tensor] = []
+        for block in blocks:
+            slices, _, height, width = block.shape
+            # Columns 2 before and 2 or 3 behind, so that windows come in pairs; the first window then is -1.
+            around = (2, 2 + width % 2, 1, 1, 0, 0)
+            before, padded = padded, nn.functional.pad(block, (*around, 0, 0))
+            if before is None:
+                first = nn.functional.pad(block, (*around, 0, 1))
+            else:
+                parts.append(self._places(torch.cat((before, padded), 1), height, width))
+        assert block is not None and first is not None
         # Windows before the first block: they reach from the last block's slice to the first one's, and beyond both.
-        before = nn.functional.pad(blocks[-1], (*around, 1, 0))
-        first = nn.functional.pad(blocks[0], (*around, 0, 1))
-        ends = self._places(torch.cat((before, first), 1), height, width)  # (n + 1, 2, 2H, 2W)
-        parts = [ends[:slices, 1:]]
-        for r in range(1, len(blocks)):
-            parts.append(self._places(torch.cat((padded[r - 1], padded[r]), 1), height, width))
-        parts.append(ends[1:, :1])
-        return join(parts).reshape(1, -1, 2 * height, 2 * width)
+        last = nn.functional.pad(block, (*around, 1, 0))
+        ends = self._places(torch.cat((last, first), 1), height, width)  # (n + 1, 2, 2H, 2W)
+        return join([ends[:slices, 1:], *parts, ends[1:, :1]]).reshape(1, -1, 2 * height, 2 * width)
 
     def _places(self, pair: Tensor, height: int, width: int) -> Tensor:
         """Output slices (N, 2, 2H, 2W) of windows whose inputs (N, 2C, H + 2, W + 4) are joined as channels."""
@@ -215,7 +285,12 @@ class LoweredVoxelNetwork(nn.Module):
         self.side = source.to_volume.side
         self._order_channels_by_slice(self.side)
         transposed = [layer for layer in source.decoder if isinstance(layer, nn.ConvTranspose3d)]
-        self.stages = nn.ModuleList(TransposedConv3dAs2d(layer) for layer in transposed[:-1])
+        count, stages = 1, []
+        for layer in transposed[:-1]:
+            paired = PairedTransposedConv3d.fits(layer, count)
+            stages.append(PairedTransposedConv3d(layer) if paired else TransposedConv3dAs2d(layer))
+            count *= layer.stride[0]
+        self.stages = nn.ModuleList(stages)
         self.last = LastTransposedConv3d(transposed[-1])
 
     def _order_channels_by_slice(self, side: int) -> None:
@@ -228,10 +303,10 @@ class LoweredVoxelNetwork(nn.Module):
 
     def forward(self, depth: Tensor) -> Tensor:
         features: Tensor = self.encoder(depth)  # (1, side * 256, side, side)
-        blocks = [features.reshape(self.side, -1, self.side, self.side)]
+        waiting: Iterable[Tensor] = [features.reshape(self.side, -1, self.side, self.side)]
         for stage in self.stages:
-            blocks = [block.relu() for block in stage(blocks)]
-        volume: Tensor = self.last(blocks)
+            waiting = (block.relu() for block in stage(list(waiting)))
+        volume: Tensor = self.last(waiting)
         return volume
 
 

@@ -12,6 +12,8 @@ from sdk_build.lowering import lower_volumes
 from sdk_build.lowering.volume import (
     LARGEST_CAT,
     LastTransposedConv3d,
+    LoweredVoxelNetwork,
+    PairedTransposedConv3d,
     TransposedConv3dAs2d,
     join,
     neighbours,
@@ -103,9 +105,66 @@ def test_one_layer(layer, size, count, seed):
     slices = x[0].transpose(0, 1)  # (D, C, H, W)
     with torch.no_grad():
         expected = layer(x)[0].transpose(0, 1)
-        out = TransposedConv3dAs2d(layer)(to_blocks(slices, count))
+        out = list(TransposedConv3dAs2d(layer)(to_blocks(slices, count)))
     assert len(out) == count * layer.stride[0]
     torch.testing.assert_close(to_slices(out), expected, **EXACT)
+
+
+@settings(max_examples=60)
+@given(
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.sampled_from([2, 4]),
+    size=st.integers(1, 3),
+    pairs=st.integers(1, 3),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_one_layer_by_pairs_of_slices(channels, stride, size, pairs, bias, seed):
+    torch.manual_seed(seed)
+    layer = nn.ConvTranspose3d(*channels, 2 * stride, stride, stride // 2, bias=bias).double()
+    nn.init.normal_(layer.weight)
+    x = torch.randn(1, channels[0], 2 * size * pairs, 3, 4, dtype=torch.float64)
+    assert PairedTransposedConv3d.fits(layer, 2 * pairs)
+    with torch.no_grad():
+        expected = layer(x)[0].transpose(0, 1)
+        out = list(PairedTransposedConv3d(layer)(to_blocks(x[0].transpose(0, 1), 2 * pairs)))
+    assert len(out) == 2 * pairs * stride
+    torch.testing.assert_close(to_slices(out), expected, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("layer", "count"),
+    [
+        (nn.ConvTranspose3d(2, 2, 4, 2, 1), 3),  # an odd number of blocks
+        (nn.ConvTranspose3d(2, 2, 2, 2, 0), 2),  # one tap a phase
+        (nn.ConvTranspose3d(2, 2, 6, 2, 2), 2),  # three
+        (nn.ConvTranspose3d(2, 2, 6, 3, 2, 1), 2),  # one or two, by the phase
+        (nn.ConvTranspose3d(65, 2, 4, 2, 1), 2),  # many weights
+    ],
+)
+def test_what_makes_no_pairs(layer, count):
+    assert not PairedTransposedConv3d.fits(layer, count)
+
+
+def test_pairs_are_made_from_the_second_stage_on():
+    stages = LoweredVoxelNetwork(VoxelNetwork(64)).stages
+    assert [type(stage) for stage in stages] == [TransposedConv3dAs2d, PairedTransposedConv3d, PairedTransposedConv3d]
+
+
+def test_the_last_stage_asks_for_a_block_when_it_needs_it():
+    """The largest tensor of a large network must never be there as a whole."""
+    asked, used = 0, []
+    layer = LastTransposedConv3d(nn.ConvTranspose3d(2, 1, 4, 2, 1))
+    layer.conv.register_forward_hook(lambda *_: used.append(asked))
+
+    def blocks():
+        nonlocal asked
+        for _ in range(5):
+            asked += 1
+            yield torch.rand(2, 2, 3, 3)
+
+    layer(blocks())
+    assert used == [2, 3, 4, 5, 5]
 
 
 @settings(max_examples=25)
