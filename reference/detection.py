@@ -88,12 +88,12 @@ def figures(found: Sequence[FaceBoxes], truth: Sequence[Scene], threshold: float
     hits, smalls, distances = (np.concatenate(part) for part in (hit, small, errors))
     distances = distances[np.isfinite(distances)]
     scores = np.concatenate([boxes.scores for boxes in found])
-    results = {"false_per_picture": false / len(truth)}
+    results = {}
+    if len(hits):  # recall first: tables with one column show the first
+        results["recall"] = float(hits.mean())
+    results["false_per_picture"] = false / len(truth)
     if len(hits):
-        results |= {
-            "recall": float(hits.mean()),
-            "average_precision": average_precision(np.concatenate(right), scores, len(hits)),
-        }
+        results["average_precision"] = average_precision(np.concatenate(right), scores, len(hits))
     if smalls.any():
         results["recall_small"] = float(hits[smalls].mean())
     if len(distances):

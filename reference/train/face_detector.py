@@ -115,7 +115,8 @@ def detection_loss(raw: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     positive, index = assign(faces, anchors, strides)
     count = max(1, int(positive.sum()))
     weights = equal_weights(positive, index, faces.shape[1])
-    low, high, x, y = (part[positive] for part in face_detector.decode(raw, anchors, strides))
+    decoded = face_detector.decode(*(part.transpose(1, 2) for part in (raw, anchors, strides)))
+    low, high, x, y = (part.transpose(1, 2)[positive] for part in decoded)
     wanted = torch.gather(faces, 1, index[..., None].expand(-1, -1, faces.shape[2]))[positive]
     overlap, generalised = box_overlap(low, high, wanted[:, 0:2], wanted[:, 2:4])
     quality = torch.zeros_like(raw[..., 0])

@@ -92,16 +92,16 @@ def test_cells_cover_the_input_row_by_row():
 
 
 def test_decoding_by_hand():
-    anchors, strides = torch.tensor([[[20.0, 36.0]]]), torch.tensor([[[8.0]]])
-    raw = torch.zeros(1, 1, 15)
-    raw[..., 1:3] = torch.tensor([0.5, -0.25])  # middle (24, 34)
-    raw[..., 3:5] = torch.log(torch.tensor([2.0, 4.0]))  # 16 x 32 pixels
-    raw[..., 5], raw[..., 10] = -0.25, 0.5
+    anchors, strides = torch.tensor([[[20.0], [36.0]]]), torch.tensor([[[8.0]]])
+    raw = torch.zeros(1, 15, 1)
+    raw[0, 1:3, 0] = torch.tensor([0.5, -0.25])  # middle (24, 34)
+    raw[0, 3:5, 0] = torch.log(torch.tensor([2.0, 4.0]))  # 16 x 32 pixels
+    raw[0, 5], raw[0, 10] = -0.25, 0.5
     low, high, x, y = face_detector.decode(raw, anchors, strides)
     assert low.flatten().tolist() == pytest.approx([16, 18])
     assert high.flatten().tolist() == pytest.approx([32, 50])
     assert (x[0, 0, 0], y[0, 0, 0]) == (pytest.approx(20), pytest.approx(50))
-    assert x[0, 0, 1] == pytest.approx(24)
+    assert x[0, 1, 0] == pytest.approx(24)
 
 
 def test_the_network_puts_out_shares_of_the_input():
@@ -109,7 +109,8 @@ def test_the_network_puts_out_shares_of_the_input():
     image = torch.rand(1, 3, HEIGHT, WIDTH)
     with torch.no_grad():
         out, raw = network(image)[0], network.raw(image)
-        low, high, x, y = (part[0] for part in face_detector.decode(raw, network.anchors, network.strides))
+        decoded = face_detector.decode(raw.transpose(1, 2), network.anchors, network.strides)
+    low, high, x, y = (part[0].T for part in decoded)
     size = torch.tensor([WIDTH, HEIGHT])
     torch.testing.assert_close(out[:, :4], torch.cat([low / size, high / size], 1))
     torch.testing.assert_close(out[:, 4], raw[0, :, 0].sigmoid())
