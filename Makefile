@@ -20,7 +20,7 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables arm64
+.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables arm64 arm64-counts
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
@@ -137,6 +137,17 @@ tables: $(STAMP) ## every table of sizes, accuracy and latency anew; needs a qui
 
 arm64: $(STAMP) ## prove every .tflite of dist/ on emulated arm64 cores; fetches the toolchain into .cache once
 	$(PYTHON) -m benchmarks.arm64 --prepare
+
+# Web bundles hold the same .tflite files and are made in a fraction of the time.
+COUNTER_PACKAGES := build-essential ninja-build pkg-config libglib2.0-dev
+arm64-counts: $(STAMP) ## executed arm64 instructions of fresh bundles against the committed numbers; builds QEMU's counter once
+	@if [ ! -e .cache/arm64/counter/libinsn.so ] && ! dpkg -s $(COUNTER_PACKAGES) >/dev/null 2>&1; then \
+	  echo "arm64-counts: installing $(COUNTER_PACKAGES), which QEMU is built with"; \
+	  apt-get -qq update && apt-get -qq install -y $(COUNTER_PACKAGES) >/dev/null || exit; fi
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	for precision in fp32 w8a8; do $(PYTHON) -m sdk_build.export --target web --model $(GATED) \
+	  --precision $$precision --output-dir "$$folder" || exit $$?; done && \
+	$(PYTHON) -m benchmarks.arm64 "$$folder" --prepare --build --count $(COUNTS)
 
 # `PIP_CONSTRAINT=requirements.lock make lock` keeps the versions and adds only what is new. The local label of a torch
 # build ('+cpu') is cut off: nobody else can install it. pip itself is not a dependency.

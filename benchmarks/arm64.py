@@ -40,6 +40,7 @@ BASELINE = Path(__file__).parent / "results" / "arm64.json"
 CPUS = {"cortex-a53": "cortex-a53", "cortex-a76": "cortex-a76", "max": "max,sme=off,sve=off"}
 LABEL = "emulated arm64 instructions"
 MARGIN = 0.01
+FEW, COUNTED = 2, 20  # calls before those that are counted, and of those
 # Python of Debian 12 and what its extension modules and LiteRT load.
 PACKAGES = (
     *("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "zlib1g", "libexpat1", "libffi8", "libbz2-1.0", "liblzma5"),
@@ -243,16 +244,18 @@ def _emulate(
     root = cache / "root"
     qemu = cache / ("counter/qemu-aarch64" if counting else "qemu/usr/bin/qemu-aarch64")
     plugin = ["-plugin", f"{cache / 'counter/libinsn.so'},inline=on", "-d", "plugin"] if counting else []
+    # Addresses and random bytes decide how long Python takes to start; with the same ones counts repeat.
+    fixed = ["setarch", "-R"] if counting and shutil.which("setarch") else []
     environment = {
         "PYTHONHOME": str(root / "usr"),
         "PYTHONPATH": str(root / "site"),
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "LC_ALL": "C.UTF-8",
         "PATH": os.environ["PATH"],
     }
-    command = [str(qemu), "-L", str(root), "-cpu", CPUS[cpu], *plugin, str(root / "usr/bin/python3.11")]
+    command = [*fixed, str(qemu), "-seed", "1", "-L", str(root), "-cpu", CPUS[cpu], *plugin]
+    command.append(str(root / "usr/bin/python3.11"))
     return subprocess.run(
         [*command, "-s", str(Path(__file__).with_name("arm64_child.py")), *arguments],
         capture_output=True,
@@ -307,11 +310,11 @@ def count(cache: Path, bundle: Bundle, cpu: str) -> Count:
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "in.npy"
         np.save(given, bundle.golden_tensor(0, bundle.manifest.spec.input.name))
-        for calls in (2, 5):
+        for calls in (FEW, FEW + COUNTED):
             arguments = [str(bundle.path / entry.file), str(given), "-", str(calls)]
             done = _emulate(cache, cpu, arguments, counting=True)
             totals.append(total_of(done.stderr))
-    return Count(bundle.manifest.id, cpu, round((totals[1] - totals[0]) / 3))
+    return Count(bundle.manifest.id, cpu, round((totals[1] - totals[0]) / COUNTED))
 
 
 def total_of(text: str) -> int:
