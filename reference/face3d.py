@@ -1,8 +1,9 @@
 """A 3-D face from one picture without a PCA basis (document R, rows R1 to R3).
 
-Identity, expression and pose encoders read one MobileNetV3 trunk: its last features, the places of the 68 points, each
-the mean place under a map of its own (Sun et al., *Integral human pose regression*, ECCV 2018), and, but for the pose,
-how the face looks at each point: the mean of a few features under the same map. The identity decoder turns the identity
+Identity, expression and pose encoders read one MobileNetV3 trunk: its last features, the places of the 68 points and
+of 192 vertices more (as Wood et al., *3D face reconstruction with dense landmarks*, ECCV 2022, fit faces to), each the
+mean place under a map of its own (Sun et al., *Integral human pose regression*, ECCV 2018), and, but for the pose, how
+the face looks at each place: the mean of a few features under the same map. The identity decoder turns the identity
 feature into the neutral face; the expression decoder takes the expression feature and that face to the intermediate
 shape; the pose feature gives a quaternion, a scale and a shift, which place it in the crop under weak perspective. Both
 decoders are plain multilayer perceptrons that end in vertex coordinates; nothing in them is, or was started from, a
@@ -19,12 +20,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from reference.layers import ConvNormAct
 from reference.point_maps import HIDDEN, INNER, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
 VERTICES = 2500
 IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
-LOOK = 16  # channels of what a point looks like
+LOOK, DENSE_LOOK = 16, 4  # channels of what a point, and one of the vertices below, looks like
+DENSE = 192  # vertices beside the landmarks whose places are read from maps as well
+SHARPENED = 3  # blocks at the end of the path
 # One step of an optimiser moves all weights of an output by about its learning rate: outputs in units of a typical
 # difference between faces (decimetres) and between poses keep that step small against what is to be learnt.
 SHAPE_UNIT, POSE_UNIT = 0.02, 0.1
@@ -53,12 +57,15 @@ class Reading(NamedTuple):
     Attributes:
         hidden: (B, 256) of the last features.
         x, y: (B, 68) places of the points in fractions of the crop.
-        looks: (B, 68 * 16) features of the places where the points are, point by point.
+        dense_x, dense_y: (B, 192) places of other vertices likewise, hidden ones too.
+        looks: (B, 68 * 16 + 192 * 4) features of the places where the points are, point by point, then the vertices'.
     """
 
     hidden: Tensor
     x: Tensor
     y: Tensor
+    dense_x: Tensor
+    dense_y: Tensor
     looks: Tensor
 
 
@@ -79,8 +86,15 @@ class Face3d(PointMaps):
 
     def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
         super().__init__(width)
-        read = HIDDEN + 4 * POINTS
-        looks = LOOK * POINTS
+        read = HIDDEN + 4 * POINTS + 2 * DENSE
+        looks = LOOK * POINTS + DENSE_LOOK * DENSE
+        self.fine = ConvNormAct(16, INNER, 3, 2)
+        self.sharpen = nn.ModuleList(
+            nn.Sequential(ConvNormAct(INNER, INNER, 3, groups=INNER), ConvNormAct(INNER, INNER, 1))
+            for _ in range(SHARPENED)
+        )
+        self.dense_heat = nn.Conv2d(INNER, DENSE, 1)
+        self.dense_look_at = nn.Conv2d(INNER, DENSE_LOOK, 1)
         self.look_at = nn.Conv2d(INNER, LOOK, 1)
         self.identity_encoder = Encoder(read + looks, 384, IDENTITY)
         self.expression_encoder = Encoder(read + looks, 128, EXPRESSION)
@@ -113,6 +127,9 @@ class Face3d(PointMaps):
         # The start is an upright mean face that fills the middle of the crop; its shape is put into the biases.
         for decoder in (self.identity_decoder[2], self.expression_decoder[2], self.pose_decoder):
             nn.init.normal_(decoder.weight, 0, 0.03)  # type: ignore[arg-type]
+        nn.init.normal_(self.dense_heat.weight, 0, 0.05)
+        for norm in (self.fine[1], *(block[1][1] for block in self.sharpen)):  # type: ignore[index]
+            nn.init.zeros_(norm.weight)  # each starts as nothing added
         with torch.no_grad():
             self.pose_decoder.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0.4, 0.5, 0.5]) / POSE_UNIT)
 
@@ -123,39 +140,52 @@ class Face3d(PointMaps):
         with torch.no_grad():
             bias.copy_(mean.T.reshape(-1) / SHAPE_UNIT)
 
-    def read(self, image: Tensor) -> tuple[Reading, Tensor]:
-        """What the encoders read, and the logits (B, 68, 28 * 28) of the points' maps.
+    def read(self, image: Tensor) -> tuple[Reading, Tensor, Tensor]:
+        """What the encoders read, and the logits (B, 68 and 192, 28 * 28) of the points' and the vertices' maps.
 
         Args:
             image: (B, 3, 112, 112) RGB in [0, 1].
         """
         hidden, x, taps = self.look(image)
         path = self.path(x, taps)
-        heat = self.maps(path)
-        shares = torch.softmax(heat, dim=2)
-        point_x, point_y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
-        # bmm: the operator @ expands both to a common batch first, which XNNPACK leaves out.
-        looks = torch.bmm(shares, self.look_at(path).permute(0, 2, 3, 1).flatten(1, 2))
-        return Reading(hidden, point_x, point_y, looks.flatten(1)), heat
+        heat, dense = self.maps(path), self.dense_heat(path).flatten(2)
+        shares, dense_shares = torch.softmax(heat, dim=2), torch.softmax(dense, dim=2)
+        looks, dense_looks = _looks(shares, self.look_at(path)), _looks(dense_shares, self.dense_look_at(path))
+        # Joined in rows of one length: joined flat, LiteRT's converter would make it one with the join that follows.
+        together = torch.cat([looks, dense_looks.reshape(-1, DENSE * DENSE_LOOK // LOOK, LOOK)], dim=1)
+        reading = Reading(hidden, *self._places(shares), *self._places(dense_shares), together.flatten(1))
+        return reading, heat, dense
+
+    def _places(self, shares: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
+        return x, y
+
+    def path(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
+        """The path's features (B, 64, 28, 28) with what the trunk's first layer, of twice the size, adds to them."""
+        path = torch.relu(super().path(x, taps) + self.fine(taps[0]))
+        for block in self.sharpen:
+            path = torch.relu(path + block(path))
+        return path
 
     def gather(self, reading: Reading) -> Tensor:
-        """What the encoders read (B, 1616), the points also as those of the upright face of unit height.
+        """What the encoders read (B, 2768), the points also as those of the upright face of unit height.
 
         Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
         """
-        hidden, point_x, point_y, looks = reading
+        hidden, point_x, point_y, dense_x, dense_y, looks = reading
         # Means as products with constants: XNNPACK takes the mean of maps only.
         eye_x, eye_y = (nn.functional.linear(p, self.eye_share) for p in (point_x, point_y))
         down_x, down_y = (nn.functional.linear(p, self.mouth_share) for p in (point_x, point_y))
         down_x, down_y = down_x - eye_x, down_y - eye_y
-        x, y = point_x - eye_x, point_y - eye_y
+        x = torch.cat([point_x, dense_x], dim=1) - eye_x
+        y = torch.cat([point_y, dense_y], dim=1) - eye_y
         length = down_x * down_x + down_y * down_y + 1e-4  # squared
         # Five parts: LiteRT's converter flattens nested concatenations, and its delegate joins five tensors at most.
         upright = torch.cat([x * down_y - y * down_x, x * down_x + y * down_y], dim=1) / length
         return torch.cat([hidden, point_x, point_y, upright, looks], dim=1)
 
     def set_reading(self, reading: Tensor) -> None:
-        """Scale what the encoders read to mean 0 and deviation 1 over (N, 1616) samples of :meth:`gather`.
+        """Scale what the encoders read to mean 0 and deviation 1 over (N, 2768) samples of :meth:`gather`.
 
         Who someone is shows in a hundredth of a face's width: without this the encoders hardly learn it.
         """
@@ -173,7 +203,7 @@ class Face3d(PointMaps):
             "identity": self.identity_encoder(read),
             "expression": self.expression_encoder(read),
             # Where the points are tells the pose; how they look would only bring people into it.
-            "pose": self.pose_encoder(read[:, : HIDDEN + 4 * POINTS]),
+            "pose": self.pose_encoder(read[:, : HIDDEN + 4 * POINTS + 2 * DENSE]),
         }
 
     def decode(self, identity: Tensor, expression: Tensor, pose: Tensor) -> dict[str, Tensor]:
@@ -200,6 +230,12 @@ class Face3d(PointMaps):
         out = self.stages(self.read(image)[0])
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
+
+
+def _looks(shares: Tensor, features: Tensor) -> Tensor:
+    """Means (B, P, C) of features (B, C, 28, 28) under maps (B, P, 784)."""
+    # bmm: the operator @ expands both to a common batch first, which XNNPACK leaves out.
+    return torch.bmm(shares, features.permute(0, 2, 3, 1).flatten(1, 2))
 
 
 class Encoder(nn.Module):

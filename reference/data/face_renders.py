@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reference.data.faces import Faces, yaw_index
+from reference.data.faces import Faces, join, yaw_index
 from reference.data.heads import HeadModel, load_ict
 from reference.data.rendered_faces import FacePainter
 from reference.errors import BadInput
@@ -23,7 +23,7 @@ from reference.geometry.face_topology import Topology, landmark_vertices
 HEADS_FILE = "ict_facekit.npz"
 FRONTAL = 0.15  # largest yaw index of a photograph that lends its skin
 PAINTED = 0.25  # share of heads in painted skin
-LARGEST_SKINS = 400
+LARGEST_SKINS = 1000
 BLENDED = 0.7  # share of photographed skins that are blends where blends are wanted
 RENDERED_VERTICES = 7500
 YAW_LIMIT = 60.0  # degrees; further round, half of the face is a guess
@@ -124,6 +124,12 @@ class Renders:
     faces: Faces
     weights: Array
     placed: Array
+
+    @classmethod
+    def joined(cls, parts: list[Renders]) -> Renders:
+        """One set of several."""
+        together = (np.concatenate([getattr(part, name) for part in parts]) for name in ("weights", "placed"))
+        return cls(join([part.faces for part in parts]), *together)
 
 
 def take_skins(photos: Faces, painter: FacePainter, largest: int = LARGEST_SKINS) -> list[Array]:

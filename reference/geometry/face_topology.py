@@ -29,6 +29,7 @@ JAW = 17
 CONTOUR_STEPS = 10
 VERTICES = 2500
 EYE_CORNERS = (36, 45)
+_SPREAD_BACK = -0.6  # decimetres: ears and the middle of the neck still count, what is behind them does not
 
 _PARTS = {"face": 2270, "mouth_socket": 110, "eyeball_left": 60, "eyeball_right": 60}
 _LOWEST_CM = -10.2  # the neck ends below the chin
@@ -94,6 +95,23 @@ def landmark_vertices(vertices: NDArray[np.floating], topology: Topology) -> NDA
         np.tile(topology.contour, (len(vertices), 1, 1)), places.argmax(2)[..., None], axis=2
     )[..., 0]
     return numbers
+
+
+def spread_vertices(topology: Topology, count: int) -> NDArray[np.int64]:
+    """(count,) vertices of the face, spread evenly between the landmarks: each the farthest from all before it."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    size, faces = len(topology.mean), topology.faces
+    pairs = coo_matrix((np.ones(faces.size), (faces.ravel(), np.roll(faces, 1, axis=1).ravel())), shape=(size, size))
+    _, parts = connected_components(pairs, directed=False)
+    allowed = (parts == parts[0]) & (topology.mean[:, 2] > _SPREAD_BACK)
+    distance = np.linalg.norm(topology.mean[:, None] - topology.mean[:LANDMARKS], axis=2).min(1)
+    chosen = []
+    for _ in range(count):
+        chosen.append(int(np.where(allowed, distance, -1).argmax()))
+        distance = np.minimum(distance, np.linalg.norm(topology.mean - topology.mean[chosen[-1]], axis=1))
+    return np.array(chosen, np.int64)
 
 
 def build_topology(path: Path) -> Topology:

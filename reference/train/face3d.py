@@ -7,6 +7,7 @@ drawn ones. Both go on together, so that the shape learnt from rendered heads is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +24,31 @@ from reference.data import augment
 from reference.data.face_renders import HEADS_FILE, HeadShapes, Renders, cached_renders, load_head_shapes, render_heads
 from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_faces, square_around
 from reference.errors import BadInput
-from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology
+from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology, spread_vertices
 from reference.geometry.similarity import align_shapes, similarity_errors
 from reference.point_maps import SIZE
 from reference.train import distributed
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
-PRETRAINING = 0.5  # share of the epochs on rendered heads alone
+# Shares of the epochs: on rendered heads alone at the start, and with a trunk that learns no more at the end. There the
+# encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
+# a trunk that stays is a third of the work.
+PRETRAINING, FROZEN = 0.25, 0.4
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
-# Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in about
-# the time that it takes to learn from them once.
-RENEWED_AFTER = 16
+# Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in less
+# than the time that it takes to learn from them once.
+RENEWED_AFTER = 3
 # Of the points' distances and of their maps' cross-entropy: the encoders learn a face's shape from the points, which
 # tell the more of it the more exact they are.
-POINT_WEIGHT, HEAT_WEIGHT = 5, 0.1
+POINT_WEIGHT, DENSE_WEIGHT, HEAT_WEIGHT = 5, 5, 0.1
 # Of the distances of rendered heads' vertices, in decimetres, and of their places in the crop.
 NEUTRAL_WEIGHT, SHAPE_WEIGHT, PLACED_WEIGHT = 20, 10, 3
+# Parts of the network that read what the trunk gives.
+HEADS = (
+    *("identity_encoder", "expression_encoder", "pose_encoder", "appearance", "shape_reader"),
+    *("identity_decoder", "expression_decoder", "pose_decoder"),
+)
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 2  # faces a batch whose regions are drawn
 VALIDATION_RENDERS = 150
@@ -151,9 +160,13 @@ class Face3dRecipe:
         precise = np.isin(np.array(self.photos.sources), PRECISE_SETS)
         self.photo_numbers = np.repeat(np.arange(len(precise)), np.where(precise, 2, 1))
         self.validation = Validation.load(data, heads, out)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-4)
+        named = list(self.network.named_parameters())
+        groups = [[p for name, p in named if (name.split(".")[0] in HEADS) == heads] for heads in (True, False)]
+        self.optimizer = torch.optim.AdamW([{"params": group} for group in groups], lr=1e-3, weight_decay=1e-4)
+        self.frozen = False
         self.mean = torch.from_numpy(self.topology.mean.T.copy())
         self.faces = torch.from_numpy(self.topology.faces.astype(np.int64))
+        self.spread = torch.from_numpy(spread_vertices(self.topology, face3d.DENSE))
         self.edges = torch.from_numpy(edges_of(self.topology.faces))
         if bool((self.network.read_gain == 1).all()):
             self.network.set_reading(read_some(self.network, self.training))
@@ -164,23 +177,31 @@ class Face3dRecipe:
             return
         self.training = MixedFaces(self.photos, None, True, self.seed)  # two parts at once would take gigabytes
         self.targets = None
-        renders = self._render(part) if distributed.rank() == 0 else None
+        # Every process renders its share, and reads what the others stored.
+        shares, rank = np.array_split(np.arange(self.rendered), distributed.world()), distributed.rank()
+        own = self._render(part, shares, rank)
         distributed.wait()
-        renders = renders or self._render(part)  # the others read what the first one stored
+        parts = [own if n == rank else self._render(part, shares, n) for n in range(len(shares))]
+        renders = Renders.joined(parts)
         self.part = part
         self.targets = make_targets(self.shapes, renders, self.topology)
         self.training = MixedFaces(self.photos, renders.faces, True, self.seed)
 
-    def _render(self, part: int) -> Renders:
-        path, first = self.out / f"renders_train_{part}.npz", part * self.rendered
-        return cached_renders(
-            path, self.shapes, self.topology, self.photos, self.rendered, self.seed, first, blended=True
-        )
+    def _render(self, part: int, shares: list[NDArray[np.int64]], number: int) -> Renders:
+        path, own = self.out / f"renders_train_{part}_{number}.npz", shares[number]
+        first = part * self.rendered + int(own[0])
+        return cached_renders(path, self.shapes, self.topology, self.photos, len(own), self.seed, first, blended=True)
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         """First rendered heads alone; then photographs and rendered heads in each batch."""
         rng = np.random.default_rng((self.seed, epoch))
-        self._use_heads(epoch // RENEWED_AFTER)
+        learning = round((1 - FROZEN) * self.epochs)  # epochs of the trunk
+        self.frozen = epoch >= learning
+        # The trunk comes to rest before it is frozen: its rate falls to zero by then, the others' at the end.
+        rate = (1 + math.cos(math.pi * min(1.0, epoch / learning))) / (1 + math.cos(math.pi * epoch / self.epochs))
+        self.optimizer.param_groups[1]["lr_scale"] = rate
+        parts = -(-learning // RENEWED_AFTER)
+        self._use_heads((epoch - learning) % parts if self.frozen else epoch // RENEWED_AFTER)
         assert self.targets is not None
         self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
@@ -193,7 +214,9 @@ class Face3dRecipe:
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, points, matrices, numbers = batch
-        reading, heat = self.network.read(images.contiguous(memory_format=torch.channels_last))
+        self.network.train(not self.frozen)  # batch statistics stay as well
+        with torch.set_grad_enabled(not self.frozen):
+            reading, heat, dense_heat = self.network.read(images.contiguous(memory_format=torch.channels_last))
         out = self.network.stages(reading)
         count = len(images)
         vertices, neutral, shape = (out[name].reshape(count, 3, -1) for name in ("vertices", "neutral", "shape"))
@@ -216,6 +239,9 @@ class Face3dRecipe:
             matrix = matrices[rendered]
             placed = matrix[:, :, :2] @ wanted[2] + matrix[:, :, 2:]
             parts["placed"] = PLACED_WEIGHT * point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
+            dense, read = placed[:, :, self.spread], torch.stack([reading.dense_x, reading.dense_y], dim=1)[rendered]
+            parts["dense"] = DENSE_WEIGHT * point_loss(read, dense, torch.ones(len(own)))
+            parts["dense_heat"] = HEAT_WEIGHT * heat_loss(dense_heat[rendered], dense, torch.ones(len(own)))
         regions = self._regions(out["identity_feature"], reading.hidden, vertices, shape, images, rendered)
         parts["regions"] = 0.2 * regions
         total = torch.stack(list(parts.values())).sum()

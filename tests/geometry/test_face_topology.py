@@ -6,7 +6,14 @@ import pytest
 from reference.errors import BadInput
 from reference.face3d import VERTICES
 from reference.geometry import face_topology
-from reference.geometry.face_topology import JAW, LANDMARKS, REGIONS, landmark_vertices, load_topology
+from reference.geometry.face_topology import (
+    JAW,
+    LANDMARKS,
+    REGIONS,
+    landmark_vertices,
+    load_topology,
+    spread_vertices,
+)
 from reference.geometry.mesh import Mesh, rotation
 
 
@@ -77,3 +84,13 @@ def test_a_missing_or_other_file_is_refused(tmp_path, refused):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert face_topology.main([str(tmp_path / "none.npz")]) == 2
     assert "give the head model of the data pack" in capsys.readouterr().err
+
+
+def test_spread_vertices_are_apart_and_on_the_face(topology):
+    chosen = spread_vertices(topology, 150)
+    assert len(set(chosen.tolist())) == 150
+    assert chosen.min() >= LANDMARKS
+    places = topology.mean[np.concatenate([np.arange(LANDMARKS), chosen])]
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(len(places))
+    assert apart[LANDMARKS:].min() > 0.08  # decimetres: landmarks themselves are nearer to one another
+    assert np.array_equal(spread_vertices(topology, 20), chosen[:20])  # more are added behind

@@ -9,10 +9,11 @@ import torch
 from reference import face3d
 from reference.card import MODELS_DIR
 from reference.checkpoint import TRAINING_HEADS, load_weights, save_weights
-from reference.face3d import EXPRESSION, IDENTITY, POSE, VERTICES
+from reference.face3d import DENSE, DENSE_LOOK, EXPRESSION, IDENTITY, LOOK, POSE, VERTICES, Reading
 from reference.geometry.face_topology import load_topology
 from reference.geometry.mesh import rotation
 from reference.golden import load_golden
+from reference.point_maps import HIDDEN, POINTS
 from reference.postprocess import FaceMesh, postprocess
 from reference.preprocess import Region
 
@@ -73,6 +74,25 @@ def test_the_stored_weights_have_expressions():
         moved = stored.decode(**one)["shape"] - stored.decode(**{**one, "expression": other["expression"]})["shape"]
     # The topology's face is 1.8 wide: some vertices move by a hundredth of that and more.
     assert moved.reshape(3, -1).norm(dim=0).max() > 0.02
+
+
+def test_points_are_read_as_those_of_the_upright_face_of_unit_height(network):
+    """Turning, growing and moving a picture's points leaves what the encoders read of their arrangement."""
+    torch.manual_seed(1)
+    points = torch.rand(2, 1, POINTS + DENSE)
+    turned = 1.7 * torch.tensor([[0.8, -0.6], [0.6, 0.8]]) @ points[:, 0] + 0.3
+
+    def arrangement(x, y):
+        reading = Reading(torch.zeros(1, HIDDEN), x[:, :POINTS], y[:, :POINTS], x[:, POINTS:], y[:, POINTS:], looks)
+        read = network.gather(reading)[:, HIDDEN + 2 * POINTS :]
+        return read[:, : 2 * (POINTS + DENSE)]
+
+    looks = torch.zeros(1, LOOK * POINTS + DENSE_LOOK * DENSE)
+    before, after = arrangement(*points), arrangement(*turned[:, None])
+    torch.testing.assert_close(before, after, rtol=1e-2, atol=1e-3)
+    across, down = before.reshape(2, -1)
+    torch.testing.assert_close(across[36:48].mean(), torch.tensor(0.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(down[48:68].mean(), torch.tensor(1.0), atol=2e-2, rtol=0)
 
 
 @pytest.mark.parametrize("length", [1.0, 3.0])

@@ -165,24 +165,84 @@ def test_the_mean_face_is_as_good_as_the_mean_face(topology):
     assert "shape_error_ratio" not in training.evaluate(Perfect(vertices, topology.mean), without)
 
 
-def test_heads_are_renewed(topology, tmp_path, monkeypatch):
-    """A part of the training has heads of its own, and what was rendered for it is not rendered again."""
+@pytest.fixture
+def asked(monkeypatch):
+    """What a recipe asks to have rendered, as (file, first head, number of heads)."""
     asked = []
 
     def render(path, shapes, topology, photos, count, seed, first, blended):
-        asked.append((path.name, first, blended))
-        return Renders(faces_of(count), np.ones((count, 1), np.float32), np.zeros((count, 2500, 2), np.float32))
+        assert blended
+        asked.append((path.name, first, count))
+        weights = np.full((count, 1), first, np.float32)
+        return Renders(faces_of(count), weights, np.zeros((count, 2500, 2), np.float32))
 
     monkeypatch.setattr(training, "cached_renders", render)
+    monkeypatch.setattr(training, "make_targets", lambda shapes, renders, topology: renders)
+    return asked
+
+
+@pytest.fixture
+def recipe(topology, tmp_path):
     recipe = object.__new__(training.Face3dRecipe)
-    recipe.out, recipe.rendered, recipe.seed, recipe.part, recipe.batch, recipe.epochs = tmp_path, 4, 0, -1, 2, 100
-    recipe.topology, recipe.photos, recipe.targets = topology, faces_of(3), None
-    same = lambda w: w[..., None] * topology.mean[None]  # noqa: E731
-    recipe.shapes = SimpleNamespace(identity=same, whole=same)
+    recipe.out, recipe.rendered, recipe.seed, recipe.part, recipe.batch, recipe.epochs = tmp_path, 5, 0, -1, 2, 20
+    recipe.topology, recipe.photos, recipe.shapes, recipe.targets = topology, faces_of(3), None, None
+    recipe.photo_numbers = np.arange(3)
+    recipe.optimizer = SimpleNamespace(param_groups=[{}, {}])
+    return recipe
+
+
+def test_heads_are_renewed(recipe, asked):
+    """A part of the training has heads of its own, and what was rendered for it is not rendered again."""
     for epoch in (0, 1, training.RENEWED_AFTER):
         assert len(recipe.batches(epoch)) == 2  # heads alone
         assert recipe.training.photos == 3
-    assert asked == [("renders_train_0.npz", 0, True), ("renders_train_1.npz", 4, True)]
+        assert not recipe.frozen
+    assert asked == [("renders_train_0_0.npz", 0, 5), ("renders_train_1_0.npz", 5, 5)]
+
+
+def test_the_trunk_comes_to_rest_and_all_heads_are_seen_once_more(recipe, asked):
+    learning = round((1 - training.FROZEN) * recipe.epochs)
+    scales = []
+    for epoch in range(recipe.epochs):
+        recipe.batches(epoch)
+        assert recipe.frozen == (epoch >= learning)
+        scales.append(recipe.optimizer.param_groups[1]["lr_scale"])
+    assert scales[0] == 1
+    assert scales == sorted(scales, reverse=True)
+    assert scales[learning - 1] < 0.05
+    assert scales[learning:] == [0] * (recipe.epochs - learning)
+    first = asked[: len(set(asked))]
+    assert len(set(first)) == len(first) == -(-learning // training.RENEWED_AFTER)
+    assert asked[len(first) :][: len(first)] == first
+
+
+def test_a_frozen_trunk_learns_nothing(recipe):
+    """Not even batch statistics; the encoders do."""
+    recipe.network = face3d.build(appearance=True)
+    recipe.network.set_mean(torch.from_numpy(recipe.topology.mean))
+    recipe.mean, recipe.edges = torch.zeros(3, face3d.VERTICES), torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4]])
+    recipe.faces = torch.from_numpy(recipe.topology.faces.astype(np.int64))
+    recipe.spread = torch.arange(100, 100 + face3d.DENSE)
+    statistics = recipe.network.fine[1].running_mean
+    batch = (torch.rand(2, 3, 112, 112), torch.rand(2, 2, 68), torch.zeros(2, 2, 3), torch.tensor([-1, -1]))
+    for recipe.frozen in (True, False):
+        recipe.network.zero_grad()
+        before = statistics.clone()
+        recipe.loss(batch, 0.0)[0].backward()
+        learnt = {name.split(".")[0] for name, p in recipe.network.named_parameters() if p.grad is not None}
+        assert learnt >= set(training.HEADS)
+        assert learnt.isdisjoint({"features", "heat", "fine", "look_at"}) == recipe.frozen
+        assert torch.equal(before, statistics) == recipe.frozen
+
+
+def test_processes_share_the_rendering(recipe, asked, monkeypatch):
+    """Each process renders its own part of the same heads and reads the others'."""
+    monkeypatch.setattr(training.distributed, "world", lambda: 2)
+    monkeypatch.setattr(training.distributed, "rank", lambda: 1)
+    recipe._use_heads(2)
+    assert asked == [("renders_train_2_1.npz", 13, 2), ("renders_train_2_0.npz", 10, 3)]  # its own first
+    assert recipe.targets.weights[:, 0].tolist() == [10, 10, 10, 13, 13]
+    assert len(recipe.targets.faces.yaw) == len(recipe.targets.placed) == 5
 
 
 def test_weights_of_another_network_are_refused(tmp_path, refused):
