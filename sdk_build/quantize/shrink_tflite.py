@@ -20,8 +20,14 @@ def shrink(model: bytes) -> bytes:
     tensor: a tenth of a small model. Names of the graph's own inputs and outputs stay, and so does the signature,
     which apps address tensors by.
     """
-    parsed = parse(model)
-    _drop_buffers(parsed)
+    from ai_edge_litert import schema_py_generated as schema
+
+    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    for buffer in parsed.buffers:
+        if buffer.offset:  # AEQ puts data behind the flatbuffer, where another length would shift them
+            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    _drop_empty_buffers(parsed)
     for graph in parsed.subgraphs:
         outside = {*map(int, graph.inputs), *map(int, graph.outputs)}
         for number, tensor in enumerate(graph.tensors):
@@ -34,25 +40,11 @@ def shrink(model: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def parse(model: bytes) -> Any:
-    """A .tflite as the objects of its schema, with all data inside."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
-    for buffer in parsed.buffers:
-        if buffer.offset:  # AEQ puts data behind the flatbuffer, where another length would shift them
-            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    return parsed
-
-
-def _drop_buffers(model: Any) -> None:
-    """Point all that is not constant to buffer 0, which is empty by the schema, and drop what nobody reads."""
-    users = [*(t for graph in model.subgraphs for t in graph.tensors), *(model.metadata or ())]
-    used = {user.buffer for user in users}
-    full = [n for n, buffer in enumerate(model.buffers) if n and n in used and _size(buffer.data)]
+def _drop_empty_buffers(model: Any) -> None:
+    """Point all that is not constant to buffer 0, which is empty by the schema, and drop the others like it."""
+    full = [number for number, buffer in enumerate(model.buffers) if number and _size(buffer.data)]
     moved = {old: new for new, old in enumerate(full, 1)}
-    for user in users:
+    for user in (*(t for graph in model.subgraphs for t in graph.tensors), *(model.metadata or ())):
         user.buffer = moved.get(user.buffer, 0)
     model.buffers = [model.buffers[0], *(model.buffers[number] for number in full)]
 

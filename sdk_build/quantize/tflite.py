@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sdk_build.errors import LoweringError
 from sdk_build.quantize.recipes import Quantization, Ranges, Recipe
-from sdk_build.quantize.shrink_tflite import parse
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
 # Left float in w8a8. XNNPACK takes no int8 softmax, no int8 rectifier that a convolution can't fuse, and an int8
@@ -23,7 +22,6 @@ FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "RELU", "INPUT", "OUTPUT")
 # neighbours that are nearly alike, which 8 bits lose: eight small operations of the saliency network cost it 22 dB and
 # save 3 kB of 1.2 MB. Core ML Tools leaves small weights alone as well.
 SMALL = 500
-HALVED = 24  # biases from which they are float16 beside 8-bit weights: the operation for it takes some bytes too
 SIGNATURE = "serving_default"
 
 
@@ -49,9 +47,7 @@ def quantize(model: bytes, recipe: Recipe, quantization: Quantization) -> bytes:
             for name, (low, high) in quantization.ranges.items()
         }
     result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    quantized = bytes(result.quantized_model)
-    # Where activations are 8 bits as well, XNNPACK takes no other biases than AEQ's.
-    return halve_biases(quantized) if recipe.weights == "int8" and recipe.activations == "float" else quantized
+    return bytes(result.quantized_model)
 
 
 @dataclass(frozen=True)
@@ -133,48 +129,6 @@ def _halve(work: Any, recipe: Recipe) -> None:
     )
     for name in WEIGHTED:
         work.update_quantization_recipe(".*", _operation(name), op_config=config, algorithm_key="float_casting")
-
-
-def halve_biases(model: bytes) -> bytes:
-    """Store the biases of a model as float16 with explicit dequantisation, as :func:`_halve` does with all weights.
-
-    AEQ knows one form or the other for an operation; beside 8-bit weights, biases of 4 bytes are a thirtieth of a small
-    model. The few weights that stay float need all their digits.
-    """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    kind, parsed = schema.BuiltinOperator, parse(model)
-    kinds = (kind.FULLY_CONNECTED, kind.CONV_2D, kind.DEPTHWISE_CONV_2D, kind.TRANSPOSE_CONV)
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = kind.DEQUANTIZE
-    code.version = 3  # the first one that takes float16
-    parsed.operatorCodes.append(code)
-    for graph in parsed.subgraphs:
-        weighted = [o for o in graph.operators if codes[o.opcodeIndex] in kinds]
-        added = []
-        for number in dict.fromkeys(int(i) for operator in weighted for i in operator.inputs[2:]):
-            tensor = graph.tensors[number]
-            data = parsed.buffers[tensor.buffer].data
-            if tensor.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * HALVED:
-                continue
-            half, buffer, dequantize = schema.TensorT(), schema.BufferT(), schema.OperatorT()
-            values = np.frombuffer(bytes(data), np.float32).astype(np.float16)
-            buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-            half.name, half.shape, half.type = tensor.name + b"_half", tensor.shape, schema.TensorType.FLOAT16
-            half.buffer, half.hasRank = len(parsed.buffers), tensor.hasRank
-            dequantize.opcodeIndex = len(parsed.operatorCodes) - 1
-            dequantize.inputs = np.array([len(graph.tensors)], np.int32)
-            dequantize.outputs = np.array([number], np.int32)
-            tensor.buffer = 0
-            parsed.buffers.append(buffer)
-            graph.tensors.append(half)
-            added.append(dequantize)
-        graph.operators = [*added, *graph.operators]
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(parsed.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def _operation(name: str) -> Any:
