@@ -19,3 +19,15 @@ def test_small_weights_stay_float(network, spec, monkeypatch, precision, small, 
     (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0)).subgraphs
     found = {int(tensor.shape.prod()) for tensor in graph.tensors if tensor.type == schema.TensorType.INT8}
     assert found == expected
+
+
+@pytest.mark.parametrize("precision", ["fp16", "w8", "dynamic_w8"])
+def test_the_delegate_takes_every_precision_whole(network, spec, monkeypatch, tmp_path, precision):
+    """Sizes and accuracy say nothing of operations that fall back; float16 biases beside 8-bit weights make them."""
+    monkeypatch.setattr(tflite, "SMALL", 0)
+    path = tmp_path / "model.tflite"
+    with quiet():
+        path.write_bytes(tflite.quantize(litert.convert(network, spec), get_recipe(precision), FLOAT))
+        found = litert.inspect(path)
+    assert found.complete, found
+    assert found.total >= 5
