@@ -42,6 +42,7 @@ VERBS = [
     "quantize",
     "tables",
     "arm64",
+    "arm64-counts",
     "lock",
     "clean",
 ]
