@@ -244,7 +244,7 @@ def _emulate(
     root = cache / "root"
     qemu = cache / ("counter/qemu-aarch64" if counting else "qemu/usr/bin/qemu-aarch64")
     plugin = ["-plugin", f"{cache / 'counter/libinsn.so'},inline=on", "-d", "plugin"] if counting else []
-    # Addresses and random bytes decide how long Python takes to start; with the same ones counts repeat.
+    # Addresses and random bytes decide how long Python takes to start; with the same ones it varies less.
     fixed = ["setarch", "-R"] if counting and shutil.which("setarch") else []
     environment = {
         "PYTHONHOME": str(root / "usr"),

@@ -134,9 +134,9 @@ class PairedTransposedConv3d(nn.Module):
         for phase in whole.phases:
             assert isinstance(phase, nn.ConvTranspose2d)
             first, second = phase.weight.detach().chunk(2)
-            middles.append(_reweighted(phase, first + second, phase.bias))
-            befores.append(_reweighted(phase, -first, None))  # of y - x, which the pair before needs as z - y
-            behinds.append(_reweighted(phase, second, None))
+            middles.append(_plane(phase, first + second, phase.bias))
+            befores.append(_plane(phase, -first, None))  # of y - x, which the pair before needs as z - y
+            behinds.append(_plane(phase, second, None))
         self.middles, self.befores, self.behinds = (nn.ModuleList(m) for m in (middles, befores, behinds))
 
     @staticmethod
@@ -164,32 +164,25 @@ class PairedTransposedConv3d(nn.Module):
             yield from second
 
 
-def _reweighted(source: nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> nn.ConvTranspose2d:
-    """A layer like ``source`` with other weights."""
+def _phase(source: nn.ConvTranspose3d, taps: Sequence[int]) -> nn.ConvTranspose2d:
+    """The 2-D layer of some depth taps, whose input slices are joined as channels."""
+    return _plane(source, torch.cat([source.weight.detach()[:, :, k] for k in taps]), source.bias)
+
+
+def _plane(source: nn.ConvTranspose3d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> nn.ConvTranspose2d:
+    """A 2-D layer with the last two dimensions' stride and paddings of ``source`` and other weights (C, Co, K, L)."""
     layer = nn.ConvTranspose2d(
-        len(weight), source.out_channels, source.kernel_size, source.stride, source.padding,  # type: ignore[arg-type]
-        source.output_padding, bias=bias is not None,  # type: ignore[arg-type]
-    ).to(weight)  # fmt: skip
+        weight.shape[0],
+        weight.shape[1],
+        weight.shape[2:],  # type: ignore[arg-type]
+        source.stride[-2:],  # type: ignore[arg-type]
+        source.padding[-2:],  # type: ignore[arg-type]
+        source.output_padding[-2:],  # type: ignore[arg-type]
+        bias=bias is not None,
+    ).to(weight)
     layer.weight.data.copy_(weight)
     if bias is not None and layer.bias is not None:
         layer.bias.data.copy_(bias.detach())
-    return layer
-
-
-def _phase(source: nn.ConvTranspose3d, taps: Sequence[int]) -> nn.ConvTranspose2d:
-    """The 2-D layer of some depth taps, whose input slices are joined as channels."""
-    layer = nn.ConvTranspose2d(
-        len(taps) * source.in_channels,
-        source.out_channels,
-        source.kernel_size[1:],  # type: ignore[arg-type]
-        source.stride[1:],  # type: ignore[arg-type]
-        source.padding[1:],  # type: ignore[arg-type]
-        source.output_padding[1:],  # type: ignore[arg-type]
-        bias=source.bias is not None,
-    ).to(source.weight)
-    layer.weight.data.copy_(torch.cat([source.weight.detach()[:, :, k] for k in taps]))
-    if source.bias is not None and layer.bias is not None:
-        layer.bias.data.copy_(source.bias.detach())
     return layer
 
 

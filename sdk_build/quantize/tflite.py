@@ -21,8 +21,6 @@ FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "RELU", "INPUT", "OUTPUT")
 # Weights fewer than these stay float where activations are. The first depthwise convolutions take differences of
 # neighbours that are nearly alike, which 8 bits lose: eight small operations of the saliency network cost it 22 dB and
 # save 3 kB of 1.2 MB. Core ML Tools leaves small weights alone as well.
-# Biases stay float32 too, though they are a thirtieth of a small model: beside 8-bit weights and float activations
-# XNNPACK takes no float16 ones, and half of the operations would be left to the reference kernels.
 SMALL = 500
 SIGNATURE = "serving_default"
 
@@ -118,6 +116,8 @@ def _to_int8(work: Any, recipe: Recipe) -> None:
             ".*", _operation("FULLY_CONNECTED"), num_bits=8, granularity=qtyping.QuantGranularity.TENSORWISE
         )
     else:
+        # Biases stay float32, though they are a thirtieth of a small model: beside 8-bit weights XNNPACK takes no
+        # float16 ones, and more than half of the operations would be left to the reference kernels.
         work.add_weight_only_config(".*", everything, num_bits=8)
 
 
