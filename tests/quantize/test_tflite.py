@@ -1,5 +1,6 @@
 """Which weights of a .tflite have 8 bits."""
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
@@ -21,10 +22,35 @@ def test_small_weights_stay_float(network, spec, monkeypatch, precision, small, 
     assert found == expected
 
 
+@pytest.mark.parametrize(("limit", "shared"), [(0.0, {1}), (99.0, set())])
+def test_even_weights_share_a_scale(network, spec, monkeypatch, limit, shared):
+    monkeypatch.setattr(tflite, "SMALL", 0)
+    monkeypatch.setattr(tflite, "EVEN_DB", limit)
+    with quiet():
+        model = tflite.quantize(litert.convert(network, spec), get_recipe("w8"), FLOAT)
+    (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0)).subgraphs
+    scales = [t.quantization.scale for t in graph.tensors if t.type == schema.TensorType.INT8]
+    assert len(scales) == 3
+    assert ({len(s) for s in scales} == {1}) == bool(shared)
+
+
+def test_channels_of_very_different_size_lose_under_one_scale():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(3, 4000)).astype(np.float32)
+    even = tflite.decibels_under_one_scale(weights)
+    assert (even > 35).all() and (even < 50).all()
+    uneven = tflite.decibels_under_one_scale(weights * np.array([[1], [0.1], [0]], np.float32))
+    assert uneven[0] == pytest.approx(even[0], abs=1) and uneven[1] == pytest.approx(even[1] - 20, abs=1.5)
+    assert uneven[2] == np.inf
+    assert (tflite.decibels_under_one_scale(np.zeros((2, 3), np.float32)) == np.inf).all()
+
+
+@pytest.mark.parametrize("limit", [0.0, 99.0])
 @pytest.mark.parametrize("precision", ["fp16", "w8", "dynamic_w8"])
-def test_the_delegate_takes_every_precision_whole(network, spec, monkeypatch, tmp_path, precision):
+def test_the_delegate_takes_every_precision_whole(network, spec, monkeypatch, tmp_path, precision, limit):
     """Sizes and accuracy say nothing of operations that fall back; float16 biases beside 8-bit weights make them."""
     monkeypatch.setattr(tflite, "SMALL", 0)
+    monkeypatch.setattr(tflite, "EVEN_DB", limit)
     path = tmp_path / "model.tflite"
     with quiet():
         path.write_bytes(tflite.quantize(litert.convert(network, spec), get_recipe(precision), FLOAT))
