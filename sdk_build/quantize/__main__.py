@@ -30,10 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=None, help="calibration samples (default 128, 16 for volumes)")
     parser.add_argument("--seed", type=int, default=0, help="choice of the calibration samples")
     parser.add_argument("--runtime", nargs="+", metavar="NAME", help="measure these again, keep the rest")
+    parser.add_argument("--precision", nargs="+", metavar="NAME", help="likewise: these precisions alone")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     return exit_with(
-        lambda: measure_all(a.names, a.data, a.calibration or a.data, a.samples, a.seed, a.runtime, a.json)
+        lambda: measure_all(a.names, a.data, a.calibration or a.data, a.samples, a.seed, a.runtime, a.precision, a.json)
     )
 
 
@@ -44,17 +45,21 @@ def measure_all(
     samples: int | None,
     seed: int,
     runtimes: list[str] | None,
+    precisions: list[str] | None,
     as_json: bool,
 ) -> int:
     """Measure several models; one that fails does not stop the others."""
     from reference.registry import get_spec
     from sdk_build.backends import RUNTIMES
     from sdk_build.quantize.measure import measure, print_measured
+    from sdk_build.quantize.recipes import get_recipe
 
     specs = [get_spec(name) for name in dict.fromkeys(names)]
     for runtime in runtimes or []:
         if runtime not in RUNTIMES:
             raise BadInput(f"--runtime is {runtime!r}; allowed: {', '.join(RUNTIMES)}")
+    for precision in precisions or []:
+        get_recipe(precision)
     if samples is not None and samples < 1:
         raise BadInput(f"--samples is {samples}; allowed: 1 or more")
     code, documents = 0, []
@@ -62,7 +67,16 @@ def measure_all(
         try:
             with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
                 measured = measure(
-                    spec, data, calibration, Path(folder), MODELS_DIR, samples, seed, runtimes, _say(as_json)
+                    spec,
+                    data,
+                    calibration,
+                    Path(folder),
+                    MODELS_DIR,
+                    samples,
+                    seed,
+                    runtimes,
+                    precisions,
+                    _say(as_json),
                 )
         except OnParError as error:
             code = code or error.exit_code

@@ -6,7 +6,9 @@ A folder is read as the first of these that it is:
 2. a data set with tables (``index.csv`` or ``<set>/annotations.csv``, columns ``file`` or ``image``, and ``split``):
    the pictures of split ``train``;
 3. a data set with folders ``train`` and ``val``: the pictures below ``train``;
-4. any other folder: every picture or depth map below it.
+4. a folder of scenes (``faces.csv``), for the detector's second network: a square around each of its faces, and the
+   middle of each picture without one;
+5. any other folder: every picture or depth map below it.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.data.face_files import BOX
 from reference.data.face_files import TABLE as SCENES
 from reference.errors import BadInput
+from reference.face_pipeline import square_of_box
 from reference.golden import read_input
 from reference.preprocess import Box
 from reference.spec import ModelSpec
 
 COUNT = 128
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+SECOND_OF_DETECTOR = "face_detector_refined"
 CROP_SCALE = 1.6  # side of a face crop in sides of the landmarks' box, as in reference.data.faces
 _HEAD_SEED = 50_000  # between the seeds of the training (its epochs) and of the validation (1,000,000)
 
@@ -72,7 +77,8 @@ def load_calibration(
     if _has_heads(spec, folder):
         samples = _heads(spec, folder, count, seed)
         return Calibration(folder.name, seed, _digest_all([_digest(s.tobytes()) for s in samples]), samples)
-    raws = find_raw(folder, "train")
+    of_boxes = spec.name == SECOND_OF_DETECTOR and (folder / SCENES).is_file()
+    raws = _squares(folder) if of_boxes else find_raw(folder, "train")
     if not raws:
         raise BadInput(
             f"no picture in {folder}; --calibration needs {', '.join(sorted(SUFFIXES))} files of the training data"
@@ -115,6 +121,25 @@ def _listed(table: Path, split: str) -> list[Raw]:
             raise BadInput(f"{table} has no column file or image; it must name the picture of each row")
         box = _face_box(row) if row.get("box_x0") else None
         found.append(Raw(table.parent / name, box))
+    return found
+
+
+def _squares(folder: Path) -> list[Raw]:
+    """What the detector's second network would see of the faces in a folder of scenes, and pictures without faces."""
+    with (folder / SCENES).open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    found = []
+    for row in rows:
+        path = folder / row["file"]
+        if row.get("x0"):
+            try:
+                square = square_of_box(*(float(row[name]) for name in BOX))
+            except (KeyError, TypeError, ValueError) as error:
+                raise BadInput(f"box of {row['file']!r} is no four numbers ({error}); mend the table") from error
+            box = (square.left, square.top, square.left + square.width, square.top + square.height)
+            found.append(Raw(path, box))
+        else:
+            found.append(Raw(path))
     return found
 
 

@@ -48,13 +48,15 @@ def measure(
     samples: int | None,
     seed: int,
     runtimes: Sequence[str] | None,
+    precisions: Sequence[str] | None,
     say: Say,
 ) -> Measured:
     """Measure a model and store the result.
 
     Args:
         folder: where artifacts are made.
-        runtimes: measure only these again; the rest keeps what is stored.
+        runtimes, precisions: measure only these again; the rest keeps what is stored. Precisions are those that an
+            artifact holds, which may be another than the one asked for.
 
     Raises:
         OnParError: data or the model itself can't be used. An artifact that fails is part of the result.
@@ -70,16 +72,19 @@ def measure(
         tuning.observed["pytorch"] = observe(reference.lowered, spec, drawn.samples)
         parts = measure_parts(reference.lowered, spec, drawn.samples[:SENSITIVITY_SAMPLES], tuning.observed["pytorch"])
     old = load_measured(spec.name, models_dir)
-    if old and runtimes and old.calibration != tuning.calibration_entry():
+    partly = old is not None and bool(runtimes or precisions)
+    if old and partly and old.calibration != tuning.calibration_entry():
         raise BadInput(
-            f"{spec.name} was calibrated with other samples before; measure all runtimes again, without --runtime"
+            f"{spec.name} was calibrated with other samples before; leave out --runtime and --precision to measure all"
         )
-    artifacts = [a for a in old.artifacts if a.runtime not in runtimes] if old and runtimes else []
-    work = [(name, held) for name in runtimes or RUNTIMES for held in held_by(name)]
+    every = [(name, held) for name in RUNTIMES for held in held_by(name)]
+    work = [(n, held) for n, held in every if n in (runtimes or [n]) and held in (precisions or [held])]
+    artifacts = [a for a in old.artifacts if (a.runtime, a.precision) not in work] if old and partly else []
     for number, (runtime, held) in enumerate(work, 1):
         say(f"{spec.name}: {number}/{len(work)} {runtime} {held}")
         artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
-    kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and runtimes else []
+    artifacts.sort(key=lambda a: every.index((a.runtime, a.precision)))
+    kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and partly else []
     measured = Measured(
         weights_digest(spec.name, models_dir),
         tuning.calibration_entry(),
