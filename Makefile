@@ -141,7 +141,7 @@ arm64: $(STAMP) ## prove every .tflite of dist/ on emulated arm64 cores; fetches
 # Web bundles hold the same .tflite files and are made in a fraction of the time.
 COUNTER_PACKAGES := build-essential ninja-build pkg-config libglib2.0-dev
 arm64-counts: $(STAMP) ## executed arm64 instructions of fresh bundles against the committed numbers; builds QEMU's counter once
-	@if [ ! -e .cache/arm64/counter/libinsn.so ] && ! dpkg -s $(COUNTER_PACKAGES) >/dev/null 2>&1; then \
+	@if [ ! -e .cache/arm64/counter/libarm64_counter.so ] && ! dpkg -s $(COUNTER_PACKAGES) >/dev/null 2>&1; then \
 	  echo "arm64-counts: installing $(COUNTER_PACKAGES), which QEMU is built with"; \
 	  apt-get -qq update && apt-get -qq install -y $(COUNTER_PACKAGES) >/dev/null || exit; fi
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

@@ -2,8 +2,8 @@
 
 LiteRT's own arm64 build runs in QEMU's user emulation, on three cores: Cortex-A53 (NEON only), Cortex-A76 (dot
 products, half precision) and ``max`` (int8 matrix products, bfloat16). Outputs are held to the limits that the bundle
-was proved with. Where QEMU's counting plugin is there, executed instructions per inference are counted: emulated arm64
-instructions, repeatable and good for noticing a change, and no latency.
+was proved with. Where QEMU's counting plugin (``arm64_counter.c``) is there, executed instructions per inference are
+counted: emulated arm64 instructions, the same in every run to a millionth, good for noticing a change, and no latency.
 
 The toolchain (QEMU from Debian 13, Python and LiteRT for arm64) lies in ``.cache/arm64`` and is fetched once with apt
 and pip as they are configured on this machine; nothing is installed and root is not needed.
@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
 CACHE = Path(__file__).parents[1] / ".cache" / "arm64"
 BASELINE = Path(__file__).parent / "results" / "arm64.json"
 CPUS = {"cortex-a53": "cortex-a53", "cortex-a76": "cortex-a76", "max": "max,sme=off,sve=off"}
+LIBRARY = "libarm64_counter.so"
+COMPILE = 'gcc -O2 -Wall -Wextra -Werror -shared -fPIC -Iinclude/qemu $(pkg-config --cflags glib-2.0) -o "$2" "$1"'
 LABEL = "emulated arm64 instructions"
 MARGIN = 0.01
-FEW, COUNTED = 2, 20  # calls before those that are counted, and of those
+COUNTER = Path(__file__).with_name("arm64_counter.c")
+FEW, COUNTED = 2, 3  # calls before those that are counted, and of those
 # Python of Debian 12 and what its extension modules and LiteRT load.
 PACKAGES = (
     *("libc6", "libgcc-s1", "libstdc++6", "libgomp1", "zlib1g", "libexpat1", "libffi8", "libbz2-1.0", "liblzma5"),
@@ -189,16 +193,20 @@ def _version(name: str) -> str:
 
 
 def build_counter(cache: Path) -> None:
-    """Build QEMU's user emulation with plugins from Debian's source package, and its instruction counter.
+    """Build QEMU's user emulation with plugins from Debian's source package, and the instruction counter.
 
     Needs a C compiler, ninja, pkg-config and glib's headers (``build-essential ninja-build libglib2.0-dev``).
 
     Raises:
         BackendUnavailable: sources or one of these are missing.
     """
-    if (cache / "counter" / "qemu-aarch64").exists():
-        return
     folder = cache / "source"
+    if not (cache / "counter" / "qemu-aarch64").exists():
+        _build_qemu(cache, folder)
+    _call(["sh", "-c", COMPILE, "sh", str(COUNTER), str(cache / "counter" / LIBRARY)], folder / "tree")
+
+
+def _build_qemu(cache: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _call([*_apt(folder, "trixie", "amd64", "deb-src"), "source", "--download-only", "qemu"], folder)
     _call(["sh", "-c", "rm -rf tree; mkdir -p tree/b; tar xf qemu_*.orig.tar.* -C tree --strip-components=1"], folder)
@@ -208,12 +216,11 @@ def build_counter(cache: Path) -> None:
     script = (
         "set -e; cd tree/b; ../configure --target-list=aarch64-linux-user --enable-plugins --disable-docs "
         "--disable-system --disable-tools --disable-install-blobs >/dev/null; "
-        "ninja qemu-aarch64 tests/tcg/plugins/libinsn.so >/dev/null"
+        "ninja qemu-aarch64 >/dev/null"
     )
     _call(["sh", "-c", script], folder)
     (cache / "counter").mkdir(exist_ok=True)
-    for built in ("qemu-aarch64", "tests/tcg/plugins/libinsn.so"):
-        shutil.copy2(folder / "tree" / "b" / built, cache / "counter")
+    shutil.copy2(folder / "tree" / "b" / "qemu-aarch64", cache / "counter")
 
 
 def _call(command: list[str], folder: Path | None = None) -> None:
@@ -234,7 +241,7 @@ def check_ready(cache: Path, counting: bool) -> None:
     """
     if not (cache / "root" / "site" / "numpy").exists() or not (cache / "qemu/usr/bin/qemu-aarch64").exists():
         raise BackendUnavailable(f"no arm64 toolchain in {cache.name}; run 'make arm64', or --prepare, once")
-    if counting and not (cache / "counter" / "libinsn.so").exists():
+    if counting and not (cache / "counter" / LIBRARY).exists():
         raise BackendUnavailable("no QEMU with a counting plugin; run python -m benchmarks.arm64 --build once")
 
 
@@ -243,8 +250,8 @@ def _emulate(
 ) -> subprocess.CompletedProcess[str]:
     root = cache / "root"
     qemu = cache / ("counter/qemu-aarch64" if counting else "qemu/usr/bin/qemu-aarch64")
-    plugin = ["-plugin", f"{cache / 'counter/libinsn.so'},inline=on", "-d", "plugin"] if counting else []
-    # Addresses and random bytes decide how long Python takes to start; with the same ones it varies less.
+    plugin = ["-plugin", str(cache / "counter" / LIBRARY), "-d", "plugin"] if counting else []
+    # Where things lie in memory may decide how a program goes about them.
     fixed = ["setarch", "-R"] if counting and shutil.which("setarch") else []
     environment = {
         "PYTHONHOME": str(root / "usr"),
@@ -302,32 +309,30 @@ def prove(cache: Path, bundle: Bundle, cpu: str) -> list[Check]:
 
 
 def count(cache: Path, bundle: Bundle, cpu: str) -> Count:
-    """Instructions of one inference: the difference of two runs, which start and load alike."""
-    entry = next(e for e in bundle.manifest.model_files if e.runtime == "litert")
+    """Instructions of one inference, once the first ones have warmed up."""
     import tempfile
 
-    totals = []
+    entry = next(e for e in bundle.manifest.model_files if e.runtime == "litert")
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "in.npy"
         np.save(given, bundle.golden_tensor(0, bundle.manifest.spec.input.name))
-        for calls in (FEW, FEW + COUNTED):
-            arguments = [str(bundle.path / entry.file), str(given), "-", str(calls)]
-            done = _emulate(cache, cpu, arguments, counting=True)
-            totals.append(total_of(done.stderr))
-    return Count(bundle.manifest.id, cpu, round((totals[1] - totals[0]) / COUNTED))
+        arguments = [str(bundle.path / entry.file), str(given), "-", str(FEW + COUNTED)]
+        done = _emulate(cache, cpu, arguments, counting=True)
+    return Count(bundle.manifest.id, cpu, min(calls_of(done.stderr)[FEW:]))
 
 
-def total_of(text: str) -> int:
-    """The plugin's sum: ``total insns: N``, or ``cpu 0 insns: N`` for the only thread.
+def calls_of(text: str) -> list[int]:
+    """Instructions between the marks that the counter wrote, in lines ``executed: N``.
 
     Raises:
-        ArtifactCrashed: there is none.
+        ArtifactCrashed: there are too few.
     """
-    lines = [line for line in text.splitlines() if "insns:" in line]
-    total = [line for line in lines if line.startswith("total")] or lines
-    if not total:
-        raise ArtifactCrashed("QEMU's counter gave no number; build it again with --build")
-    return int(total[-1].rpartition(":")[2])
+    marks = [int(line.partition(":")[2]) for line in text.splitlines() if line.startswith("executed:")]
+    if len(marks) <= FEW + COUNTED:
+        raise ArtifactCrashed(
+            f"QEMU's counter gave {len(marks)} marks of {FEW + COUNTED + 1}; build it again with --build"
+        )
+    return [after - before for before, after in pairwise(marks)]
 
 
 def compare(now: Sequence[Count], before: Sequence[Count]) -> list[str]:

@@ -3,13 +3,14 @@
 import pytest
 
 from benchmarks import arm64
-from benchmarks.arm64 import CACHE, Count, compare, read_counts, total_of, write_counts
+from benchmarks.arm64 import CACHE, Count, calls_of, compare, read_counts, write_counts
 from reference.errors import BadInput
 from sdk_build.bundle import open_bundle
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable
 
 ONE = Count("tiny-web-w8a8", "cortex-a53", 1_000_000)
 READY = (CACHE / "root" / "site" / "numpy").exists()
+COUNTS = READY and (CACHE / "counter" / arm64.LIBRARY).exists()
 
 
 def test_a_count_may_move_by_a_hundredth():
@@ -31,11 +32,18 @@ def test_counts_are_kept(tmp_path, refused):
         read_counts(tmp_path / "c.json")
 
 
-def test_the_plugins_output(refused):
-    assert total_of("noise\ncpu 0 insns: 41\ntotal insns: 42\n") == 42
-    assert total_of("cpu 0 insns: 41\n") == 41
-    with refused(ArtifactCrashed, "--build"):
-        total_of("nothing")
+def test_what_lies_between_the_marks_is_counted(refused):
+    marks = [1000, 1900, 2300, 2400, 2500, 2601]
+    text = "noise\n" + "".join(f"executed: {mark}\n" for mark in marks) + "executed by nobody\n"
+    assert calls_of(text) == [900, 400, 100, 100, 101]
+    with refused(ArtifactCrashed, "5 marks of 6", "--build"):
+        calls_of("".join(f"executed: {mark}\n" for mark in marks[1:]))
+
+
+@pytest.mark.skipif(not COUNTS, reason="no QEMU with the counter; make arm64-counts builds it")
+def test_counts_repeat_to_a_millionth(bundle):
+    first, second = (arm64.count(CACHE, open_bundle(bundle), "cortex-a76").instructions for _ in range(2))
+    assert first == pytest.approx(second, rel=1e-6) and first > 1_000_000
 
 
 def test_without_the_toolchain(tmp_path, monkeypatch, fails_with):
