@@ -90,7 +90,7 @@ bench: $(STAMP) ## time every bundle in dist/ on this machine
 # also runs alone. Bundles are made anew when a model or its code changed.
 APPS_CACHE ?= $(HOME)/.cache/onpar
 # In the precision that users export by default.
-APPS_MODELS ?= classifier face_detector voxel64
+APPS_MODELS ?= classifier face_detector face_detector_refined voxel64
 # In fp16: rounding to 8 bits makes more of a preprocessing that is off by 5e-5 than points and masks may differ, and a
 # browser rounds elsewhere than a PC.
 APPS_EXACT_MODELS ?= template_keypoints

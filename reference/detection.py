@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_OVERLAP = 0.5
 LOWEST_SCORE = 0.02  # below it nothing counts for the average precision either
+LOWEST_REFINED = 0.3  # likewise, where a second network looks at the boxes too
 SMALL = 48.0  # longer side in pixels below which a face counts as small
 # From the cascade's box to ours: shifts and sizes in shares of its side, medians over the training faces it finds.
 CASCADE_SHIFT = (0.0, 0.16)
@@ -99,6 +100,14 @@ def figures(found: Sequence[FaceBoxes], truth: Sequence[Scene], threshold: float
     if len(distances):
         results["point_error_percent"] = float(distances.mean())
     return results
+
+
+def threshold_at(found: Sequence[FaceBoxes], truth: Sequence[Scene], false_per_picture: float) -> float:
+    """The lowest score from which on there are at most so many false boxes per picture."""
+    false = [boxes.scores[match(boxes, scene.boxes) < 0] for boxes, scene in zip(found, truth, strict=True)]
+    scores = np.sort(np.concatenate(false))[::-1]
+    allowed = int(false_per_picture * len(truth) + 1e-9)
+    return float(np.nextafter(scores[allowed], np.float32(2))) if allowed < len(scores) else 0.0
 
 
 def detect(network: Callable[[Tensor], Any], picture: NDArray[np.uint8], threshold: float) -> FaceBoxes:

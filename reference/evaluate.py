@@ -91,6 +91,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
         classifier,
         face3d,
         face_detector,
+        face_detector_refined,
         hierarchical_keypoints,
         saliency,
         template_keypoints,
@@ -106,6 +107,8 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
         return saliency.evaluate(network, saliency.load_validation(data))
     if name == "face_detector":
         return face_detector.evaluate_all(network, data)
+    if name == "face_detector_refined":
+        return face_detector_refined.evaluate_all(network, data)
     if name == "template_keypoints":
         return template_keypoints.evaluate(network, load_faces(data, "val"))
     if name == "template_keypoints_refined":

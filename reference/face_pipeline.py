@@ -1,5 +1,7 @@
 """From a picture to the 68 points of every face in it: detector, crop, network, second crop, second network (row T6).
 
+Between detector and first crop, a second network may look at each box in the picture's own pixels (:func:`refine`).
+
 The networks are functions from tensors to tensors, so that the same lines run PyTorch and the artifacts of a bundle.
 
 Crops for the second network are squares that may be turned: pixel (column, row) of an S x S crop is the mean of k x k
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from reference.data.faces import CROP_SCALE, upright_square
 from reference.errors import BadInput
+from reference.postprocess import FaceBoxes, softmax
 from reference.preprocess import Region, sample_picture
 
 Picture = NDArray[np.uint8]
@@ -27,6 +30,8 @@ Floats = NDArray[np.float32]
 # (1, 3, S, S) float32 RGB in [0, 1] to (68, 2) points, and those of the template alone, in fractions of the crop.
 PointNetwork = Callable[[Floats], tuple[Floats, Floats]]
 FindFaces = Callable[[Picture], Sequence[Region]]
+# (1, 3, S, S) float32 RGB in [0, 1] to logits (2,) of face and background.
+FaceJudge = Callable[[Floats], Floats]
 
 LOST_DISAGREEMENT = 0.25  # mean distance of result and template, in outer eye distances; 0.05 is usual on faces
 LOST_GROWTH = 1.6  # largest change of a face's side from one frame to the next
@@ -36,6 +41,7 @@ THUMBNAIL = 16  # its side
 SMALLEST_SIDE = 16.0  # of a crop, in pixels
 LARGEST_SIDE = 8.0  # of a crop, in longer sides of the picture: beyond it the points are no face's
 SAME_FACE = 0.3  # overlap from which on a track and a detector's crop show one face
+SURE = 0.8  # score of the detector from which on no second network is asked
 SQUARE_OF_BOX = 1.4  # the keypoint networks' square, in longer sides of the detector's box
 MOST_SAMPLES = 32  # a pixel and axis
 _SAMPLES = 1 << 20  # at a time, so that a large face takes little memory
@@ -104,6 +110,34 @@ def square_of_box(x0: float, y0: float, x1: float, y1: float) -> Region:
     """The crop for the first network from a face detector's box: a square about its centre, as in the training."""
     side = max(x1 - x0, y1 - y0) * SQUARE_OF_BOX
     return Region((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
+
+
+def refine(found: FaceBoxes, picture: Picture, judge: FaceJudge, size: int, threshold: float) -> FaceBoxes:
+    """The boxes that the detector and a second network take for faces, the most certain one first.
+
+    A box's score is the geometric mean of the detector's and the second network's probability of a face. Of a box of
+    which the detector is sure that probability counts as 1, and one that can't reach the threshold is dropped: the
+    second network looks at what lies between.
+
+    Args:
+        found: of the detector, down to the square of the threshold or lower.
+        judge: the second network; it sees :func:`square_of_box`.
+        size: side of its input.
+        threshold: lower scores are dropped.
+    """
+    kept, scores = [], []
+    for number in np.flatnonzero(found.scores >= threshold**2):
+        face = 1.0
+        if found.scores[number] < SURE:
+            region = square_of_box(*(float(v) for v in found.boxes_px[number]))
+            face = float(softmax(judge(sample_picture(picture, region, (size, size))))[0])
+        score = math.sqrt(float(found.scores[number]) * face)
+        if score >= threshold:
+            kept.append(number)
+            scores.append(score)
+    order = np.argsort(-np.array(scores), kind="stable")
+    chosen = np.array(kept, int)[order]
+    return FaceBoxes(found.boxes_px[chosen], np.array(scores, np.float32)[order], found.points_px[chosen])
 
 
 @dataclass(frozen=True, eq=False)

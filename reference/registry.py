@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from reference import classifier, face3d, face_detector, hierarchical_keypoints, saliency, template_keypoints, voxel
+from reference import (
+    classifier,
+    face3d,
+    face_detector,
+    face_detector_refined,
+    hierarchical_keypoints,
+    saliency,
+    template_keypoints,
+    voxel,
+)
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 
@@ -16,6 +25,7 @@ MODELS: dict[str, ModelSpec] = {
     "classifier": classifier.SPEC,
     "saliency": saliency.SPEC,
     "face_detector": face_detector.SPEC,
+    "face_detector_refined": face_detector_refined.SPEC,
     "template_keypoints": template_keypoints.SPEC,
     "template_keypoints_refined": template_keypoints.REFINED_SPEC,
     "hierarchical_keypoints": hierarchical_keypoints.SPEC,

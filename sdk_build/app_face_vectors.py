@@ -1,4 +1,4 @@
-"""Vectors for the face pipeline: turned crops, the squares of points, and scripted faces that are followed and lost.
+"""Vectors for the face pipeline: turned crops, squares of points, judged boxes, and scripted faces that are followed.
 
 A script holds what the detector and the networks answer, call by call: the apps' pipelines run on it without a model.
 A network's answer is a move ``[grow, right, down, turn, apart]``: the shape, which fills its crop exactly,
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from reference.camera import upright
 from reference.data.faces import CROP_SCALE
-from reference.face_pipeline import DetectedFace, FaceKeypointDetector, Square, square_from_points, square_of_box
+from reference.face_pipeline import (
+    DetectedFace,
+    FaceKeypointDetector,
+    Square,
+    refine,
+    square_from_points,
+    square_of_box,
+)
+from reference.postprocess import FaceBoxes
 from reference.preprocess import Region
 from sdk_build.app_encoding import Json, encode, noise
 
@@ -26,6 +34,7 @@ Floats = NDArray[np.float32]
 
 STILL: Move = (1.0, 0.0, 0.0, 0.0, 0.05)
 SIZE = 32
+JUDGE_SIZE = 12
 WIDTH, HEIGHT = 96, 72
 LEFT, RIGHT = (6.0, 20.0, 36.0, 36.0), (54.0, 18.0, 30.0, 30.0)
 
@@ -87,6 +96,63 @@ def face_squares() -> list[Json]:
     return found
 
 
+def judgments() -> list[Json]:
+    """Boxes of a detector, what a second network answers to each that it sees, and the boxes that stay.
+
+    ``calls`` are in the order of the boxes; ``kept`` are numbers of boxes with their new scores, the surest first.
+    """
+    near, far, cut = (10.0, 12.0, 34.0, 40.0), (50.25, 20.5, 66.0, 41.0), (80.0, 50.0, 110.0, 90.0)
+    sure, unsure, never = (3.0, -2.0), (-0.4, 0.3), (-6.0, 5.0)
+    return [
+        _judgment("all are faces", [(near, 0.75), (far, 0.7), (cut, 0.6)], [sure, sure, sure]),
+        _judgment("the order changes", [(near, 0.75), (far, 0.7), (cut, 0.6)], [unsure, sure, (9.0, -9.0)]),
+        _judgment("one is none", [(near, 0.79), (far, 0.78), (cut, 0.6)], [sure, never, sure]),
+        _judgment("none is one", [(near, 0.75), (cut, 0.7)], [never, never]),
+        _judgment("the detector is sure of one", [(near, 0.81), (cut, 0.79)], [never]),
+        _judgment("a weak box of a sure face", [(near, 0.26)], [sure]),
+        _judgment("a box that can't reach the threshold is not looked at", [(near, 0.3), (far, 0.24)], [sure]),
+        _judgment("another threshold", [(near, 0.3), (far, 0.2), (cut, 0.1)], [unsure, sure], 0.35),
+        _judgment("no box", [], []),
+    ]
+
+
+def _judgment(name: str, boxes: Sequence[Any], logits: Sequence[tuple[float, float]], threshold: float = 0.5) -> Json:
+    calls: list[Json] = []
+
+    def judge(crop: Floats) -> Floats:
+        answer = logits[len(calls)]
+        calls.append({"seen": encode(_seen(crop)), "logits": answer})
+        return np.array(answer, np.float32)
+
+    # Points tell the boxes apart afterwards.
+    points = np.arange(len(boxes), dtype=np.float32)[:, None, None] + np.zeros((1, 5, 2), np.float32)
+    found = FaceBoxes(
+        np.array([box for box, _ in boxes], np.float32).reshape(-1, 4),
+        np.array([score for _, score in boxes], np.float32),
+        points,
+    )
+    kept = refine(found, scene("plain"), judge, JUDGE_SIZE, threshold)
+    assert len(calls) == len(logits)
+    return {
+        "name": f"judgment, {name}",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "size": JUDGE_SIZE,
+        "threshold": threshold,
+        "boxes": [{"box": box, "score": score} for box, score in boxes],
+        "calls": calls,
+        "kept": [
+            {"box": int(xy[0, 0]), "score": float(score)} for xy, score in zip(kept.points_px, kept.scores, strict=True)
+        ],
+    }
+
+
+def _seen(crop: Floats) -> Floats:
+    """Four values of a (1, 3, S, S) crop."""
+    last = crop.shape[-1] - 1
+    return crop[0, [0, 1, 2, 0], [0, 0, last, last // 2], [0, last, 0, last // 2]].astype(np.float32)
+
+
 def face_shapes() -> list[Json]:
     """The one shape of all scripts: (68, 2) fractions of a crop."""
     return [{"name": "shape", "points": encode(_shape())}]
@@ -141,9 +207,7 @@ class _Script:
     def network(self, name: str) -> Any:
         def run(tensor: Floats) -> tuple[Floats, Floats]:
             move = self.moves.pop(0) if self.moves else STILL
-            last = tensor.shape[-1] - 1
-            seen = tensor[0, [0, 1, 2, 0], [0, 0, last, last // 2], [0, last, 0, last // 2]]
-            self.calls.append({"network": name, "move": move, "seen": encode(seen.astype(np.float32))})
+            self.calls.append({"network": name, "move": move, "seen": encode(_seen(tensor))})
             return _answer(move)
 
         return run

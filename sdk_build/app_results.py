@@ -53,6 +53,7 @@ def write(dist: Path) -> int:
             pipeline_results,
             ("face_detector", "template_keypoints", "template_keypoints_refined"),
         ),
+        "face_pipeline_judged": (judged_results, ("face_detector", "template_keypoints", "face_detector_refined")),
         "face_meshes": (mesh_results, ("face_detector", "face3d")),
     }
     # The Kotlin and Swift tests take a model's bundle for the web where there is none for Android.
@@ -67,14 +68,21 @@ def write(dist: Path) -> int:
     return 0
 
 
-def pipeline_results(detector: Bundle, keypoints: Bundle, refined: Bundle | None = None) -> list[dict[str, Any]]:
+def pipeline_results(
+    detector: Bundle, keypoints: Bundle, refined: Bundle | None = None, judge: Bundle | None = None
+) -> list[dict[str, Any]]:
     """The pipeline's faces in each golden picture of the detector: points as base64, largest face first."""
     from reference.preprocess import load_picture
     from sdk_build.predict_faces import Helpers, open_pipeline
 
-    with open_pipeline(keypoints, "litert", Helpers(detector, refined)) as pipeline:
+    with open_pipeline(keypoints, "litert", Helpers(detector, refined, judge)) as pipeline:
         pictures = [load_picture(detector.path / case.raw) for case in detector.manifest.golden]
         return [{"faces": [encode(face.points_px) for face in pipeline.detect(picture)]} for picture in pictures]
+
+
+def judged_results(detector: Bundle, keypoints: Bundle, judge: Bundle) -> list[dict[str, Any]]:
+    """Likewise, where a second network judges the detector's boxes."""
+    return pipeline_results(detector, keypoints, judge=judge)
 
 
 def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:

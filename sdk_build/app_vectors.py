@@ -38,7 +38,13 @@ DEPTH = PreprocessSpec(
 
 def build() -> Json:
     """All vectors, the same on every run."""
-    from sdk_build.app_face_vectors import face_shapes, face_squares, squares, tracks  # torch comes with them
+    from sdk_build.app_face_vectors import (
+        face_shapes,
+        face_squares,
+        judgments,
+        squares,
+        tracks,
+    )  # torch comes with them
     from sdk_build.app_mesh_vectors import meshes, topologies
 
     return {
@@ -54,6 +60,7 @@ def build() -> Json:
         "squares": squares(),
         "face_squares": face_squares(),
         "face_shapes": face_shapes(),
+        "judgments": judgments(),
         "tracks": tracks(),
         "meshes": meshes(),
         "topologies": topologies(),

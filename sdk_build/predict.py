@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SOLID_SUFFIXES = (".glb", ".obj", ".ply", ".gif")
 DEPTH_OPTIONS = ("depth", "depth_size", "depth_type", "depth_unit", "depth_turn", "depth_reach", "depth_fit")
+HELPERS = {"face_keypoints": ("--detector", "--refined", "--detector-refined"), "face_detection": ("--refined",)}
 PREFERRED = ("litert", "executorch", "coreml", "executorch_coreml")
 
 
@@ -79,7 +80,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--detector", type=Path, metavar="BUNDLE", help="keypoints: find faces with this; else with OpenCV's cascade"
     )
-    parser.add_argument("--refined", type=Path, metavar="BUNDLE", help="keypoints: the second network of the cascade")
+    parser.add_argument(
+        "--refined", type=Path, metavar="BUNDLE", help="keypoints, face detector: the second network of the cascade"
+    )
+    parser.add_argument(
+        "--detector-refined",
+        type=Path,
+        metavar="BUNDLE",
+        help="keypoints: the detector's second network",
+    )
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
     depth.add_argument("--depth", type=Path, metavar="FILE", help="16-bit .png in mm, .tif, .npy, or headerless .raw")
     depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
@@ -115,12 +124,14 @@ def run(a: argparse.Namespace) -> int:
     parsed = parse_box(a.box)
     bundle = open_bundle(a.bundle)
     check_options(bundle, a)
-    if bundle.manifest.task == "face_keypoints":
-        from sdk_build.predict_faces import Helpers
+    helpers = None
+    if bundle.manifest.task in ("face_keypoints", "face_detection"):
+        from sdk_build.predict_faces import Helpers, open_judge
 
-        helpers = Helpers.open(a.detector, a.refined)
-    else:
-        helpers = None
+        if bundle.manifest.task == "face_keypoints":
+            helpers = Helpers.open(a.detector, a.refined, a.detector_refined)
+        elif a.refined:
+            helpers = Helpers(detector_refined=open_judge("--refined", a.refined))
     if videos:
         from sdk_build.predict_video import run_video
 
@@ -157,10 +168,13 @@ def check_options(bundle: Bundle, a: argparse.Namespace) -> None:
     given = [name for name, on in (("--sheet", a.sheet), ("--audio", a.audio), ("--label on", a.label == "on")) if on]
     if given and not bundle.manifest.labels:
         raise BadInput(f"{given[0]} needs a model with classes; {bundle.manifest.id} has none: leave it out")
-    if (a.detector or a.refined) and bundle.manifest.task != "face_keypoints":
-        raise BadInput(
-            f"--detector and --refined go with a keypoint network; {bundle.manifest.id} is none: leave them out"
-        )
+    pairs = (("--detector", a.detector), ("--refined", a.refined), ("--detector-refined", a.detector_refined))
+    useful = HELPERS.get(bundle.manifest.task, ())
+    for option, path in pairs:
+        if path is not None and option not in useful:
+            raise BadInput(f"{option} is of no use to {bundle.manifest.id}; allowed: {', '.join(useful) or 'none'}")
+    if a.box and a.refined and bundle.manifest.task == "face_detection":
+        raise BadInput("--box and --refined were given; two networks look at the whole picture: leave one out")
     takes_depth = bundle.manifest.spec.preprocess.color == "DEPTH"
     for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale")]
     if for_depth and not takes_depth:
@@ -253,7 +267,7 @@ def predict(
 
     Args:
         box: part of the picture to look at; without one, a keypoint model looks for faces first.
-        helpers: bundles that a keypoint model works with.
+        helpers: bundles that a keypoint model or a detector works with.
 
     Raises:
         BadInput: a file or the box can't be used.
@@ -268,6 +282,10 @@ def predict(
 
         faces = predict_faces(bundle, chosen, helpers or Helpers(), files, box)
         grouped: list[tuple[tuple[Result, ...], NDArray[Any]]] = [(found, picture) for found, picture in faces]
+    elif helpers is not None and helpers.detector_refined is not None:
+        from sdk_build.predict_faces import predict_boxes
+
+        grouped = list(predict_boxes(bundle, chosen, helpers.detector_refined, files))
     elif spec.task == "face_reconstruction":
         from sdk_build.predict_face import predict_face_meshes
 

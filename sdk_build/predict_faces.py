@@ -1,8 +1,8 @@
-"""Keypoints of every face in pictures and videos: a keypoint bundle with, if given, a detector and a second network."""
+"""Faces and their keypoints in pictures and videos: bundles that work together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput
 
+JUDGED = ("face", "background")
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from reference.face_pipeline import DetectedFace, FaceKeypointDetector, FindFaces, PointNetwork
-    from reference.postprocess import Keypoints
+    from reference.postprocess import FaceBoxes, Keypoints
     from reference.preprocess import Region
     from sdk_build.bundle import Bundle
 
@@ -24,24 +26,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Helpers:
-    """Bundles that work with a keypoint bundle.
+    """Bundles that work with a keypoint bundle, or with a detector.
 
     Attributes:
         detector: finds the faces; None: OpenCV's frontal cascade.
-        refined: the second network of the cascade; None: the first one looks twice.
+        refined: the second network of the keypoints' cascade; None: the first one looks twice.
+        detector_refined: the second network of the detector's cascade; None: the detector's word counts.
     """
 
     detector: Bundle | None = None
     refined: Bundle | None = None
+    detector_refined: Bundle | None = None
 
     @classmethod
-    def open(cls, detector: Path | None, refined: Path | None) -> Helpers:
-        """Open the bundles.
+    def open(cls, detector: Path | None, refined: Path | None, detector_refined: Path | None) -> Helpers:
+        """Open the bundles of a keypoint bundle.
 
         Raises:
-            BadInput: one is of another task.
+            BadInput: one is of another task, or the detector's second network has no first.
         """
-        return cls(_open("--detector", detector, "face_detection"), _open("--refined", refined, "face_keypoints"))
+        if detector_refined is not None and detector is None:
+            raise BadInput("--detector-refined goes with --detector; give both, or neither for OpenCV's cascade")
+        return cls(
+            _open("--detector", detector, "face_detection"),
+            _open("--refined", refined, "face_keypoints"),
+            open_judge("--detector-refined", detector_refined),
+        )
+
+
+def open_judge(option: str, path: Path | None) -> Bundle | None:
+    """Open a second network of the detector's cascade.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    bundle = _open(option, path, "image_classification")
+    if bundle is not None and bundle.manifest.labels != JUDGED:
+        raise BadInput(
+            f"{option} is {bundle.manifest.id}, which does not tell {' from '.join(JUDGED)}; give one that does"
+        )
+    return bundle
 
 
 def _open(option: str, path: Path | None, task: str) -> Bundle | None:
@@ -64,7 +88,7 @@ def open_pipeline(bundle: Bundle, runtime: str, helpers: Helpers) -> Iterator[Fa
     with ExitStack() as stack:
         first = _points_of(stack, bundle, runtime)
         second = _points_of(stack, helpers.refined, runtime) if helpers.refined else None
-        find = _boxes_of(stack, helpers.detector, runtime) if helpers.detector else find_faces
+        find = _squares_of(stack, helpers, runtime) if helpers.detector else find_faces
         yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.preprocess.size[0])
 
 
@@ -79,20 +103,44 @@ def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:
     return points
 
 
-def _boxes_of(stack: ExitStack, bundle: Bundle, runtime: str) -> FindFaces:
+def _squares_of(stack: ExitStack, helpers: Helpers, runtime: str) -> FindFaces:
     from reference.face_pipeline import square_of_box
-    from reference.postprocess import FaceBoxes, postprocess
-    from reference.preprocess import preprocess_picture
 
-    process, spec = _start(stack, bundle, runtime)
+    assert helpers.detector is not None
+    look = stack.enter_context(open_detector(helpers.detector, runtime, helpers.detector_refined))
 
     def find(picture: Picture) -> list[Region]:
-        tensor, region = preprocess_picture(picture, spec.preprocess)
-        result = postprocess(process.run({spec.input.name: tensor}), spec, region)
-        assert isinstance(result, FaceBoxes)
-        return [square_of_box(*(float(v) for v in box)) for box in result.boxes_px]
+        return [square_of_box(*(float(v) for v in box)) for box in look(picture).boxes_px]
 
     return find
+
+
+@contextmanager
+def open_detector(detector: Bundle, runtime: str, second: Bundle | None) -> Iterator[Callable[[Picture], FaceBoxes]]:
+    """The faces that a detector, and if given its second network, find; each is loaded once in a child process."""
+    from reference.face_pipeline import refine
+    from reference.postprocess import find_faces
+    from reference.preprocess import preprocess_picture
+
+    with ExitStack() as stack:
+        process, spec = _start(stack, detector, runtime)
+        judge, judged = _start(stack, second, runtime) if second else (None, spec)
+        threshold = judged.postprocess.threshold
+        lowest = threshold**2 if second else threshold
+
+        def look(picture: Picture) -> FaceBoxes:
+            tensor, region = preprocess_picture(picture, spec.preprocess)
+            outputs = process.run({spec.input.name: tensor})
+            found = find_faces(outputs[spec.outputs[0].name][0], region, lowest)
+            if judge is None:
+                return found
+            logits = judged.outputs[0].name
+            return refine(
+                found, picture, lambda crop: judge.run({judged.input.name: crop})[logits][0],
+                judged.preprocess.size[0], threshold,
+            )  # fmt: skip
+
+        yield look
 
 
 def _start(stack: ExitStack, bundle: Bundle, runtime: str) -> Any:
@@ -134,6 +182,21 @@ def predict_faces(
                 faces = [] if face is None else [face]
             results.append(tuple(as_result(face) for face in faces))
     return list(zip(results, pictures, strict=True))
+
+
+def predict_boxes(
+    bundle: Bundle, runtime: str, second: Bundle, files: Sequence[Path]
+) -> list[tuple[tuple[FaceBoxes, ...], Picture]]:
+    """The faces that a detector and its second network find in every picture, and the pictures.
+
+    Raises:
+        BadInput: a picture can't be used.
+    """
+    from reference.preprocess import load_picture
+
+    pictures = [load_picture(file) for file in files]
+    with open_detector(bundle, runtime, second) as look:
+        return [((look(picture),), picture) for picture in pictures]
 
 
 def as_result(face: DetectedFace) -> Keypoints:

@@ -113,6 +113,8 @@ def predict_frames(
     pictures = track(read_frames(path), "frames", console=bar, transient=True, disable=not sys.stderr.isatty())
     if bundle.manifest.task == "face_keypoints":
         return _follow_faces(bundle, runtime, helpers, pictures, path)
+    if helpers is not None and helpers.detector_refined is not None:
+        return _detect_each(bundle, runtime, helpers.detector_refined, pictures)
     return _predict_each(bundle, runtime, pictures, frames, unconfirmed)
 
 
@@ -137,6 +139,14 @@ def _predict_each(
             if isinstance(result, Classification):
                 state, verdict = agree(state, result.label, frames, unconfirmed)
             yield FrameResult(number, picture, (result,), verdict)
+
+
+def _detect_each(bundle: Bundle, runtime: str, second: Bundle, pictures: Iterable[Picture]) -> Iterator[FrameResult]:
+    from sdk_build.predict_faces import open_detector
+
+    with open_detector(bundle, runtime, second) as look:
+        for number, picture in enumerate(pictures):
+            yield FrameResult(number, picture, (look(picture),), None)
 
 
 def _follow_faces(

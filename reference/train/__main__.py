@@ -19,7 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--samples", type=int, default=512, help="generated samples an epoch (voxel, face_detector)")
+    parser.add_argument(
+        "--samples", type=int, default=512,
+        help="generated samples an epoch (voxel, face_detector), scenes in all (face_detector_refined)",
+    )  # fmt: skip
     parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
     parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
     parser.add_argument(
@@ -41,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
     parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR",
-        help="pictures for behind rendered faces (keypoints, one folder) or without faces (face_detector)",
+        help="pictures for behind rendered faces (keypoints, one folder) or without faces (face_detector*)",
     )  # fmt: skip
     parser.add_argument("--unbalanced", action="store_true", help="without row H1's balance (hierarchical_keypoints)")
     parser.add_argument("--no-copies", action="store_true", help="without row H5's second loss (likewise)")
@@ -85,6 +88,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         distributed,
         face3d,
         face_detector,
+        face_detector_refined,
         hierarchical_keypoints,
         keypoints,
         qat,
@@ -100,7 +104,7 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
         raise BadInput(f"no folder {data}; --data names the folder with the training data")
-    if len(a.backgrounds) > 1 and name != "face_detector":
+    if len(a.backgrounds) > 1 and not name.startswith("face_detector"):
         raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
     backgrounds = a.backgrounds[0] if a.backgrounds else None
     device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
@@ -127,6 +131,10 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     elif name == "face_detector":
         heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
         recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
+    elif name == "face_detector_refined":
+        recipe = face_detector_refined.RefinerRecipe(
+            data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
+        )
     elif name == "face3d":
         recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
     else:

@@ -40,6 +40,15 @@ def wait() -> None:
         torch.distributed.barrier()
 
 
+def least(value: int) -> int:
+    """The smallest of all processes' values: who has more batches than another would wait for it without end."""
+    if world() == 1:
+        return value
+    smallest = torch.tensor(value)
+    torch.distributed.all_reduce(smallest, torch.distributed.ReduceOp.MIN)
+    return int(smallest)
+
+
 @torch.no_grad()
 def average_gradients(network: nn.Module) -> None:
     """Replace every gradient by its mean over the processes, and batch statistics by their mean as well."""

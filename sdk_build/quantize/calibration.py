@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from reference.data.face_files import BOX
 from reference.data.face_files import TABLE as SCENES
 from reference.errors import BadInput
-from reference.face_pipeline import square_of_box
 from reference.golden import read_input
 from reference.preprocess import Box
 from reference.spec import ModelSpec
@@ -126,6 +125,8 @@ def _listed(table: Path, split: str) -> list[Raw]:
 
 def _squares(folder: Path) -> list[Raw]:
     """What the detector's second network would see of the faces in a folder of scenes, and pictures without faces."""
+    from reference.face_pipeline import square_of_box
+
     with (folder / SCENES).open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     found = []

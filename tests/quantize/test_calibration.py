@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from reference.errors import BadInput
+from reference.face_pipeline import square_of_box
+from reference.preprocess import load_picture, sample_picture
 from reference.registry import get_spec
 from sdk_build.quantize.calibration import evaluation_digests, find_raw, load_calibration
 
@@ -92,3 +94,19 @@ def test_wrong_kind(spec, tmp_path, refused):
     picture(tmp_path / "a.png", 0)
     with refused(BadInput, "a.png", "16-bit grey"):
         load_calibration(get_spec("voxel64"), tmp_path)
+
+
+def test_the_detectors_second_network_sees_squares_of_faces(tmp_path, refused):
+    picture(tmp_path / "0.png", 1)
+    picture(tmp_path / "1.png", 2)
+    table = tmp_path / "faces.csv"
+    table.write_text("file,x0,y0,x1,y1\n0.png,5,5,15,13\n1.png,,,,\n")
+    second = get_spec("face_detector_refined")
+    face, plain = load_calibration(second, tmp_path, 5).samples
+    assert face.shape == plain.shape == (1, 3, 48, 48)
+    region = square_of_box(5, 5, 15, 13)
+    shown = sample_picture(load_picture(tmp_path / "0.png"), region, (48, 48))
+    assert face == pytest.approx(shown, abs=1e-6)
+    table.write_text("file,x0,y0,x1,y1\n0.png,5,five,15,13\n")
+    with refused(BadInput, "0.png", "no four numbers"):
+        load_calibration(second, tmp_path, 5)

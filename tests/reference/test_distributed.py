@@ -26,6 +26,7 @@ def test_alone_nothing_is_averaged():
     distributed.average_gradients(network)
     assert network.weight.grad.tolist() == [[1, 1]]
     assert (distributed.rank(), distributed.world()) == (0, 1)
+    assert distributed.least(7) == 7
 
 
 SCRIPT = """
@@ -43,6 +44,7 @@ distributed.average_gradients(network)
 assert network.weight.grad.tolist() == [2.0, 4.0]
 assert network.bias.grad.tolist() == [2.0, 0.0]
 assert network.running_mean.tolist() == [0.5, 0.5]
+assert distributed.least(7 - 2 * distributed.rank()) == 5
 distributed.stop()
 """
 

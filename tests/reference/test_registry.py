@@ -31,7 +31,9 @@ def test_the_models_of_the_documents_are_registered():
 
 
 def test_unknown_model_lists_the_known_ones(refused):
-    with refused(BadInput, "model is 'clasifier'", "allowed: classifier, saliency, face_detector, template_keypoints"):
+    with refused(
+        BadInput, "model is 'clasifier'", "allowed: classifier, saliency, face_detector, face_detector_refined"
+    ):
         get_spec("clasifier")
 
 

@@ -70,6 +70,18 @@ def voxel_bundle(tmp_path_factory, one_thread):
     return _shared_dist(tmp_path_factory, "voxel64") / "voxel64-web-fp16"
 
 
+@pytest.fixture(scope="session")
+def detector_bundle(tmp_path_factory, one_thread):
+    """A face detector's bundle, read only by agreement."""
+    return _shared_dist(tmp_path_factory, "face_detector") / "face_detector-web-fp16"
+
+
+@pytest.fixture(scope="session")
+def judge_bundle(tmp_path_factory, one_thread):
+    """A bundle of the detector's second network, read only by agreement."""
+    return _shared_dist(tmp_path_factory, "face_detector_refined") / "face_detector_refined-web-fp16"
+
+
 @pytest.fixture
 def bundle(web_bundle, tmp_path):
     """A copy that a test may damage."""

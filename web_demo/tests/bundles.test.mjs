@@ -137,6 +137,13 @@ describe('several bundles at once', () => {
       'face_pipeline_refined-web',
       ['template_keypoints', 'template_keypoints_refined'],
     ],
+    [
+      'judged faces',
+      'FaceKeypointDetector',
+      'pointsPx',
+      'face_pipeline_judged-web',
+      ['template_keypoints', 'face_detector_refined'],
+    ],
     ['meshes', 'FaceReconstructor', 'verticesPx', 'face_meshes-web', ['face3d']],
   ]) {
     const names = named('face_detector', ...models);
@@ -145,8 +152,10 @@ describe('several bundles at once', () => {
       const found = await page.evaluate(
         async ([task, part, names]) => {
           const bundles = await Promise.all(names.map((name) => onpar.Bundle.open(`../bundles/${name}`)));
-          const options = { wasmPath: '../wasm/' };
-          const others = task === 'FaceReconstructor' ? [options] : [bundles[2] ?? null, options];
+          const judges = bundles[2]?.manifest.labels.includes('face');
+          const options = { wasmPath: '../wasm/', detectorRefined: judges ? bundles[2] : null };
+          const refined = judges ? null : (bundles[2] ?? null);
+          const others = task === 'FaceReconstructor' ? [options] : [refined, options];
           const pipeline = await onpar[task].fromBundles(bundles[0], bundles[1], ...others);
           const values = [];
           for (const [i, { raw }] of bundles[0].manifest.golden.entries()) {

@@ -26,6 +26,12 @@ before(async () => {
       });
       return { points, template: points.map((value, i) => (i % 2 === 0 ? value + apart : value)) };
     };
+    /** The four values of a crop that vectors hold. */
+    globalThis.corners = (tensor, size) => {
+      const [last, middle] = [size - 1, Math.floor((size - 1) / 2)];
+      const at = [0, size ** 2 + last, (2 * size + last) * size, middle * size + middle];
+      return Float32Array.from(at, (i) => tensor[i]);
+    };
     globalThis.scene = (name, width, height) => {
       const bytes = new Uint8Array(3 * width * height);
       bytes.forEach((_, i) => {
@@ -83,6 +89,34 @@ describe('squares of points and boxes', () => {
   }
 });
 
+describe('boxes that are judged', () => {
+  for (const item of VECTORS.judgments) {
+    test(item.name, async () => {
+      const { kept, faults } = await page.evaluate(async (c) => {
+        const [faults, calls] = [[], [...c.calls]];
+        const logits = async (tensor) => {
+          const call = calls.shift();
+          if (call === undefined) faults.push('a box was looked at that can not be kept');
+          if (!(decode.difference(corners(tensor, c.size), decode.floats(call.seen)) <= 5e-4))
+            faults.push('another crop');
+          return Float32Array.from(call.logits);
+        };
+        const refine = onpar.boxRefiner({ size: c.size, threshold: c.threshold, logits }, new onpar.StageClock());
+        const boxes = c.boxes.map(({ box, score }, i) => ({ boxPx: box, score, pointsPx: new Float32Array([i]) }));
+        const found = await refine(boxes, scene('plain', c.width, c.height));
+        if (calls.length > 0) faults.push('a box was not looked at');
+        return { faults, kept: found.map(({ pointsPx, score }) => [pointsPx[0], score]) };
+      }, item);
+      assert.deepEqual(faults, []);
+      assert.deepEqual(
+        kept.map(([box]) => box),
+        item.kept.map(({ box }) => box),
+      );
+      for (const [i, [, score]] of kept.entries()) assert.ok(Math.abs(score - item.kept[i].score) <= 1e-6);
+    });
+  }
+});
+
 describe('faces that are followed', () => {
   for (const item of VECTORS.tracks) {
     test(item.name, async () => {
@@ -90,10 +124,7 @@ describe('faces that are followed', () => {
         const script = { regions: [], calls: [], faults: [] };
         const network = (name) => async (tensor) => {
           const call = script.calls.shift();
-          const last = c.size - 1;
-          const middle = Math.floor(last / 2);
-          const at = [0, c.size ** 2 + last, (2 * c.size + last) * c.size, middle * c.size + middle];
-          const seen = Float32Array.from(at, (i) => tensor[i]);
+          const seen = corners(tensor, c.size);
           if (call?.network !== name) script.faults.push(`${name} was run instead of ${call?.network}`);
           if (!(decode.difference(seen, decode.floats(call.seen)) <= 5e-4)) script.faults.push('another crop');
           return answer(call.move);

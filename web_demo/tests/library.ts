@@ -5,6 +5,7 @@ import { classify } from '../src/examples/classify';
 import { findFaces } from '../src/examples/find_faces';
 import { reconstructFaces } from '../src/examples/reconstruct_faces';
 import * as onpar from '../src/onpar';
+import * as finder from '../src/onpar/face_finder';
 import * as meshes from '../src/onpar/face_mesh';
 import * as tracker from '../src/onpar/face_tracker';
 import * as manifest from '../src/onpar/manifest';
@@ -30,6 +31,7 @@ async function classifyExample(bundles: string, wasmPath: string): Promise<strin
 Object.assign(globalThis, {
   onpar: {
     ...onpar,
+    ...finder,
     ...manifest,
     ...meshes,
     ...metrics,

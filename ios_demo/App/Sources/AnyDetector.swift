@@ -15,6 +15,7 @@ enum AnyDetector: Sendable {
     case allMeshes(FaceMeshPipeline)
 
     private static let refining = "template_keypoints_refined"
+    private static let judging = "face_detector_refined"
 
     /// - Parameter other: opens the bundle of another model, if there is one.
     init(_ bundle: OnParBundle, other: (_ model: String) throws -> OnParBundle?) throws {
@@ -29,12 +30,15 @@ enum AnyDetector: Sendable {
                 .allKeypoints(
                     try FaceKeypointDetector.fromBundles(
                         detector: detector, keypoints: bundle, refined: try other(AnyDetector.refining),
-                        runner: coreML))
+                        runner: coreML, detectorRefined: try other(AnyDetector.judging)))
             case ("Keypoints", nil): .keypoints(try .fromBundle(bundle, runner: coreML))
             case ("Mask", _): .saliency(try .fromBundle(bundle, runner: coreML))
             case ("VoxelGrid", _): .voxels(try .fromBundle(bundle, runner: coreML))
             case ("FaceMesh", let detector?):
-                .allMeshes(try FaceReconstructor.fromBundles(detector: detector, face3d: bundle, runner: coreML))
+                .allMeshes(
+                    try FaceReconstructor.fromBundles(
+                        detector: detector, face3d: bundle, runner: coreML,
+                        detectorRefined: try other(AnyDetector.judging)))
             case ("FaceMesh", nil): .mesh(try .fromBundle(bundle, runner: coreML))
             case (let result, _): throw OnParError.badInput("this app can't show a \(result); update it")
             }

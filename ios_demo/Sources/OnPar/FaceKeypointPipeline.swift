@@ -15,9 +15,11 @@ public actor FaceKeypointPipeline {
 
     /// Checks that the bundles belong together and loads them; what was loaded is closed where another can't be.
     init(
-        detector: Bundle, keypoints: Bundle, refined: Bundle?, runner: RunnerFactory, most: Int, checkEvery: Int
+        detector: Bundle, keypoints: Bundle, refined: Bundle?, judge: Bundle?, runner: RunnerFactory, most: Int,
+        checkEvery: Int
     ) throws {
         try demand("FaceBoxes", of: detector)
+        if let judge { try demandJudge(judge) }
         let networks = [keypoints] + (refined.map { [$0] } ?? [])
         for bundle in networks { try demandFacePoints(of: bundle) }
         let size = keypoints.manifest.preprocess.width
@@ -26,12 +28,13 @@ public actor FaceKeypointPipeline {
             throw OnParError.badInput(
                 "\(keypoints.name) takes \(size) columns; the networks of one pipeline take squares of one size")
         }
-        let opened = try loadAll([detector] + networks, runner)
+        let opened = try loadAll([detector] + networks + (judge.map { [$0] } ?? []), runner)
         do {
             let clock = StageClock()
-            let answers = opened.dropFirst().map { pointNetwork(keypoints, $0, clock) }
+            let answers = opened[1...networks.count].map { pointNetwork(keypoints, $0, clock) }
+            let judging = try judge.map { try FaceJudge($0, opened[opened.count - 1], clock) }
             tracker = try FaceTracker(
-                find: faceFinder(detector, opened[0], clock), first: answers[0],
+                find: faceFinder(detector, opened[0], clock, judging), first: answers[0],
                 second: answers.count > 1 ? answers[1] : nil, size: size, most: most, checkEvery: checkEvery,
                 clock: clock)
             self.clock = clock
@@ -96,18 +99,6 @@ func loadAll(_ bundles: [Bundle], _ runner: RunnerFactory) throws -> [any Runner
         throw error
     }
     return opened
-}
-
-/// The detector's squares around the faces of a picture.
-func faceFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock) -> FindFaces {
-    let whole = PicturePreprocessor(detector.manifest.preprocess)
-    return { picture in
-        let region = try clock.pre { try whole.run(picture) }
-        let outputs = try clock.inference { try runner.run(whole.tensor) }
-        let context = Context(
-            manifest: detector.manifest, region: region, pictureWidth: picture.width, pictureHeight: picture.height)
-        return try toFaceBoxes(outputs, context).faces.map { squareOfBox($0.x0, $0.y0, $0.x1, $0.y1) }
-    }
 }
 
 private func pointNetwork(_ bundle: Bundle, _ runner: any Runner, _ clock: StageClock) -> PointNetwork {

@@ -20,15 +20,16 @@ public actor FaceMeshPipeline {
     private var closed = false
 
     /// Checks that the bundles belong together and loads them; what was loaded is closed where another can't be.
-    init(detector: Bundle, face3d: Bundle, runner: RunnerFactory, most: Int) throws {
+    init(detector: Bundle, face3d: Bundle, judge: Bundle?, runner: RunnerFactory, most: Int) throws {
         try demand("FaceBoxes", of: detector)
         try demand("FaceMesh", of: face3d)
+        if let judge { try demandJudge(judge) }
         guard most >= 1 else { throw OnParError.badInput("most is \(most); allowed: 1 or more") }
         topology = try FaceTopology(of: face3d)
-        let opened = try loadAll([detector, face3d], runner)
+        let opened = try loadAll([detector, face3d] + (judge.map { [$0] } ?? []), runner)
         let clock = StageClock()
         runners = opened
-        find = faceFinder(detector, opened[0], clock)
+        find = try faceFinder(detector, opened[0], clock, judge.map { try FaceJudge($0, opened[2], clock) })
         crop = PicturePreprocessor(face3d.manifest.preprocess)
         backend = opened.reduce(into: [String]()) { if !$0.contains($1.backend) { $0.append($1.backend) } }
             .joined(separator: ", ")

@@ -79,7 +79,7 @@ func toClassification(_ outputs: Tensors, _ context: Context) throws -> Classifi
 func toFaceBoxes(_ outputs: Tensors, _ context: Context) throws -> FaceBoxes {
     FaceBoxes(
         faces: findFaces(
-            try output(outputs, "faces"), context.region, threshold: try threshold(context.manifest)))
+            try output(outputs, "faces"), context.region, threshold: try thresholdOf(context.manifest)))
 }
 
 /// Of two boxes of one face, the one with the lower score goes.
@@ -133,14 +133,14 @@ func toKeypoints(_ outputs: Tensors, _ context: Context) throws -> Keypoints {
 func toVoxelGrid(_ outputs: Tensors, _ context: Context) throws -> VoxelGrid {
     let occupancy = try output(outputs, "occupancy")
     let size = Int(cbrt(Double(occupancy.count)).rounded())
-    return VoxelGrid(size: size, occupancy: occupancy, threshold: try threshold(context.manifest))
+    return VoxelGrid(size: size, occupancy: occupancy, threshold: try thresholdOf(context.manifest))
 }
 
 func toMask(_ outputs: Tensors, _ context: Context, _ scaler: MaskScaler = MaskScaler()) throws -> Mask {
     let values = scaler.scale(try output(outputs, context.manifest.modelFiles[0].outputs[0].name), context)
     return Mask(
         width: context.pictureWidth, height: context.pictureHeight, values: values,
-        threshold: try threshold(context.manifest))
+        threshold: try thresholdOf(context.manifest))
 }
 
 /// Fractions of the region, x then y, to pixels.
@@ -236,7 +236,7 @@ func output(_ outputs: Tensors, _ name: String) throws -> [Float] {
     return values
 }
 
-private func threshold(_ manifest: Manifest) throws -> Float {
+func thresholdOf(_ manifest: Manifest) throws -> Float {
     guard let value = manifest.postprocess.threshold else {
         throw OnParError.bundleInvalid("\(manifest.id) has no threshold; export the bundle again")
     }

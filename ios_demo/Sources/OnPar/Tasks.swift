@@ -34,13 +34,14 @@ extension Detector where Input == any PixelSource, Value == Keypoints {
     /// - Parameters:
     ///   - most: faces to find or follow, the largest first.
     ///   - checkEvery: frames of a video after which the detector looks again.
+    ///   - detectorRefined: the second network of the detector's cascade, which judges its boxes.
     public static func fromBundles(
         detector: Bundle, keypoints: Bundle, refined: Bundle? = nil, runner: RunnerFactory, most: Int = 8,
-        checkEvery: Int = 30
+        checkEvery: Int = 30, detectorRefined: Bundle? = nil
     ) throws -> FaceKeypointPipeline {
         try FaceKeypointPipeline(
-            detector: detector, keypoints: keypoints, refined: refined, runner: runner, most: most,
-            checkEvery: checkEvery)
+            detector: detector, keypoints: keypoints, refined: refined, judge: detectorRefined, runner: runner,
+            most: most, checkEvery: checkEvery)
     }
 }
 
@@ -68,11 +69,14 @@ extension Detector where Input == any PixelSource, Value == FaceMesh {
 
     /// All faces without a box: a face detector finds them.
     ///
-    /// - Parameter most: faces, the largest first.
+    /// - Parameters:
+    ///   - most: faces, the largest first.
+    ///   - detectorRefined: the second network of the detector's cascade, which judges its boxes.
     public static func fromBundles(
-        detector: Bundle, face3d: Bundle, runner: RunnerFactory, most: Int = 8
+        detector: Bundle, face3d: Bundle, runner: RunnerFactory, most: Int = 8, detectorRefined: Bundle? = nil
     ) throws -> FaceMeshPipeline {
-        try FaceMeshPipeline(detector: detector, face3d: face3d, runner: runner, most: most)
+        try FaceMeshPipeline(
+            detector: detector, face3d: face3d, judge: detectorRefined, runner: runner, most: most)
     }
 }
 

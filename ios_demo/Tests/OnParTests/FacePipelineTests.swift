@@ -54,6 +54,14 @@ func scene(_ name: String, _ width: Int, _ height: Int) throws -> Picture {
     return try Picture(width: width, height: height, bytes: bytes)
 }
 
+/// The four values of a crop that vectors hold.
+private func corners(_ tensor: [Float], _ size: Int) -> [Float] {
+    let last = size - 1
+    let middle = last / 2
+    let places: [Int] = [0, size * size + last, (2 * size + last) * size, middle * size + middle]
+    return places.map { tensor[$0] }
+}
+
 /// A detector and networks that answer by a script, and see whether they are asked what Python's were asked.
 private final class Script {
     var regions: [Region] = []
@@ -74,11 +82,7 @@ private final class Script {
         { tensor in
             let call = self.calls.removeFirst()
             #expect(call.text("network") == name)
-            let (size, last) = (self.size, self.size - 1)
-            let middle = last / 2
-            let places: [Int] = [0, size * size + last, (2 * size + last) * size, middle * size + middle]
-            let seen: [Float] = places.map { tensor[$0] }
-            #expect(difference(seen, call.floats("seen")) <= 5e-4, "another crop")
+            #expect(difference(corners(tensor, self.size), call.floats("seen")) <= 5e-4, "another crop")
             return answer(call.json["move"] as! [Any])
         }
     }
@@ -118,6 +122,28 @@ private final class Script {
             (exchanged[i], exchanged[i + 1]) = (points[i + 1], points[i])
         }
         for wrong in [mirrored, exchanged] { #expect(difference(try squareFromPoints(wrong), expected) > 1) }
+    }
+
+    @Test(arguments: Case.all("judgments")) func judgedBoxes(_ c: Case) throws {
+        var calls = (c.json["calls"] as! [[String: Any]]).map(Case.init)
+        let (size, threshold) = (c.int("size"), (c.json["threshold"] as! NSNumber).floatValue)
+        let judge = FaceJudge(size: size, threshold: threshold, clock: StageClock()) { tensor in
+            let call = calls.removeFirst()
+            #expect(difference(corners(tensor, size), call.floats("seen")) <= 5e-4, "another crop")
+            return call.doubles("logits")!.map { Float($0) }
+        }
+        let boxes = (c.json["boxes"] as! [[String: Any]]).map(Case.init).enumerated().map { (i, box) in
+            let b = box.doubles("box")!
+            let score = (box.json["score"] as! NSNumber).floatValue
+            return FaceBox(x0: b[0], y0: b[1], x1: b[2], y1: b[3], score: score, pointsPx: [Float(i)])
+        }
+        let kept = try judge.refine(boxes, scene("plain", c.int("width"), c.int("height")))
+        #expect(calls.isEmpty, "a box was not looked at")
+        let expected = (c.json["kept"] as! [[String: Any]]).map(Case.init)
+        #expect(kept.map { Int($0.pointsPx[0]) } == expected.map { $0.int("box") })
+        for (box, wanted) in zip(kept, expected) {
+            #expect(abs(Double(box.score) - (wanted.json["score"] as! NSNumber).doubleValue) <= 1e-6)
+        }
     }
 
     @Test(arguments: Case.all("tracks")) func followedFaces(_ c: Case) throws {
@@ -207,6 +233,11 @@ private final class Script {
                 detector: keypoints, keypoints: detector, runner: { try answers.load($0) })
         }
         #expect(found.name == "BadInput" && found.message.contains("gives Keypoints") && answers.loaded == 0)
+        let judged = await refusal {
+            _ = try FaceKeypointDetector.fromBundles(
+                detector: detector, keypoints: keypoints, runner: { try answers.load($0) }, detectorRefined: keypoints)
+        }
+        #expect(judged.name == "BadInput" && judged.message.contains("face from background") && answers.loaded == 0)
     }
 
     @Test func whatWasLoadedIsClosedWhereAnotherFails() async {
@@ -222,14 +253,14 @@ private final class Script {
     }
 
     /// The real models: what Python's pipeline gives, in pictures and in a video of one picture.
-    @Test(arguments: [false, true]) func theRealModelsGivePythonsFaces(_ isRefined: Bool) async throws {
+    @Test(arguments: ["", "_refined", "_judged"]) func theRealModelsGivePythonsFaces(_ kind: String) async throws {
         let results = try JSONSerialization.jsonObject(
             with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
-        let name = isRefined ? "face_pipeline_refined-android" : "face_pipeline-android"
-        let expected = ((results as! [String: Any])[name] as! [[String: Any]]).map(Case.init)
-        let refined = isRefined ? try Bundle(bundleFolder("template_keypoints_refined")) : nil
+        let expected = ((results as! [String: Any])["face_pipeline\(kind)-android"] as! [[String: Any]]).map(Case.init)
+        let refined = kind == "_refined" ? try Bundle(bundleFolder("template_keypoints_refined")) : nil
+        let judge = kind == "_judged" ? try Bundle(bundleFolder("face_detector_refined")) : nil
         let pipeline = try FaceKeypointDetector.fromBundles(
-            detector: detector, keypoints: keypoints, refined: refined, runner: liteRTRunner)
+            detector: detector, keypoints: keypoints, refined: refined, runner: liteRTRunner, detectorRefined: judge)
         for (golden, wanted) in zip(detector.manifest.golden, expected) {
             let picture = try Png.picture(detector.file(golden.raw))
             await pipeline.reset()

@@ -1,20 +1,16 @@
 /** A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video. */
 import { Bundle } from './bundle';
 import { BadInput } from './errors';
-import {
-  FaceTracker,
-  StageClock,
-  type DetectedFace,
-  type FindFaces,
-  type PointNetwork,
-  type TrackerOptions,
-} from './face_tracker';
+import { demandJudge, faceFinder } from './face_finder';
+import { FaceTracker, StageClock, type DetectedFace, type PointNetwork, type TrackerOptions } from './face_tracker';
 import type { PixelSource } from './pixels';
-import { output, toFaceBoxes } from './postprocess';
-import { PicturePreprocessor } from './preprocess';
+import { output } from './postprocess';
 import type { Runner } from './runner';
-import { FACE_POINTS, squareOfBox } from './square';
+import { FACE_POINTS } from './square';
 import type { Detection } from './tasks';
+
+/** A detector, a keypoint network, where there is one its second network, and where there is one the detector's. */
+export type Bundles = readonly [Bundle, Bundle, (Bundle | null)?, (Bundle | null)?];
 
 /** Opens a runner for a bundle. */
 export type LoadRunner = (bundle: Bundle) => Promise<Runner>;
@@ -33,35 +29,32 @@ export class FaceKeypointPipeline {
   #lastTimestampMs = -Infinity;
 
   private constructor(
-    detector: Bundle,
-    keypoints: Bundle,
+    [detector, keypoints, , judge]: Bundles,
     private readonly runners: readonly Runner[],
     options: TrackerOptions,
   ) {
-    const [first, second] = runners.slice(1).map((runner) => this.#network(keypoints, runner));
+    const [first, second] = runners.slice(1, judge ? -1 : undefined).map((runner) => this.#network(keypoints, runner));
     const clock = new StageClock();
-    const find = faceFinder(detector, runners[0]!, clock);
+    const find = faceFinder(detector, runners[0]!, clock, judge && { bundle: judge, runner: runners.at(-1)! });
     const size = keypoints.manifest.preprocess.size[0];
     this.#tracker = new FaceTracker(find, first!, second ?? null, size, options, clock);
     this.#backend = [...new Set(runners.map((runner) => runner.backend))].join(', ');
   }
 
   /** Checks that the bundles belong together and loads them; what was loaded is closed where another can't be. */
-  static async open(
-    [detector, keypoints, refined]: readonly [Bundle, Bundle, (Bundle | null)?],
-    load: LoadRunner,
-    options: TrackerOptions = {},
-  ): Promise<FaceKeypointPipeline> {
+  static async open(bundles: Bundles, load: LoadRunner, options: TrackerOptions = {}): Promise<FaceKeypointPipeline> {
+    const [detector, keypoints, refined, judge] = bundles;
     demand(detector, 'FaceBoxes');
+    if (judge) demandJudge(judge);
     const networks = [keypoints, ...(refined ? [refined] : [])];
     for (const bundle of networks) demandFacePoints(bundle);
     const size = keypoints.manifest.preprocess.size[0];
     if (networks.some((bundle) => bundle.manifest.preprocess.size.some((side) => side !== size))) {
       throw new BadInput(`${keypoints.name} takes ${size} rows; the networks of one pipeline take squares of one size`);
     }
-    const runners = await loadAll([detector, ...networks], load);
+    const runners = await loadAll([detector, ...networks, ...(judge ? [judge] : [])], load);
     try {
-      return new FaceKeypointPipeline(detector, keypoints, runners, options);
+      return new FaceKeypointPipeline(bundles, runners, options);
     } catch (error) {
       for (const runner of runners) runner.close();
       throw error;
@@ -138,17 +131,6 @@ export async function loadAll(bundles: readonly Bundle[], load: LoadRunner): Pro
     for (const runner of runners) runner.close();
     throw error;
   }
-}
-
-/** The detector's squares around the faces of a picture. */
-export function faceFinder({ manifest }: Bundle, runner: Runner, clock: StageClock): FindFaces {
-  const whole = new PicturePreprocessor(manifest.preprocess);
-  return async (picture) => {
-    const region = clock.pre(() => whole.run(picture));
-    const outputs = await clock.inference(() => runner.run(whole.tensor));
-    const context = { manifest, region, pictureWidth: picture.width, pictureHeight: picture.height };
-    return toFaceBoxes(outputs, context).faces.map(({ boxPx }) => squareOfBox(boxPx));
-  };
 }
 
 export function demand(bundle: Bundle, result: string): void {

@@ -1,7 +1,8 @@
 /** A face detector and a network for face meshes: every face of a picture or frame. */
 import type { Bundle } from './bundle';
 import { BadInput } from './errors';
-import { demand, faceFinder, loadAll, type LoadRunner } from './face_keypoint_pipeline';
+import { demandJudge, faceFinder } from './face_finder';
+import { demand, loadAll, type LoadRunner } from './face_keypoint_pipeline';
 import { FaceTopology, toFaceMesh, type FaceMesh } from './face_mesh';
 import { StageClock, type FindFaces } from './face_tracker';
 import type { PixelSource } from './pixels';
@@ -33,26 +34,29 @@ export class FaceMeshPipeline {
   private constructor(
     detector: Bundle,
     private readonly face3d: Bundle,
+    judge: Bundle | null,
     private readonly runners: readonly Runner[],
     private readonly topology: FaceTopology,
     private readonly most: number,
   ) {
-    this.#find = faceFinder(detector, runners[0]!, this.#clock);
+    this.#find = faceFinder(detector, runners[0]!, this.#clock, judge && { bundle: judge, runner: runners[2]! });
     this.#crop = new PicturePreprocessor(face3d.manifest.preprocess);
     this.#backend = [...new Set(runners.map((runner) => runner.backend))].join(', ');
   }
 
   /** Checks that the bundles belong together and loads them; what was loaded is closed where another can't be. */
   static async open(
-    [detector, face3d]: readonly [Bundle, Bundle],
+    [detector, face3d, judge = null]: readonly [Bundle, Bundle, (Bundle | null)?],
     load: LoadRunner,
     { most = 8 }: MeshOptions = {},
   ): Promise<FaceMeshPipeline> {
     demand(detector, 'FaceBoxes');
     demand(face3d, 'FaceMesh');
+    if (judge) demandJudge(judge);
     if (!(most >= 1)) throw new BadInput(`most is ${most}; allowed: 1 or more`);
     const topology = FaceTopology.of(face3d);
-    return new FaceMeshPipeline(detector, face3d, await loadAll([detector, face3d], load), topology, most);
+    const runners = await loadAll([detector, face3d, ...(judge ? [judge] : [])], load);
+    return new FaceMeshPipeline(detector, face3d, judge, runners, topology, most);
   }
 
   /** Image mode: every face, largest first. Every call is answered, in order. */

@@ -15,6 +15,7 @@ export {
   ImageClassifier,
   SaliencySegmenter,
   type Detection,
+  type JudgeOptions,
   type TaskOptions,
   type Timings,
 } from './tasks';

@@ -218,7 +218,7 @@ export function output(outputs: Tensors, name: string): Float32Array {
   return values;
 }
 
-function thresholdOf(manifest: Manifest): number {
+export function thresholdOf(manifest: Manifest): number {
   const { threshold } = manifest.postprocess;
   if (threshold === null) throw new BundleInvalid(`${manifest.id} has no threshold; export the bundle again`);
   return threshold;

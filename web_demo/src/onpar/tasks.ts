@@ -127,6 +127,15 @@ async function openBundle(from: From, options: TaskOptions): Promise<Bundle> {
   return from instanceof Bundle ? from : Bundle.open(from, options.trustedKey);
 }
 
+/** Of a pipeline: the second network of the detector's cascade, which looks at each of its boxes. */
+export interface JudgeOptions {
+  readonly detectorRefined?: From | null;
+}
+
+async function openJudge({ detectorRefined = null, ...options }: TaskOptions & JudgeOptions): Promise<Bundle | null> {
+  return detectorRefined === null ? null : openBundle(detectorRefined, options);
+}
+
 /** The networks of a pipeline work one after the other, but each keeps its threads. */
 function loader(networks: number, options: TaskOptions): (bundle: Bundle) => Promise<Runner> {
   const threads = 1 + Math.floor(globalThis.navigator.hardwareConcurrency / networks);
@@ -161,12 +170,13 @@ export class FaceKeypointDetector extends PictureTask<Keypoints> {
     detector: From,
     keypoints: From,
     refined: From | null = null,
-    options: TaskOptions & TrackerOptions = {},
+    options: TaskOptions & TrackerOptions & JudgeOptions = {},
   ): Promise<FaceKeypointPipeline> {
     const bundles = await Promise.all([
       openBundle(detector, options),
       openBundle(keypoints, options),
       refined === null ? null : openBundle(refined, options),
+      openJudge(options),
     ]);
     return FaceKeypointPipeline.open(bundles, loader(refined === null ? 2 : 3, options), options);
   }
@@ -200,9 +210,9 @@ export class FaceReconstructor extends PictureTask<FaceMesh> {
   static async fromBundles(
     detector: From,
     face3d: From,
-    options: TaskOptions & MeshOptions = {},
+    options: TaskOptions & MeshOptions & JudgeOptions = {},
   ): Promise<FaceMeshPipeline> {
-    const bundles = await Promise.all([openBundle(detector, options), openBundle(face3d, options)]);
+    const bundles = await Promise.all([openBundle(detector, options), openBundle(face3d, options), openJudge(options)]);
     return FaceMeshPipeline.open(bundles, loader(2, options), options);
   }
 }

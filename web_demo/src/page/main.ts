@@ -59,7 +59,11 @@ function helpers(): Helpers {
     const name = names.find((other) => other.startsWith(`${model}-`));
     return name && `bundles/${name}`;
   };
-  return { detector: find('face_detector'), refined: find('template_keypoints_refined') };
+  return {
+    detector: find('face_detector'),
+    detectorRefined: find('face_detector_refined'),
+    refined: find('template_keypoints_refined'),
+  };
 }
 
 function describe({ bundle, takesDepth }: Session): void {

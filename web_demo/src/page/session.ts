@@ -80,10 +80,10 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
       drawPoints(canvas, value, drawInput(canvas, input));
       return { summary: '68 points on the face', scores: [] };
     },
-    search: async (bundle, { detector, refined }) =>
+    search: async (bundle, { detector, refined, detectorRefined = null }) =>
       detector === undefined || refined?.endsWith(bundle.name)
         ? null
-        : FaceKeypointDetector.fromBundles(detector, bundle, refined ?? null, { accelerator: 'auto' }),
+        : FaceKeypointDetector.fromBundles(detector, bundle, refined ?? null, { accelerator: 'auto', detectorRefined }),
   }),
   FaceMesh: kind<FaceReconstructor>({
     open: (bundle) => FaceReconstructor.fromBundle(bundle, { accelerator: 'auto' }),
@@ -91,8 +91,10 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
       drawMesh(canvas, value, drawInput(canvas, input));
       return { summary: turned(value), scores: [] };
     },
-    search: async (bundle, { detector }) =>
-      detector === undefined ? null : FaceReconstructor.fromBundles(detector, bundle, { accelerator: 'auto' }),
+    search: async (bundle, { detector, detectorRefined = null }) =>
+      detector === undefined
+        ? null
+        : FaceReconstructor.fromBundles(detector, bundle, { accelerator: 'auto', detectorRefined }),
   }),
   Mask: kind<SaliencySegmenter>({
     open: (bundle) => SaliencySegmenter.fromBundle(bundle, { accelerator: 'auto' }),
@@ -114,6 +116,7 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
 /** The bundles beside the page that work with one for faces: what finds faces, and what refines their points. */
 export interface Helpers {
   readonly detector?: string | undefined;
+  readonly detectorRefined?: string | undefined;
   readonly refined?: string | undefined;
 }
 

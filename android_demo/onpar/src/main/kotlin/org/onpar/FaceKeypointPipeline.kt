@@ -13,18 +13,18 @@ import kotlin.concurrent.withLock
 class FaceKeypointPipeline internal constructor(
     detector: Bundle,
     keypoints: Bundle,
+    judge: Bundle?,
     private val runners: List<Runner>,
     most: Int,
     checkEvery: Int,
 ) : AutoCloseable {
     private val lock = ReentrantLock()
     private val clock = StageClock()
-    private val networks = runners.drop(1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
+    private val find = faceFinder(detector, runners[0], clock, judge?.let { FaceJudge.of(it, runners.last(), clock) })
+    private val networks =
+        runners.subList(1, runners.size - if (judge == null) 0 else 1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
     private val tracker =
-        FaceTracker(
-            faceFinder(detector, runners[0], clock), networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most,
-            checkEvery, clock,
-        )
+        FaceTracker(find, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
     private val backend = runners.map { it.backend }.distinct().joinToString()
     private var closed = false
     private var lastTimestampMs = Long.MIN_VALUE
@@ -76,16 +76,25 @@ class FaceKeypointPipeline internal constructor(
     }
 
     internal companion object {
-        fun open(detector: Bundle, keypoints: Bundle, refined: Bundle?, runners: RunnerFactory, most: Int, checkEvery: Int): FaceKeypointPipeline {
+        fun open(
+            detector: Bundle,
+            keypoints: Bundle,
+            refined: Bundle?,
+            judge: Bundle?,
+            runners: RunnerFactory,
+            most: Int,
+            checkEvery: Int,
+        ): FaceKeypointPipeline {
             demand(detector, "FaceBoxes")
+            judge?.let { FaceJudge.demand(it) }
             for (bundle in listOfNotNull(keypoints, refined)) demandFacePoints(bundle)
             val (height, width) = keypoints.manifest.preprocess.run { height to width }
             if (height != width || refined != null && refined.manifest.preprocess.run { this.height != height || this.width != width }) {
                 throw BadInput("${keypoints.name} takes ${width}x$height pixels; the networks of one pipeline take squares of one size")
             }
-            val opened = loadAll(listOfNotNull(detector, keypoints, refined), runners)
+            val opened = loadAll(listOfNotNull(detector, keypoints, refined, judge), runners)
             try {
-                return FaceKeypointPipeline(detector, keypoints, opened, most, checkEvery)
+                return FaceKeypointPipeline(detector, keypoints, judge, opened, most, checkEvery)
             } catch (error: Throwable) {
                 opened.forEach { it.close() }
                 throw error
@@ -109,15 +118,5 @@ internal fun loadAll(bundles: List<Bundle>, runners: RunnerFactory): List<Runner
     } catch (error: Throwable) {
         opened.forEach { it.close() }
         throw error
-    }
-}
-
-/** The detector's squares around the faces of a picture. */
-internal fun faceFinder(detector: Bundle, runner: Runner, clock: StageClock): FindFaces {
-    val whole = PicturePreprocessor(detector.manifest.preprocess)
-    return FindFaces { picture ->
-        val region = clock.pre { whole.run(picture) }
-        val outputs = clock.inference { runner.run(whole.tensor) }
-        toFaceBoxes(outputs, Context(detector.manifest, region, picture.width, picture.height)).faces.map { squareOfBox(it.boxPx) }
     }
 }

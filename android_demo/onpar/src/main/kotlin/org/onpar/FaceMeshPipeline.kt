@@ -13,13 +13,14 @@ import kotlin.concurrent.withLock
 class FaceMeshPipeline internal constructor(
     detector: Bundle,
     private val face3d: Bundle,
+    judge: Bundle?,
     private val runners: List<Runner>,
     private val topology: FaceTopology,
     private val most: Int,
 ) : AutoCloseable {
     private val lock = ReentrantLock()
     private val clock = StageClock()
-    private val find = faceFinder(detector, runners[0], clock)
+    private val find = faceFinder(detector, runners[0], clock, judge?.let { FaceJudge.of(it, runners[2], clock) })
     private val crop = PicturePreprocessor(face3d.manifest.preprocess)
 
     /** Of the first look, which is for its landmarks alone. */
@@ -74,12 +75,13 @@ class FaceMeshPipeline internal constructor(
     private fun context(picture: PixelSource, region: Region) = Context(face3d.manifest, region, picture.width, picture.height)
 
     internal companion object {
-        fun open(detector: Bundle, face3d: Bundle, runners: RunnerFactory, most: Int): FaceMeshPipeline {
+        fun open(detector: Bundle, face3d: Bundle, judge: Bundle?, runners: RunnerFactory, most: Int): FaceMeshPipeline {
             demand(detector, "FaceBoxes")
             demand(face3d, "FaceMesh")
+            judge?.let { FaceJudge.demand(it) }
             if (most < 1) throw BadInput("most is $most; allowed: 1 or more")
             val topology = FaceTopology.of(face3d)
-            return FaceMeshPipeline(detector, face3d, loadAll(listOf(detector, face3d), runners), topology, most)
+            return FaceMeshPipeline(detector, face3d, judge, loadAll(listOfNotNull(detector, face3d, judge), runners), topology, most)
         }
     }
 }

@@ -191,5 +191,5 @@ fun softmax(logits: FloatArray): FloatArray {
 internal fun output(outputs: Tensors, name: String): FloatArray =
     outputs[name] ?: throw BundleInvalid("the artifact gave no output '$name'; export the bundle again")
 
-private fun thresholdOf(manifest: Manifest): Float =
+internal fun thresholdOf(manifest: Manifest): Float =
     manifest.postprocess.threshold ?: throw BundleInvalid("${manifest.id} has no threshold; export the bundle again")

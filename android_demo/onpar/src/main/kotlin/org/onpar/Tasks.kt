@@ -135,6 +135,7 @@ class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
          *
          * @param most faces to find or follow, the largest first.
          * @param checkEvery frames of a video after which the detector looks again.
+         * @param detectorRefined the second network of the detector's cascade, which judges its boxes.
          */
         fun fromBundles(
             detector: Bundle,
@@ -143,10 +144,15 @@ class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
             runners: RunnerFactory = RunnerFactory(LiteRtRunner::load),
             most: Int = 8,
             checkEvery: Int = 30,
-        ): FaceKeypointPipeline = FaceKeypointPipeline.open(detector, keypoints, refined, runners, most, checkEvery)
+            detectorRefined: Bundle? = null,
+        ): FaceKeypointPipeline =
+            FaceKeypointPipeline.open(detector, keypoints, refined, detectorRefined, runners, most, checkEvery)
 
-        fun fromBundles(detector: File, keypoints: File, refined: File? = null): FaceKeypointPipeline =
-            fromBundles(Bundle.open(detector), Bundle.open(keypoints), refined?.let { Bundle.open(it) })
+        fun fromBundles(detector: File, keypoints: File, refined: File? = null, detectorRefined: File? = null): FaceKeypointPipeline =
+            fromBundles(
+                Bundle.open(detector), Bundle.open(keypoints), refined?.let { Bundle.open(it) },
+                detectorRefined = detectorRefined?.let { Bundle.open(it) },
+            )
     }
 }
 
@@ -169,13 +175,15 @@ class FaceReconstructor private constructor(bundle: Bundle, runner: Runner, topo
          * All faces without a box: a face detector finds them.
          *
          * @param most faces, the largest first.
+         * @param detectorRefined the second network of the detector's cascade, which judges its boxes.
          */
         fun fromBundles(
             detector: Bundle,
             face3d: Bundle,
             runners: RunnerFactory = RunnerFactory(LiteRtRunner::load),
             most: Int = 8,
-        ): FaceMeshPipeline = FaceMeshPipeline.open(detector, face3d, runners, most)
+            detectorRefined: Bundle? = null,
+        ): FaceMeshPipeline = FaceMeshPipeline.open(detector, face3d, detectorRefined, runners, most)
 
         fun fromBundles(detector: File, face3d: File): FaceMeshPipeline = fromBundles(Bundle.open(detector), Bundle.open(face3d))
     }

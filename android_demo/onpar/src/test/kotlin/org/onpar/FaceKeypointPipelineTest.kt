@@ -91,6 +91,8 @@ class FaceKeypointPipelineTest {
         val message = assertFailsWith<BadInput> { FaceKeypointDetector.fromBundles(keypoints, detector, null, { Answering(it) }) }.message!!
         assertContains(message, "gives Keypoints")
         assertContains(assertFailsWith<BadInput> { FaceKeypointDetector.fromBundles(detector, Bundle.open(bundleFolder("classifier"))) }.message!!, "Keypoints")
+        val judge = { FaceKeypointDetector.fromBundles(detector, keypoints, detectorRefined = Bundle.open(bundleFolder("classifier"))) }
+        assertContains(assertFailsWith<BadInput> { judge() }.message!!, "does not tell face from background")
         assertEquals(0, loaded)
     }
 
@@ -108,9 +110,13 @@ class FaceKeypointPipelineTest {
     @Test
     fun `the real models give Python's faces, refined`() = compare("face_pipeline_refined-android", bundleFolder("template_keypoints_refined"))
 
-    private fun compare(name: String, refined: File?) {
+    @Test
+    fun `the real models give Python's faces, judged`() =
+        compare("face_pipeline_judged-android", null, bundleFolder("face_detector_refined"))
+
+    private fun compare(name: String, refined: File?, judge: File? = null) {
         val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray(name).objects()
-        FaceKeypointDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("template_keypoints"), refined).use { pipeline ->
+        FaceKeypointDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("template_keypoints"), refined, judge).use { pipeline ->
             for ((golden, wanted) in detector.manifest.golden.zip(expected)) {
                 val photo = Png.picture(detector.file(golden.raw))
                 pipeline.reset()

@@ -21,6 +21,29 @@ private fun square(values: JSONArray): Square = values.doubles().let { Square(it
 private fun difference(a: Square, b: Square): Double =
     maxOf(maxOf(abs(a.x - b.x), abs(a.y - b.y)), maxOf(abs(a.side - b.side), abs(a.angle - b.angle) % 360))
 
+/** The four values of a crop that vectors hold. */
+private fun corners(tensor: FloatArray, size: Int): FloatArray {
+    val last = size - 1
+    val middle = last / 2
+    return floatArrayOf(tensor[0], tensor[size * size + last], tensor[(2 * size + last) * size], tensor[middle * size + middle])
+}
+
+private fun scene(name: String, width: Int, height: Int): Picture {
+    val pixels =
+        ByteArray(3 * width * height) {
+            val x = it / 3 % width
+            val y = it / 3 / width
+            val plain = x + y + (x * 37 + y * 101 + x * y * 7) % 16 + it % 3 * 15
+            when (name) {
+                "plain" -> plain
+                "dark" -> plain / 2
+                "inverted" -> 255 - plain
+                else -> 90
+            }.toByte()
+        }
+    return Picture(width, height, pixels)
+}
+
 @RunWith(Parameterized::class)
 class SquareVectorTest(name: String, private val case: JSONObject) {
     private val square = square(case.getJSONArray("square"))
@@ -89,10 +112,7 @@ internal class Script(private val size: Int) {
         PointNetwork { tensor ->
             val call = calls.removeFirst()
             assertEquals(call.getString("network"), name)
-            val last = size - 1
-            val middle = last / 2
-            val seen = floatArrayOf(tensor[0], tensor[size * size + last], tensor[(2 * size + last) * size], tensor[middle * size + middle])
-            assertTrue(difference(seen, floats(call.getString("seen"))) <= 5e-4, "another crop")
+            assertTrue(difference(corners(tensor, size), floats(call.getString("seen"))) <= 5e-4, "another crop")
             answer(call.getJSONArray("move"))
         }
 
@@ -116,6 +136,34 @@ internal class Script(private val size: Int) {
 }
 
 @RunWith(Parameterized::class)
+class JudgmentVectorTest(name: String, private val case: JSONObject) {
+    @Test
+    fun `equals Python`() {
+        val size = case.getInt("size")
+        val calls = ArrayDeque(case.getJSONArray("calls").objects())
+        val judge =
+            FaceJudge(size, case.getDouble("threshold").toFloat(), StageClock()) { tensor ->
+                val call = calls.removeFirst()
+                assertTrue(difference(corners(tensor, size), floats(call.getString("seen"))) <= 5e-4, "another crop")
+                call.getJSONArray("logits").doubles().map { it.toFloat() }.toFloatArray()
+            }
+        val boxes =
+            case.getJSONArray("boxes").objects().mapIndexed { i, box ->
+                FaceBox(box.getJSONArray("box").doubles().toDoubleArray(), box.getDouble("score").toFloat(), floatArrayOf(i.toFloat()))
+            }
+        val kept = judge.refine(boxes, scene("plain", case.getInt("width"), case.getInt("height")))
+        assertTrue(calls.isEmpty(), "a box was not looked at")
+        val expected = case.getJSONArray("kept").objects()
+        assertEquals(expected.map { it.getInt("box") }, kept.map { it.pointsPx[0].toInt() })
+        for ((box, wanted) in kept.zip(expected)) assertTrue(abs(box.score - wanted.getDouble("score")) <= 1e-6)
+    }
+
+    companion object {
+        @JvmStatic @Parameters(name = "{0}") fun cases() = cases("judgments")
+    }
+}
+
+@RunWith(Parameterized::class)
 class TrackVectorTest(name: String, private val case: JSONObject) {
     @Test
     fun `equals Python`() {
@@ -133,22 +181,6 @@ class TrackVectorTest(name: String, private val case: JSONObject) {
             assertEquals(frame.getInt("detector_runs"), tracker.detectorRuns)
             compare(faces, frame.getJSONArray("faces").objects())
         }
-    }
-
-    private fun scene(name: String, width: Int, height: Int): Picture {
-        val pixels =
-            ByteArray(3 * width * height) {
-                val x = it / 3 % width
-                val y = it / 3 / width
-                val plain = x + y + (x * 37 + y * 101 + x * y * 7) % 16 + it % 3 * 15
-                when (name) {
-                    "plain" -> plain
-                    "dark" -> plain / 2
-                    "inverted" -> 255 - plain
-                    else -> 90
-                }.toByte()
-            }
-        return Picture(width, height, pixels)
     }
 
     private fun compare(faces: List<DetectedFace>, expected: List<JSONObject>) {

@@ -74,12 +74,15 @@ class AnyDetector private constructor(val bundle: Bundle, private val task: Task
             // The refining network alone sees the crops of another one, never the detector's.
             if (bundle.manifest.postprocess.result !in setOf("Keypoints", "FaceMesh") || model == REFINED) return null
             val detector = other("face_detector") ?: return null
+            val judge = other(DETECTOR_REFINED)
             if (bundle.manifest.postprocess.result == "FaceMesh") {
-                return FaceReconstructor.fromBundles(detector, bundle).let { Search(it::detect, it::detectForVideo, it::close) }
+                return FaceReconstructor.fromBundles(detector, bundle, detectorRefined = judge).let { Search(it::detect, it::detectForVideo, it::close) }
             }
-            return FaceKeypointDetector.fromBundles(detector, bundle, other(REFINED)).let { Search(it::detect, it::detectForVideo, it::close) }
+            return FaceKeypointDetector.fromBundles(detector, bundle, other(REFINED), detectorRefined = judge)
+                .let { Search(it::detect, it::detectForVideo, it::close) }
         }
 
         private const val REFINED = "template_keypoints_refined"
+        private const val DETECTOR_REFINED = "face_detector_refined"
     }
 }
