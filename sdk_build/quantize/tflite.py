@@ -22,9 +22,10 @@ FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "RELU", "INPUT", "OUTPUT")
 # neighbours that are nearly alike, which 8 bits lose: eight small operations of the saliency network cost it 22 dB and
 # save 3 kB of 1.2 MB. Core ML Tools leaves small weights alone as well.
 SMALL = 500
-# Weights of which nine of ten channels keep this many decibels under one scale for all share it where nothing but the
-# weights has 8 bits. A scale for each channel is a fortieth of a small model, and these weights gain nothing from it.
-EVEN_DB = 30.0
+# Weights of so many channels, of which nine of ten keep so many decibels under one scale for all, share it where
+# nothing but the weights has 8 bits. A scale for each channel is a fortieth of a small model, and these weights gain
+# nothing from it. Early layers have few channels, so that they save little, and cost saliency 12 dB.
+MANY_CHANNELS, EVEN_DB = 48, 34.0
 SIGNATURE = "serving_default"
 
 
@@ -93,10 +94,12 @@ def _keep_small(work: Any, model: bytes) -> None:
 
 
 def _share_scales(work: Any, model: bytes) -> None:
-    """One scale for all channels of weights that are even enough: see :data:`EVEN_DB`."""
+    """One scale for all channels of weights that are even enough: see :data:`MANY_CHANNELS`."""
     from ai_edge_quantizer import qtyping
 
     for part in _weighted(model):
+        if len(part.values) < MANY_CHANNELS:
+            continue
         if float(np.percentile(decibels_under_one_scale(part.values), 10)) >= EVEN_DB:
             work.add_weight_only_config(
                 re.escape(part.output), _operation(part.operation), num_bits=8,

@@ -22,16 +22,19 @@ def test_small_weights_stay_float(network, spec, monkeypatch, precision, small, 
     assert found == expected
 
 
-@pytest.mark.parametrize(("limit", "shared"), [(0.0, {1}), (99.0, set())])
-def test_even_weights_share_a_scale(network, spec, monkeypatch, limit, shared):
+@pytest.mark.parametrize(
+    ("limit", "channels", "scales"), [(0.0, 0, [1, 1, 1]), (99.0, 0, [4, 8, 16]), (0.0, 9, [1, 4, 8])]
+)
+def test_even_weights_share_a_scale(network, spec, monkeypatch, limit, channels, scales):
+    """The network's weights have 8, 16 and 4 channels."""
     monkeypatch.setattr(tflite, "SMALL", 0)
     monkeypatch.setattr(tflite, "EVEN_DB", limit)
+    monkeypatch.setattr(tflite, "MANY_CHANNELS", channels)
     with quiet():
         model = tflite.quantize(litert.convert(network, spec), get_recipe("w8"), FLOAT)
     (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0)).subgraphs
-    scales = [t.quantization.scale for t in graph.tensors if t.type == schema.TensorType.INT8]
-    assert len(scales) == 3
-    assert ({len(s) for s in scales} == {1}) == bool(shared)
+    found = [len(t.quantization.scale) for t in graph.tensors if t.type == schema.TensorType.INT8]
+    assert sorted(found) == scales
 
 
 def test_channels_of_very_different_size_lose_under_one_scale():
@@ -51,6 +54,7 @@ def test_the_delegate_takes_every_precision_whole(network, spec, monkeypatch, tm
     """Sizes and accuracy say nothing of operations that fall back; float16 biases beside 8-bit weights make them."""
     monkeypatch.setattr(tflite, "SMALL", 0)
     monkeypatch.setattr(tflite, "EVEN_DB", limit)
+    monkeypatch.setattr(tflite, "MANY_CHANNELS", 0)
     path = tmp_path / "model.tflite"
     with quiet():
         path.write_bytes(tflite.quantize(litert.convert(network, spec), get_recipe(precision), FLOAT))
