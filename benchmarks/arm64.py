@@ -3,7 +3,7 @@
 LiteRT's own arm64 build runs in QEMU's user emulation, on three cores: Cortex-A53 (NEON only), Cortex-A76 (dot
 products, half precision) and ``max`` (int8 matrix products, bfloat16). Outputs are held to the limits that the bundle
 was proved with. Where QEMU's counting plugin (``arm64_counter.c``) is there, executed instructions per inference are
-counted: emulated arm64 instructions, the same in every run to a millionth, good for noticing a change, and no latency.
+counted: emulated arm64 instructions, repeatable to a few millionths, good for noticing a change, and no latency.
 
 The toolchain (QEMU from Debian 13, Python and LiteRT for arm64) lies in ``.cache/arm64`` and is fetched once with apt
 and pip as they are configured on this machine; nothing is installed and root is not needed.
