@@ -7,8 +7,10 @@ The delegate runs on Apple systems only, but the .pte carries a whole Core ML mo
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from sdk_build.backends.coreml import always_float
 from sdk_build.backends.executorch import lower_with, observe
 from sdk_build.delegation import Delegation
 from sdk_build.errors import BadInput
-from sdk_build.quantize.recipes import FLOAT, Quantization, get_recipe
+from sdk_build.quantize.recipes import FLOAT, Quantization, Recipe, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,23 +47,43 @@ def lower(
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         model_type=CoreMLBackend.MODEL_TYPE.MODEL,
-        op_linear_quantizer_config=mlpackage.LINEAR if recipe.weights == "int8" else None,
+        op_linear_quantizer_config=mlpackage.LINEAR if recipe.needs_ranges else None,
         pass_names=mlpackage.passes().passes,
     )
-    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", shrink_packed)
+    # The delegate's own option takes every constant for weights (see mlpackage.WEIGHTED), so that it serves only where
+    # ranges are calibrated and most constants are quantised already.
+    compressed = recipe if recipe.weights == "int8" and not recipe.needs_ranges else None
+    pack = partial(shrink_packed, recipe=compressed)
+    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", pack)
 
 
-def shrink_packed(content: bytes) -> bytes:
-    """The delegate's data with a smaller Core ML model, and without the names that only ExecuTorch's profiler reads."""
+def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
+    """The delegate's data with a smaller Core ML model, and without the names that only ExecuTorch's profiler reads.
+
+    Args:
+        recipe: compress the model's weights after it; None: leave them as they are.
+    """
     from executorch.backends.apple.coreml import executorchcoreml
 
     from sdk_build.quantize.shrink_mlpackage import shrink
 
     with tempfile.TemporaryDirectory() as folder:
         root = _unflatten(content, "the delegate", Path(folder))
+        if recipe is not None:
+            _compress(root / "model.mlpackage", recipe)
         shrink(root / "model.mlpackage")
         (root / "debug_info.json").unlink(missing_ok=True)
         return bytes(executorchcoreml.flatten_directory_contents(str(root)))
+
+
+def _compress(package: Path, recipe: Recipe) -> None:
+    import coremltools as ct
+
+    from sdk_build.quantize import mlpackage
+
+    model = mlpackage.compress_weights(ct.models.MLModel(str(package), skip_model_load=True), recipe)
+    shutil.rmtree(package)
+    model.save(str(package))
 
 
 class UnpackedRunner:

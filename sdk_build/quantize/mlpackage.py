@@ -14,6 +14,9 @@ LINEAR = {
     "granularity": "per_channel",
     "weight_threshold": SMALLEST,
 }
+# Operations whose constants are weights. Left to itself, coremltools takes every constant: 8 bits for the places of a
+# detector's cells, or for the means of what face3d reads, cost more than all weights together.
+WEIGHTED = ("conv", "conv_transpose", "linear", "matmul")
 # Merges dequantise, reshape and quantise into a reshape of the integers without comparing the two scales
 # (coremltools 9.0): 19 dB where the program had 40. Can go once the pass compares them.
 WRONG_PASS = "common::int_op_canonicalization"
@@ -34,6 +37,11 @@ def compress_weights(model: Any, recipe: Recipe) -> Any:
 
     if recipe.weights == "palette6":
         palette = compress.OpPalettizerConfig(mode="kmeans", nbits=6, weight_threshold=SMALLEST)
-        return compress.palettize_weights(model, compress.OptimizationConfig(global_config=palette))
-    linear = compress.OpLinearQuantizerConfig(**LINEAR)
-    return compress.linear_quantize_weights(model, compress.OptimizationConfig(global_config=linear))
+        return compress.palettize_weights(model, _for_weights(palette))
+    return compress.linear_quantize_weights(model, _for_weights(compress.OpLinearQuantizerConfig(**LINEAR)))
+
+
+def _for_weights(config: Any) -> Any:
+    from coremltools.optimize import coreml as compress
+
+    return compress.OptimizationConfig(op_type_configs=dict.fromkeys(WEIGHTED, config))

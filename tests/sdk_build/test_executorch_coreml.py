@@ -48,6 +48,34 @@ def test_outputs_are_taken_by_the_programs_order(tmp_path):
     np.testing.assert_allclose(found["early"], early.numpy(), atol=1e-5)
 
 
+class Placed(nn.Module):
+    """A layer whose results are moved by a constant as large as a layer's weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(192, 1024), nn.Linear(1024, 4)
+        self.register_buffer("places", torch.linspace(-100, 100, 1024)[None])
+
+    def forward(self, image):
+        early = self.first(image.flatten(1)) + self.places
+        return self.second(early) / 100, early[:, :2]
+
+
+def test_only_weights_have_8_bits(tmp_path):
+    torch.manual_seed(0)
+    network = Placed().eval()
+    image = np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)
+    with quiet():
+        for precision in ("fp16", "w8"):
+            executorch_coreml.lower(network, SPEC, precision, tmp_path / precision)
+        found = executorch_coreml.load(tmp_path / "w8", SPEC).predict({"image": image})
+    with torch.no_grad():
+        _, early = network(torch.from_numpy(image))
+    # Eight bits of the places alone would leave errors up to 0.4.
+    np.testing.assert_allclose(found["early"], early.numpy(), atol=0.1)
+    assert (tmp_path / "w8").stat().st_size < 0.7 * (tmp_path / "fp16").stat().st_size
+
+
 def test_a_program_with_more_than_its_delegate_is_refused(tmp_path):
     from sdk_build.backends import executorch
 
