@@ -30,7 +30,7 @@ class Candidates:
     """Boxes that the detector gave.
 
     Attributes:
-        canvases: (N, CANVAS, CANVAS, 3) uint8 RGB, a square of CANVAS / SIZE times what the verifier sees.
+        canvases: (N, CANVAS, CANVAS, 3) uint8 RGB, a square of CANVAS / SIZE times what the second network sees.
         overlaps: (N,) float32 in [0, 1], intersection over union with the best face; 0 where there is none.
         scores: (N,) float32, the detector's.
     """

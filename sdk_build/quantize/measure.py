@@ -61,6 +61,11 @@ def measure(
     Raises:
         OnParError: data or the model itself can't be used. An artifact that fails is part of the result.
     """
+    every = [(name, held) for name in RUNTIMES for held in held_by(name)]
+    work = [(n, held) for n, held in every if n in (runtimes or [n]) and held in (precisions or [held])]
+    if not work:
+        wanted = ", ".join(precisions or [])
+        raise BadInput(f"none of {', '.join(runtimes or RUNTIMES)} holds {wanted}; give a pair that exists")
     say(f"{spec.name}: reference and data")
     reference = load_reference(spec, models_dir)
     count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)
@@ -77,8 +82,6 @@ def measure(
         raise BadInput(
             f"{spec.name} was calibrated with other samples before; leave out --runtime and --precision to measure all"
         )
-    every = [(name, held) for name in RUNTIMES for held in held_by(name)]
-    work = [(n, held) for n, held in every if n in (runtimes or [n]) and held in (precisions or [held])]
     artifacts = [a for a in old.artifacts if (a.runtime, a.precision) not in work] if old and partly else []
     for number, (runtime, held) in enumerate(work, 1):
         say(f"{spec.name}: {number}/{len(work)} {runtime} {held}")

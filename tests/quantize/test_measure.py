@@ -67,6 +67,13 @@ def test_a_part_is_measured_again_and_the_rest_stays(measure, runtimes, precisio
     assert {pair for pair, made in found.items() if made == 2} == set(again)
 
 
+def test_a_pair_that_does_not_exist_is_refused_and_nothing_is_lost(measure, refused):
+    before = measure()
+    with refused(BadInput, "litert", "p6", "give a pair that exists"):
+        measure(["litert"], ["p6"])
+    assert measure(["coreml"], ["p6"]).keys() == before.keys()
+
+
 def test_a_part_with_other_samples_is_refused(measure, refused):
     measure()
     with refused(BadInput, "other samples", "--runtime and --precision"):
