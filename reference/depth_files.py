@@ -146,16 +146,20 @@ def to_millimetres(values: NDArray[Any], unit: str | None, name: str) -> NDArray
     """
     unit = unit or ("m" if values.dtype.kind == "f" else "mm")
     numbers = values.astype(np.float64)
-    measured = np.isfinite(numbers) & (numbers > 0)
-    if not measured.any():
+    positive = np.isfinite(numbers) & (numbers > 0)
+    if not positive.any():
         nan = int(np.isnan(numbers).sum())
         what = f"NaN at {nan} of {numbers.size} pixels and 0 at the others" if nan else "0 everywhere"
         raise BadInput(f"{name} is {what}: no depth was measured; give a map with distances")
     factors = {"mm": 1.0, "m": 1000.0}
-    distances = np.zeros(numbers.shape)
-    distances[measured] = 1000 / numbers[measured] if unit == "1/m" else numbers[measured] * factors[unit]
-    _check_unit(distances[measured], numbers[measured], unit, name)
-    return distances.astype(np.float32)
+    exact = np.zeros(numbers.shape)
+    with np.errstate(over="ignore", under="ignore"):  # 1 / 1e-45 m is as far away as 1 / 0
+        exact[positive] = 1000 / numbers[positive] if unit == "1/m" else numbers[positive] * factors[unit]
+        distances = exact.astype(np.float32)
+    distances[np.isinf(distances)] = 0
+    measured = distances > 0 if distances.any() else positive
+    _check_unit(exact[measured], numbers[measured], unit, name)
+    return distances
 
 
 def _check_unit(distances_mm: NDArray[np.float64], numbers: NDArray[np.float64], unit: str, name: str) -> None:

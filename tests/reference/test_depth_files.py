@@ -73,6 +73,23 @@ def test_what_is_no_distance_becomes_a_hole():
     assert found == pytest.approx(np.array([[500, 0, 0], [0, 0, 700], [0, 600, 600]]), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("endless", "unit"),
+    [
+        (np.float32(1e-45), "1/m"),
+        (np.float64(1e-300), "1/m"),
+        (np.float64(5e-324), "1/m"),
+        (np.float32(3e38), "m"),
+        (np.float64(1e308), "m"),
+        (np.float64(1e300), "mm"),
+    ],
+)
+def test_endless_distances_become_holes(endless, unit):
+    one_metre = {"1/m": 1, "m": 1, "mm": 1000}[unit]
+    values = np.array([[endless, one_metre, one_metre]], endless.dtype)
+    np.testing.assert_array_equal(to_millimetres(values, unit, "map"), [[0, 1000, 1000]])
+
+
 @given(
     arrays.arrays(np.float32, (8, 8), elements=st.floats(width=32)),
     st.sampled_from([None, "mm", "m", "1/m"]),
@@ -99,8 +116,19 @@ def test_any_numbers_give_distances_or_an_error(values, unit):
         (np.zeros((8, 8), np.uint16), None, ("is 0 everywhere: no depth was measured",)),
         (np.full((8, 8), np.nan), None, ("is NaN at 64 of 64 pixels and 0 at the others: no depth was measured",)),
         (np.full((8, 8), -1.0), None, ("no depth was measured",)),
+        (np.full((8, 8), 1e-45, np.float32), "1/m", ("median of 1.401e-45, read as 1/metres", "check the file")),
     ],
-    ids=["metres as whole numbers", "metres as mm", "mm as metres", "too near", "mm as 1/m", "zero", "NaN", "negative"],
+    ids=[
+        "metres as whole numbers",
+        "metres as mm",
+        "mm as metres",
+        "too near",
+        "mm as 1/m",
+        "zero",
+        "NaN",
+        "negative",
+        "endless",
+    ],
 )
 def test_units_and_empty_maps_are_named(values, unit, parts, refused):
     with refused(BadInput, "frame.npy", *parts):
