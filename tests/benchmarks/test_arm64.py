@@ -41,9 +41,9 @@ def test_what_lies_between_the_marks_is_counted(refused):
 
 
 @pytest.mark.skipif(not COUNTS, reason="no QEMU with the counter; make arm64-counts builds it")
-def test_counts_repeat_to_a_few_millionths(bundle):
+def test_counts_repeat_to_the_last_instruction(bundle):
     first, second = (arm64.count(CACHE, open_bundle(bundle), "cortex-a76").instructions for _ in range(2))
-    assert first == pytest.approx(second, rel=5e-6) and first > 1_000_000
+    assert first == second > 1_000_000
 
 
 def test_without_the_toolchain(tmp_path, monkeypatch, fails_with):
