@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.records import Record, read_records
+from benchmarks.records import Record, center, read_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
 
@@ -115,26 +116,29 @@ def compare(before: Record, after: Record) -> Comparison:
     shared = [p.name for p in before.peers if after.peer(p.name) is not None]
     basis = shared[0] if shared else "milliseconds"
     one, two = ((r.ratios_to(basis) if shared else r.samples_ms) for r in (before, after))
-    low, ratio, high = interval(np.array(one), np.array(two))
+    low, ratio, high = interval(*(np.reshape(x, (r.launches, -1)) for x, r in ((one, before), (two, after))))
     return Comparison(
         after.model, after.runtime, after.precision, after.threads, basis, ratio, low, high, verdict(low, high)
     )
 
 
-def interval(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
-    """(low, estimate, high) of median(two) / median(one), by a block bootstrap with a fixed seed."""
+def interval(one: NDArray[np.float64], two: NDArray[np.float64]) -> tuple[float, float, float]:
+    """(low, estimate, high) of center(two) / center(one), each (processes, rounds), bootstrapped with a fixed seed."""
     rng = np.random.default_rng(0)
-    medians = [np.median(_resample(samples, rng), axis=1) for samples in (one, two)]
-    low, high = np.quantile(medians[1] / medians[0], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(np.median(two) / np.median(one)), float(high)
+    centers = [_resampled_centers(samples, rng) for samples in (one, two)]
+    low, high = np.quantile(centers[1] / centers[0], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), center(two) / center(one), float(high)
 
 
-def _resample(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(RESAMPLES, about N) draws of whole blocks of neighbouring samples."""
-    block = min(BLOCK, max(1, len(samples) // 10))  # few blocks would all be alike
-    count = -(-len(samples) // block)
-    starts = rng.integers(0, len(samples) - block + 1, (RESAMPLES, count))
-    return samples[(starts[..., None] + np.arange(block)).reshape(RESAMPLES, -1)]
+def _resampled_centers(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(RESAMPLES,) centers of processes drawn anew, and of rounds drawn in whole blocks of neighbours from each."""
+    launches, rounds = samples.shape
+    block = min(BLOCK, max(1, rounds // 10))  # few blocks would all be alike
+    count = -(-rounds // block)
+    drawn = rng.integers(0, launches, (RESAMPLES, launches, 1, 1))
+    starts = rng.integers(0, rounds - block + 1, (RESAMPLES, launches, count, 1))
+    chosen = samples[drawn, starts + np.arange(block)].reshape(RESAMPLES, launches, -1)
+    return np.asarray(np.median(chosen, axis=2).mean(axis=1))
 
 
 def verdict(low: float, high: float) -> str:

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.records import Record
 from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
@@ -127,7 +125,7 @@ def collect(paths: Sequence[Path], records: Sequence[Record]) -> list[Figures]:
     """The present figures."""
     from sdk_build.bundle import open_bundle
 
-    ratios = {(r.bundle, r.runtime): float(np.median(r.ratios_to(PEER))) for r in records}
+    ratios = {(r.bundle, r.runtime): r.ratio_to(PEER) for r in records}
     found = []
     for path in paths:
         manifest = open_bundle(path).manifest

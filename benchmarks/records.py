@@ -1,6 +1,6 @@
 """One record per artifact, thread count and run: what was measured, where, and every raw sample.
 
-Phones write the same records (``docs/record.schema.json``), so that one table and one comparison serve all.
+Phones write the same records (BenchmarkRecord in Kotlin and Swift), so that one table and one comparison serve all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.spec import from_json
@@ -76,6 +77,7 @@ class Record:
         thermal: state at the end, one of ``THERMAL_STATES``.
         warm_up: calls before the first timed one.
         samples_ms: every timed call, in order.
+        launches: processes that the samples are of, equally many of each, one after the other.
         load_samples_ms: loads in fresh processes, the file dropped from the page cache where the system allows it.
         peak_mb: largest resident memory of a process that only loads and runs the artifact, with its runtime.
         model_mb: what loading and running added to it.
@@ -98,6 +100,7 @@ class Record:
     model_mb: float
     peers: tuple[Peer, ...] = ()
     sustained: Sustained | None = None
+    launches: int = 1
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -114,8 +117,13 @@ class Record:
         """A peer by name."""
         return next((p for p in self.peers if p.name == name), None)
 
+    def ratio_to(self, name: str) -> float | None:
+        """This artifact's time by a peer's; below 1 is faster. None without that peer."""
+        ratios = self.ratios_to(name)
+        return center(np.reshape(ratios, (self.launches, -1))) if ratios else None
+
     def ratios_to(self, name: str) -> tuple[float, ...]:
-        """This artifact's time by a peer's in the same round; below 1 is faster. Empty without that peer."""
+        """The same of every round. Empty without that peer."""
         peer = self.peer(name)
         if peer is None:
             return ()
@@ -132,14 +140,20 @@ class Record:
     def summary(self) -> dict[str, Any]:
         """Raw record with the derived figures beside it, as ``benchmarks.run --json`` prints it."""
         quantiles = {f"p{q}_ms": self.percentile(q) for q in (50, 90, 99)}
-        peers = {
-            p.name: {"p50_ms": float(np.median(p.samples_ms)), "ratio": float(np.median(self.ratios_to(p.name)))}
-            for p in self.peers
-        }
+        peers = {p.name: {"p50_ms": float(np.median(p.samples_ms)), "ratio": self.ratio_to(p.name)} for p in self.peers}
         return {**self.to_json(), **quantiles, "load_ms": self.load_ms, "peers": peers, "raw_peers": self._raw_peers()}
 
     def _raw_peers(self) -> dict[str, list[float]]:
         return {p.name: list(p.samples_ms) for p in self.peers}
+
+
+def center(samples: NDArray[np.float64]) -> float:
+    """Mean over processes of their medians, of (processes, rounds) samples.
+
+    Where a process lies in memory decides about a tenth of its speed, for as long as it runs: the median over all
+    samples would jump from one such state to the next, and their mean does not.
+    """
+    return float(np.median(samples, axis=1).mean())
 
 
 def parse_record(document: Any) -> Record:
@@ -166,6 +180,9 @@ def parse_record(document: Any) -> Record:
         raise BadInput(
             f"record of {record.bundle}: thermal is {record.thermal!r}; allowed: {', '.join(THERMAL_STATES)}"
         )
+    if record.launches < 1 or len(record.samples_ms) % record.launches:
+        what = f"{len(record.samples_ms)} samples of {record.launches} processes"
+        raise BadInput(f"record of {record.bundle} has {what}; each must have equally many: measure again")
     if any(len(p.samples_ms) != len(record.samples_ms) for p in record.peers):
         raise BadInput(f"record of {record.bundle}: a peer has another number of rounds; measure again")
     return record

@@ -1,19 +1,21 @@
 """``python -m benchmarks.run [BUNDLE...]``: latency here, beside eager PyTorch and ONNX Runtime.
 
 Protocol: threads pinned to as many cores; warm-up; the artifact and its peers called in turn, so that noise hits all
-of them alike; median, p90 and p99; cold load as the median of three fresh processes; memory of a process of its own;
-on request a sustained run and torch.compile as a peer.
+of them alike; all of it in several fresh processes, since each has a speed of its own for as long as it runs; median,
+p90 and p99; cold load as the median of three fresh processes; memory of a process of its own; on request a sustained
+run and torch.compile as a peer.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 NATIVE = ("litert", "executorch")  # an emulation's time says nothing about Core ML's
 PEERS = ("eager", "onnxruntime", "compile")
 LOADS = 3
+LAUNCHES, FEWEST = 10, 5  # processes at most, and rounds in each at least
 PACKAGES = {"litert": "ai-edge-litert", "executorch": "executorch"}
 
 
@@ -37,19 +40,26 @@ class Protocol:
     """How to measure.
 
     Attributes:
-        rounds: timed calls of each contender.
+        rounds: timed calls of each contender, about: in all processes together.
         sustained_s: seconds of calls without a pause afterwards; 0 for none.
         peers: names out of ``PEERS``.
+        launches: processes that share the rounds; 0 for as many as have enough of them, ten at most.
     """
 
     threads: int = 1
     rounds: int = 50
     sustained_s: float = 0.0
     peers: tuple[str, ...] = ("eager", "onnxruntime")
+    launches: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < 5:
-            raise BadInput(f"--rounds is {self.rounds}; allowed: at least 5, or a percentile means nothing")
+        if self.rounds < FEWEST:
+            raise BadInput(f"--rounds is {self.rounds}; allowed: at least {FEWEST}, or a percentile means nothing")
+        if not 0 <= self.launches <= self.rounds // FEWEST:
+            most = self.rounds // FEWEST
+            raise BadInput(
+                f"--launches is {self.launches}; allowed: 1 to {most}, {FEWEST} of the {self.rounds} rounds in each"
+            )
         cores = this_device().cores
         if not 1 <= self.threads <= cores:
             raise BadInput(f"--threads is {self.threads}; allowed: 1 to {cores}, the cores of this machine")
@@ -59,6 +69,11 @@ class Protocol:
             if name not in PEERS:
                 raise BadInput(f"--peers has {name!r}; allowed: {', '.join(PEERS)}")
 
+    @property
+    def processes(self) -> int:
+        """How many share the rounds."""
+        return self.launches or min(LAUNCHES, self.rounds // FEWEST)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and measure; returns the exit code."""
@@ -66,18 +81,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: every bundle in dist")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts (default 1)")
     parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    parser.add_argument(
+        "--launches", type=int, default=0, metavar="N", help=f"processes that share them (default {LAUNCHES} at most)"
+    )
     parser.add_argument("--sustained", type=float, default=0.0, metavar="S", help="then S seconds without a pause")
     parser.add_argument("--peers", nargs="*", default=["eager", "onnxruntime"], metavar="NAME", help=", ".join(PEERS))
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the records")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.bundles, a.threads, a.rounds, a.sustained, a.peers, a.output, a.json))
+    return exit_with(lambda: run(a.bundles, a.threads, a.rounds, a.launches, a.sustained, a.peers, a.output, a.json))
 
 
 def run(
     bundles: list[Path],
     threads: list[int],
     rounds: int,
+    launches: int,
     sustained_s: float,
     peers: Sequence[str],
     output: Path | None,
@@ -90,7 +109,7 @@ def run(
         BundleNotFound: there is no bundle.
         ArtifactCrashed: an artifact died.
     """
-    protocols = [Protocol(n, rounds, sustained_s, tuple(peers)) for n in threads]
+    protocols = [Protocol(n, rounds, sustained_s, tuple(peers), launches) for n in threads]
     paths = bundles or sorted(p.parent for p in Path("dist").glob("[!.]*/bundle.json"))
     if not paths:
         raise BundleNotFound("no bundle in dist; run python -m sdk_build.export --target android first")
@@ -141,8 +160,7 @@ def native_runtimes(path: Path) -> list[str]:
 def measure(path: Path, manifest: Manifest, runtime: str, protocol: Protocol) -> Record:
     """Start the measuring processes of one artifact and collect its record."""
     loads = [_child("load", path, runtime, protocol, []) for _ in range(LOADS)]
-    rest = [str(protocol.rounds), str(protocol.sustained_s), ",".join(protocol.peers)]
-    latency = _child("latency", path, runtime, protocol, rest)
+    parts = [_latency(path, runtime, protocol, n) for n in range(protocol.processes)]
     entry: ModelFile = next(e for e in manifest.model_files if e.runtime == runtime)
     versions = {v.name: v.value for v in manifest.tool_versions}
     from benchmarks.measure import WARM_UP
@@ -159,13 +177,25 @@ def measure(path: Path, manifest: Manifest, runtime: str, protocol: Protocol) ->
         device=this_device(),
         thermal="unknown",
         warm_up=WARM_UP,
-        samples_ms=tuple(latency["samples_ms"]),
+        samples_ms=_joined(part["samples_ms"] for part in parts),
         load_samples_ms=tuple(load["load_ms"] for load in loads),
         peak_mb=min(load["peak_mb"] for load in loads),
         model_mb=min(load["model_mb"] for load in loads),
-        peers=tuple(Peer(name, tuple(samples)) for name, samples in latency["peers"].items()),
-        sustained=Sustained(**latency["sustained"]) if latency["sustained"] else None,
+        peers=tuple(Peer(name, _joined(part["peers"][name] for part in parts)) for name in parts[0]["peers"]),
+        sustained=Sustained(**parts[-1]["sustained"]) if parts[-1]["sustained"] else None,
+        launches=len(parts),
     )
+
+
+def _latency(path: Path, runtime: str, protocol: Protocol, number: int) -> dict[str, Any]:
+    """One process's share of the rounds; the last one goes on without a pause where that is asked for."""
+    rounds = -(-protocol.rounds // protocol.processes)
+    sustained_s = protocol.sustained_s if number == protocol.processes - 1 else 0.0
+    return _child("latency", path, runtime, protocol, [str(rounds), str(sustained_s), ",".join(protocol.peers)])
+
+
+def _joined(parts: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(itertools.chain.from_iterable(parts))
 
 
 def bundle_digest(path: Path) -> str:
@@ -213,8 +243,8 @@ def print_records(records: Sequence[Record]) -> None:
 
 def ratio_text(record: Record, peer: str) -> str:
     """Time as a multiple of a peer's; below 1 is faster."""
-    ratios = sorted(record.ratios_to(peer))
-    return f"{ratios[len(ratios) // 2]:.2f}" if ratios else "-"
+    ratio = record.ratio_to(peer)
+    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 if __name__ == "__main__":

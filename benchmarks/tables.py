@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.records import Record, this_device, write_records
 from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
@@ -166,7 +164,7 @@ def row(manifest: Manifest, file: ModelFile, records: Sequence[Record]) -> tuple
     mine = [r for r in records if (r.bundle, r.runtime) == (manifest.id, file.runtime)]
     by_threads = {r.threads: r for r in mine}
     one = by_threads.get(1)
-    ratios = one.ratios_to("onnxruntime") if one else ()
+    ratio = one.ratio_to("onnxruntime") if one else None
     sqnr = min(
         c.value
         for c in manifest.parity
@@ -184,7 +182,7 @@ def row(manifest: Manifest, file: ModelFile, records: Sequence[Record]) -> tuple
         f"{sqnr:.1f}",
         f"{d.delegated}/{d.total} in {d.partitions}" if d.partitions else "on device",
         *(f"{by_threads[n].percentile(50):.2f}" if n in by_threads else "-" for n in (1, 2)),
-        f"{np.median(ratios):.2f}" if ratios else "-",
+        "-" if ratio is None else f"{ratio:.2f}",
         f"{one.model_mb:.0f}" if one else "-",
     )
 

@@ -44,6 +44,21 @@ def test_fewer_rounds_say_less():
     assert verdict(0.8, 1.2) == "unclear"
 
 
+def test_processes_of_other_speed_are_no_news():
+    """Each process has a speed of its own: many rounds in few of them say little, as the interval must."""
+
+    def launched(seed):
+        speeds = np.exp(np.random.default_rng(seed).normal(0, 0.1, 6))
+        record = noisy(seed, rounds=60)
+        times = np.reshape(record.samples_ms, (6, 10)) * speeds[:, None]
+        return replace(record, samples_ms=tuple(times.ravel()), launches=6)
+
+    found = [compare(launched(2 * i), launched(2 * i + 1)) for i in range(20)]
+    assert sum(c.low <= 1 <= c.high for c in found) >= 17
+    blind = [compare(*(replace(launched(2 * i + n), launches=1) for n in (0, 1))) for i in range(20)]
+    assert sum(c.low <= 1 <= c.high for c in blind) < 17
+
+
 def test_interval_covers_the_truth():
     covered = sum(c.low <= 1.1 <= c.high for c in (compare(noisy(2 * i), noisy(2 * i + 1, 1.1)) for i in range(30)))
     assert covered >= 26

@@ -55,8 +55,23 @@ def test_derived_figures():
     assert summary["load_ms"] == 7.0
     assert summary["peers"]["eager"] == {"p50_ms": 5.0, "ratio": 0.5}
     assert RECORD.ratios_to("eager") == (0.5, 0.5, 0.5, 0.25)
-    assert RECORD.ratios_to("onnxruntime") == ()
+    assert RECORD.ratios_to("onnxruntime") == () and RECORD.ratio_to("onnxruntime") is None
     assert {"bundle", "model", "runtime", "precision", "threads", "p90_ms", "p99_ms", "peak_mb"} <= set(summary)
+
+
+def test_ratios_of_processes_are_averaged():
+    """One process runs at half of the peer's time and two at a tenth: the median over all would be a tenth."""
+    ratios = [0.5, 0.4, 0.6, 0.1, 0.1, 3.0, 0.1, 0.0999, 0.1001]
+    record = dataclasses.replace(
+        RECORD, samples_ms=tuple(ratios), peers=(Peer("eager", (1.0,) * len(ratios)),), launches=3
+    )
+    assert record.ratio_to("eager") == pytest.approx((0.5 + 0.1 + 0.1) / 3)
+    assert parse_record(json.loads(json.dumps(record.summary()))) == record
+
+
+def test_a_record_from_before_there_were_launches(document):
+    del document["launches"]
+    assert parse_record(document) == RECORD
 
 
 @pytest.mark.parametrize(
@@ -67,6 +82,8 @@ def test_derived_figures():
         ({"samples_ms": [1.0, -2.0, 3.0, 4.0]}, ("not positive",)),
         ({"thermal": "hot"}, ("'hot'", "nominal")),
         ({"peers": [{"name": "eager", "samples_ms": [1.0]}]}, ("another number of rounds",)),
+        ({"launches": 3}, ("4 samples of 3 processes", "measure again")),
+        ({"launches": 0}, ("4 samples of 0 processes",)),
         ({"colour": "red"}, ("unknown keys", "colour")),
         ({"threads": "1"}, ("threads", "int")),
     ],

@@ -1,0 +1,58 @@
+"""The measuring command: who measures how often, and what the printed document holds."""
+
+import json
+
+import pytest
+
+from benchmarks import run as module
+from benchmarks.records import parse_record
+from benchmarks.run import Protocol, measure
+from reference.errors import BadInput
+from sdk_build.bundle import open_bundle
+
+
+@pytest.mark.parametrize(
+    ("rounds", "launches", "processes"), [(50, 0, 10), (400, 0, 10), (30, 0, 6), (9, 0, 1), (50, 1, 1), (50, 3, 3)]
+)
+def test_processes_share_the_rounds(rounds, launches, processes):
+    assert Protocol(rounds=rounds, launches=launches).processes == processes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "parts"),
+    [
+        ({"rounds": 4}, ("--rounds is 4", "at least 5")),
+        ({"rounds": 20, "launches": 5}, ("--launches is 5", "allowed: 1 to 4", "5 of the 20 rounds")),
+        ({"launches": -1}, ("--launches is -1",)),
+        ({"threads": 1000}, ("--threads is 1000", "allowed: 1 to")),
+        ({"sustained_s": -1.0}, ("--sustained is -1.0",)),
+        ({"peers": ("tensorrt",)}, ("'tensorrt'", "onnxruntime")),
+    ],
+)
+def test_protocols_that_make_no_sense(wrong, parts, refused):
+    with refused(BadInput, *parts):
+        Protocol(**wrong)
+
+
+def test_each_process_adds_its_samples_and_the_last_one_goes_on(bundle, monkeypatch):
+    asked = []
+
+    def child(what, path, runtime, protocol, rest):
+        if what == "load":
+            return {"load_ms": 1.0, "peak_mb": 2.0, "model_mb": 1.0}
+        asked.append((int(rest[0]), float(rest[1])))
+        n = len(asked)
+        lasting = {"seconds": 9.0, "calls": 3, "first_p50_ms": 1.0, "last_p50_ms": 1.0} if float(rest[1]) else None
+        return {"samples_ms": [float(n)] * 5, "peers": {"eager": [2.0 * n] * 5}, "sustained": lasting}
+
+    monkeypatch.setattr(module, "_child", child)
+    record = measure(bundle, open_bundle(bundle).manifest, "litert", Protocol(rounds=15, sustained_s=9.0))
+    assert asked == [(5, 0.0), (5, 0.0), (5, 9.0)]
+    assert record.samples_ms == (1.0,) * 5 + (2.0,) * 5 + (3.0,) * 5 and record.launches == 3
+    assert record.ratio_to("eager") == 0.5 and record.sustained.calls == 3
+
+
+def test_the_command_prints_records(bundle, capsys):
+    assert module.main([str(bundle), "--rounds", "10", "--launches", "2", "--peers", "eager", "--json"]) == 0
+    records = [parse_record(r) for r in json.loads(capsys.readouterr().out)["records"]]
+    assert records and all(r.launches == 2 and len(r.samples_ms) == 10 and r.ratio_to("eager") for r in records)
