@@ -54,6 +54,7 @@ def write(dist: Path) -> int:
             ("face_detector", "template_keypoints", "template_keypoints_refined"),
         ),
         "face_pipeline_judged": (judged_results, ("face_detector", "template_keypoints", "face_detector_refined")),
+        "face_boxes_judged": (box_results, ("face_detector", "face_detector_refined")),
         "face_meshes": (mesh_results, ("face_detector", "face3d")),
     }
     # The Kotlin and Swift tests take a model's bundle for the web where there is none for Android.
@@ -83,6 +84,22 @@ def pipeline_results(
 def judged_results(detector: Bundle, keypoints: Bundle, judge: Bundle) -> list[dict[str, Any]]:
     """Likewise, where a second network judges the detector's boxes."""
     return pipeline_results(detector, keypoints, judge=judge)
+
+
+def box_results(detector: Bundle, judge: Bundle) -> list[dict[str, Any]]:
+    """Boxes of the detector's cascade in each golden picture, surest first: corners and points (base64), scores."""
+    import numpy as np
+
+    from reference.preprocess import load_picture
+    from sdk_build.predict_faces import open_detector
+
+    found = []
+    with open_detector(detector, "litert", judge) as look:
+        for case in detector.manifest.golden:
+            boxes = look(load_picture(detector.path / case.raw))
+            rows = np.concatenate([boxes.boxes_px, boxes.points_px.reshape(-1, 10)], axis=1)
+            found.append({"faces": [encode(row) for row in rows], "scores": boxes.scores.tolist()})
+    return found
 
 
 def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:

@@ -128,6 +128,41 @@ const near = (a, b, limit) => a.length === b.length && b.every((value, i) => Mat
 const named = (...models) => models.map((model) => NAMES.find((name) => name.startsWith(`${model}-`)));
 
 describe('several bundles at once', () => {
+  const cascade = named('face_detector', 'face_detector_refined');
+  test(
+    "Python's judged boxes",
+    { skip: cascade.includes(undefined) && 'its bundles are not among those of this run' },
+    async () => {
+      const found = await page.evaluate(async (names) => {
+        const [detector, refined] = await Promise.all(names.map((name) => onpar.Bundle.open(`../bundles/${name}`)));
+        const pipeline = await onpar.FaceDetector.fromBundles(detector, refined, { wasmPath: '../wasm/' });
+        const values = [];
+        for (const [i, { raw }] of detector.manifest.golden.entries()) {
+          const picture = await onpar.Picture.fromBlob(new Blob([detector.file(raw)]));
+          for (const { value } of [await pipeline.detect(picture), await pipeline.detectForVideo(picture, i + 1)]) {
+            const faces = value.faces.map(({ boxPx, pointsPx }) => [...boxPx, ...pointsPx]);
+            values.push({ faces, scores: value.faces.map(({ score }) => score) });
+          }
+        }
+        const late = await pipeline.detectForVideo(
+          await onpar.Picture.fromBlob(new Blob([detector.file(detector.manifest.golden[0].raw)])),
+          0,
+        );
+        await pipeline.close();
+        return { values, late };
+      }, cascade);
+      assert.equal(found.late, null);
+      const expected = RESULTS['face_boxes_judged-web'].flatMap((item) => [item, item]);
+      assert.equal(found.values.length, expected.length);
+      for (const [i, { faces, scores }] of expected.entries()) {
+        assert.ok(
+          faces.length > 0 && near(found.values[i].scores, scores, 0.002),
+          `${found.values[i].scores} ${scores}`,
+        );
+        for (const [j, row] of faces.entries()) assert.ok(near(found.values[i].faces[j], floats(row), 0.05));
+      }
+    },
+  );
   for (const [what, task, part, result, models] of [
     ['faces', 'FaceKeypointDetector', 'pointsPx', 'face_pipeline-web', ['template_keypoints']],
     [

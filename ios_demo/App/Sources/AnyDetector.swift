@@ -7,6 +7,7 @@ import OnPar
 enum AnyDetector: Sendable {
     case classifier(ImageClassifier)
     case faces(FaceDetector)
+    case judgedFaces(FaceBoxPipeline)
     case keypoints(FaceKeypointDetector)
     case allKeypoints(FaceKeypointPipeline)
     case saliency(SaliencySegmenter)
@@ -22,15 +23,21 @@ enum AnyDetector: Sendable {
         let coreML: RunnerFactory = { try CoreMLRunner($0) }
         // The refining network alone sees the crops of another one, never the detector's.
         let detector = bundle.manifest.model == AnyDetector.refining ? nil : try other("face_detector")
+        let judge = detector == nil ? nil : try other(AnyDetector.judging)
         self =
             switch (bundle.manifest.postprocess.result, detector) {
             case ("Classification", _): .classifier(try .fromBundle(bundle, runner: coreML))
-            case ("FaceBoxes", _): .faces(try .fromBundle(bundle, runner: coreML))
+            case ("FaceBoxes", _):
+                if let judge {
+                    .judgedFaces(try FaceDetector.fromBundles(detector: bundle, refined: judge, runner: coreML))
+                } else {
+                    .faces(try .fromBundle(bundle, runner: coreML))
+                }
             case ("Keypoints", let detector?):
                 .allKeypoints(
                     try FaceKeypointDetector.fromBundles(
                         detector: detector, keypoints: bundle, refined: try other(AnyDetector.refining),
-                        runner: coreML, detectorRefined: try other(AnyDetector.judging)))
+                        runner: coreML, detectorRefined: judge))
             case ("Keypoints", nil): .keypoints(try .fromBundle(bundle, runner: coreML))
             case ("Mask", _): .saliency(try .fromBundle(bundle, runner: coreML))
             case ("VoxelGrid", _): .voxels(try .fromBundle(bundle, runner: coreML))
@@ -38,7 +45,7 @@ enum AnyDetector: Sendable {
                 .allMeshes(
                     try FaceReconstructor.fromBundles(
                         detector: detector, face3d: bundle, runner: coreML,
-                        detectorRefined: try other(AnyDetector.judging)))
+                        detectorRefined: judge))
             case ("FaceMesh", nil): .mesh(try .fromBundle(bundle, runner: coreML))
             case (let result, _): throw OnParError.badInput("this app can't show a \(result); update it")
             }
@@ -48,6 +55,7 @@ enum AnyDetector: Sendable {
         switch self {
         case .classifier(let detector): Shown(try await detector.detect(picture))
         case .faces(let detector): Shown(try await detector.detect(picture))
+        case .judgedFaces(let detector): Shown(try await detector.detect(picture))
         case .keypoints(let detector): Shown(try await detector.detect(picture))
         case .allKeypoints(let detector): Shown(try await detector.detect(picture))
         case .saliency(let detector): Shown(try await detector.detect(picture))
@@ -62,6 +70,8 @@ enum AnyDetector: Sendable {
         case .classifier(let detector):
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .faces(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .judgedFaces(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .keypoints(let detector):
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .allKeypoints(let detector):

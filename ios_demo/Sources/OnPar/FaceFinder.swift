@@ -52,9 +52,9 @@ func demandJudge(_ bundle: Bundle) throws {
     }
 }
 
-/// The detector's squares around the faces of a picture.
-func faceFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock, _ judge: FaceJudge? = nil) throws
-    -> FindFaces
+/// The detector's boxes around the faces of a picture, judged where there is a judge.
+func boxFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock, _ judge: FaceJudge?) throws
+    -> (any PixelSource) throws -> [FaceBox]
 {
     let whole = PicturePreprocessor(detector.manifest.preprocess)
     let lowest = try judge?.lowest ?? thresholdOf(detector.manifest)
@@ -62,6 +62,14 @@ func faceFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock, _
         let region = try clock.pre { try whole.run(picture) }
         let outputs = try clock.inference { try runner.run(whole.tensor) }
         let found = findFaces(try output(outputs, "faces"), region, threshold: lowest)
-        return (try judge?.refine(found, picture) ?? found).map { squareOfBox($0.x0, $0.y0, $0.x1, $0.y1) }
+        return try judge?.refine(found, picture) ?? found
     }
+}
+
+/// The squares around them that a network for faces sees first.
+func faceFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock, _ judge: FaceJudge? = nil) throws
+    -> FindFaces
+{
+    let boxes = try boxFinder(detector, runner, clock, judge)
+    return { picture in try boxes(picture).map { squareOfBox($0.x0, $0.y0, $0.x1, $0.y1) } }
 }

@@ -274,6 +274,39 @@ private final class Script {
         }
         await pipeline.close()
     }
+
+    /// The detector and its second network alone.
+    @Test func theRealModelsGivePythonsJudgedBoxes() async throws {
+        let results = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: bundles.appendingPathComponent("results.json")))
+        let expected = ((results as! [String: Any])["face_boxes_judged-android"] as! [[String: Any]]).map(Case.init)
+        let pipeline = try FaceDetector.fromBundles(
+            detector: detector, refined: try Bundle(bundleFolder("face_detector_refined")), runner: liteRTRunner)
+        for (i, (golden, wanted)) in zip(detector.manifest.golden, expected).enumerated() {
+            let picture = try Png.picture(detector.file(golden.raw))
+            let still = try await pipeline.detect(picture).value.faces
+            let video = try #require(try await pipeline.detectForVideo(picture, timestampMs: i)).value.faces
+            #expect(try await pipeline.detectForVideo(picture, timestampMs: i) == nil)
+            let rows = (wanted.json["faces"] as! [String]).map { floats(Data(base64Encoded: $0)!) }
+            let scores = wanted.json["scores"] as! [Double]
+            for found in [still, video] {
+                #expect(found.count == rows.count && !rows.isEmpty)
+                for (face, (row, score)) in zip(found, zip(rows, scores)) {
+                    let own = [face.x0, face.y0, face.x1, face.y1].map(Float.init) + face.pointsPx
+                    #expect(difference(own, row) <= 0.05 && abs(Double(face.score) - score) <= 0.002)
+                }
+            }
+        }
+        await pipeline.close()
+        #expect(await refusal { _ = try await pipeline.detect(self.picture) }.message.contains("closed"))
+    }
+
+    @Test func aDetectorsSecondNetworkIsAskedForByName() async {
+        let found = await refusal {
+            _ = try FaceDetector.fromBundles(detector: detector, refined: keypoints, runner: liteRTRunner)
+        }
+        #expect(found.name == "BadInput" && found.message.contains("face from background"))
+    }
 }
 
 /// Runners that answer the same every time.

@@ -1,4 +1,4 @@
-/** Squares around the faces of a picture: a detector and, where there is one, a network that judges its boxes. */
+/** Boxes and squares around the faces of a picture: a detector and, where there is one, a network that judges them. */
 import type { Bundle } from './bundle';
 import { BadInput } from './errors';
 import type { FindFaces, StageClock } from './face_tracker';
@@ -28,13 +28,13 @@ export interface Judging {
   readonly logits: (tensor: Float32Array) => Promise<Float32Array>;
 }
 
-/** The detector's squares around the faces of a picture. */
-export function faceFinder(
+/** The detector's boxes around the faces of a picture, judged where there is a judge. */
+export function boxFinder(
   { manifest }: Bundle,
   runner: Runner,
   clock: StageClock,
   judge?: FaceJudge | null,
-): FindFaces {
+): (picture: PixelSource) => Promise<readonly FaceBox[]> {
   const whole = new PicturePreprocessor(manifest.preprocess);
   const judging = judge && judgingOf(judge, clock);
   const refine = judging && boxRefiner(judging, clock);
@@ -43,9 +43,14 @@ export function faceFinder(
     const region = clock.pre(() => whole.run(picture));
     const outputs = await clock.inference(() => runner.run(whole.tensor));
     const found = findFaces(output(outputs, 'faces'), region, lowest);
-    const sure = refine ? await refine(found, picture) : found;
-    return sure.map(({ boxPx }) => squareOfBox(boxPx));
+    return refine ? refine(found, picture) : found;
   };
+}
+
+/** The squares around them that a network for faces sees first. */
+export function faceFinder(detector: Bundle, runner: Runner, clock: StageClock, judge?: FaceJudge | null): FindFaces {
+  const boxes = boxFinder(detector, runner, clock, judge);
+  return async (picture) => (await boxes(picture)).map(({ boxPx }) => squareOfBox(boxPx));
 }
 
 function judgingOf({ bundle, runner }: FaceJudge, clock: StageClock): Judging {

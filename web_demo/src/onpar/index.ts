@@ -20,6 +20,7 @@ export {
   type Timings,
 } from './tasks';
 export { FaceMesh, FaceTopology, type FaceExpression, type FacePose } from './face_mesh';
+export { FaceBoxPipeline } from './face_box_pipeline';
 export { FaceMeshPipeline, type MeshOptions } from './face_mesh_pipeline';
 export { FaceKeypointPipeline } from './face_keypoint_pipeline';
 export type { DetectedFace, TrackerOptions } from './face_tracker';

@@ -4,9 +4,11 @@
  */
 import { Bundle, type BundleSource } from './bundle';
 import { BadInput } from './errors';
-import { demand, FaceKeypointPipeline } from './face_keypoint_pipeline';
+import { FaceBoxPipeline } from './face_box_pipeline';
+import { FaceKeypointPipeline } from './face_keypoint_pipeline';
 import { FaceTopology, toFaceMesh, type FaceMesh } from './face_mesh';
 import { FaceMeshPipeline, type MeshOptions } from './face_mesh_pipeline';
+import { demand } from './face_pipeline';
 import type { TrackerOptions } from './face_tracker';
 import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
 import type { DepthMap, PixelSource } from './pixels';
@@ -153,6 +155,12 @@ export class ImageClassifier extends PictureTask<Classification> {
 export class FaceDetector extends PictureTask<FaceBoxes> {
   static async fromBundle(from: From, options: TaskOptions = {}): Promise<FaceDetector> {
     return new FaceDetector(...(await open(from, 'FaceBoxes', options)), toFaceBoxes);
+  }
+
+  /** With the second network of the detector's cascade, which judges its boxes: more small faces, fewer that are none. */
+  static async fromBundles(detector: From, refined: From, options: TaskOptions = {}): Promise<FaceBoxPipeline> {
+    const bundles = await Promise.all([openBundle(detector, options), openBundle(refined, options)]);
+    return FaceBoxPipeline.open(bundles, loader(2, options));
   }
 }
 

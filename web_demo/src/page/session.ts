@@ -50,7 +50,7 @@ interface Detector extends Searching {
 interface Kind<D extends Detector> {
   readonly open: (bundle: Bundle) => Promise<D>;
   readonly show: (value: Awaited<ReturnType<D['detect']>>['value'], canvas: HTMLCanvasElement, input: Input) => Shown;
-  /** Finds all faces of a picture with the bundles that help; null where they are not there. Its values are lists. */
+  /** Finds all faces of a picture with the bundles that help; null where they are not there. */
   readonly search?: (bundle: Bundle, helpers: Helpers) => Promise<Searching | null>;
 }
 
@@ -73,6 +73,8 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
       const count = value.faces.length;
       return { summary: count === 1 ? '1 face' : `${count} faces`, scores: [] };
     },
+    search: async (bundle, { detectorRefined }) =>
+      detectorRefined === undefined ? null : FaceDetector.fromBundles(bundle, detectorRefined, { accelerator: 'auto' }),
   }),
   Keypoints: kind<FaceKeypointDetector>({
     open: (bundle) => FaceKeypointDetector.fromBundle(bundle, { accelerator: 'auto' }),

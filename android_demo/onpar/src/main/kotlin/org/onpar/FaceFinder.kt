@@ -46,14 +46,20 @@ internal class FaceJudge(size: Int, private val threshold: Float, private val cl
     }
 }
 
-/** The detector's squares around the faces of a picture. */
-internal fun faceFinder(detector: Bundle, runner: Runner, clock: StageClock, judge: FaceJudge? = null): FindFaces {
+/** The detector's boxes around the faces of a picture, judged where there is a judge. */
+internal fun boxFinder(detector: Bundle, runner: Runner, clock: StageClock, judge: FaceJudge?): (PixelSource) -> List<FaceBox> {
     val whole = PicturePreprocessor(detector.manifest.preprocess)
     val lowest = judge?.lowest ?: thresholdOf(detector.manifest)
-    return FindFaces { picture ->
+    return { picture ->
         val region = clock.pre { whole.run(picture) }
         val outputs = clock.inference { runner.run(whole.tensor) }
         val found = findFaces(output(outputs, "faces"), region, lowest)
-        (judge?.refine(found, picture) ?: found).map { squareOfBox(it.boxPx) }
+        judge?.refine(found, picture) ?: found
     }
+}
+
+/** The squares around them that a network for faces sees first. */
+internal fun faceFinder(detector: Bundle, runner: Runner, clock: StageClock, judge: FaceJudge? = null): FindFaces {
+    val boxes = boxFinder(detector, runner, clock, judge)
+    return FindFaces { picture -> boxes(picture).map { squareOfBox(it.boxPx) } }
 }

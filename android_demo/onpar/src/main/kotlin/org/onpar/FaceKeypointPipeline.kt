@@ -1,72 +1,38 @@
 package org.onpar
 
-import java.util.concurrent.locks.ReentrantLock
-import kotlin.concurrent.withLock
-
 /**
  * A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video.
  *
- * [FaceKeypointDetector.fromBundles] opens one. Calls from several threads run one after the other; closing waits for the
- * one that runs. In a video the detector runs only when a face is lost and every [checkEvery] frames, so that a track that
- * drifted onto something else ends and a new face is seen.
+ * [FaceKeypointDetector.fromBundles] opens one. Faces come largest first. In a video the detector runs only when a face is
+ * lost and every [checkEvery] frames, so that a track that drifted onto something else ends and a new face is seen.
  */
 class FaceKeypointPipeline internal constructor(
     detector: Bundle,
     keypoints: Bundle,
     judge: Bundle?,
-    private val runners: List<Runner>,
+    runners: List<Runner>,
     most: Int,
     checkEvery: Int,
-) : AutoCloseable {
-    private val lock = ReentrantLock()
-    private val clock = StageClock()
-    private val find = faceFinder(detector, runners[0], clock, judge?.let { FaceJudge.of(it, runners.last(), clock) })
+) : FacePipeline<List<DetectedFace>>(runners) {
+    private val squares = faceFinder(detector, runners[0], clock, judge?.let { FaceJudge.of(it, runners.last(), clock) })
     private val networks =
         runners.subList(1, runners.size - if (judge == null) 0 else 1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
     private val tracker =
-        FaceTracker(find, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
-    private val backend = runners.map { it.backend }.distinct().joinToString()
-    private var closed = false
-    private var lastTimestampMs = Long.MIN_VALUE
+        FaceTracker(squares, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
 
     /** How often the detector ran since the video began. */
-    val detectorRuns: Int get() = lock.withLock { tracker.detectorRuns }
+    val detectorRuns: Int get() = alone { tracker.detectorRuns }
 
-    /** Image mode: every face, largest first. Every call is answered. */
-    fun detect(picture: PixelSource): Detection<List<DetectedFace>> = lock.withLock { timed { tracker.detect(picture) } }
+    override fun find(picture: PixelSource): List<DetectedFace> = tracker.detect(picture)
 
-    /** Video mode: null for a frame that is not newer than the last, or that comes while another is worked on. */
-    fun detectForVideo(frame: PixelSource, timestampMs: Long): Detection<List<DetectedFace>>? {
-        if (!lock.tryLock()) return null
-        try {
-            if (timestampMs <= lastTimestampMs) return null
-            lastTimestampMs = timestampMs
-            return timed { tracker.detectForVideo(frame) }
-        } finally {
-            lock.unlock()
-        }
-    }
+    override fun follow(frame: PixelSource): List<DetectedFace> = tracker.detectForVideo(frame)
 
     /** Forget the video so far: the next frame begins a new one, at any time. */
     fun reset() =
-        lock.withLock {
+        alone {
             tracker.reset()
-            lastTimestampMs = Long.MIN_VALUE
+            forgetTime()
         }
-
-    /** Give the models' memory back; a call that runs is finished first, later ones are refused. */
-    override fun close() =
-        lock.withLock {
-            if (!closed) runners.forEach { it.close() }
-            closed = true
-        }
-
-    private inline fun timed(work: () -> List<DetectedFace>): Detection<List<DetectedFace>> {
-        if (closed) throw BadInput("the detector is closed; open the bundles again")
-        clock.start()
-        val faces = work()
-        return Detection(faces, clock.timings(), backend)
-    }
 
     private fun answer(bundle: Bundle, runner: Runner, tensor: FloatArray): PointAnswer {
         val outputs = clock.inference { runner.run(tensor) }

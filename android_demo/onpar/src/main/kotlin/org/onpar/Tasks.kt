@@ -122,7 +122,16 @@ class ImageClassifier private constructor(bundle: Bundle, runner: Runner) :
 
 /** Box, score and five points of every face. */
 class FaceDetector private constructor(bundle: Bundle, runner: Runner) : PictureTask<FaceBoxes>(bundle, runner, ::toFaceBoxes) {
-    companion object : TaskFactory<FaceDetector>("FaceBoxes", ::FaceDetector)
+    companion object : TaskFactory<FaceDetector>("FaceBoxes", ::FaceDetector) {
+        /** With the second network of the detector's cascade, which judges its boxes: more small faces, fewer that are none. */
+        fun fromBundles(
+            detector: Bundle,
+            refined: Bundle,
+            runners: RunnerFactory = RunnerFactory(LiteRtRunner::load),
+        ): FaceBoxPipeline = FaceBoxPipeline.open(detector, refined, runners)
+
+        fun fromBundles(detector: File, refined: File): FaceBoxPipeline = fromBundles(Bundle.open(detector), Bundle.open(refined))
+    }
 }
 
 /** 68 points of the face in a box; without a box, of the face that fills the picture. */

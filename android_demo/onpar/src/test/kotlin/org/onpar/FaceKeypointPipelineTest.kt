@@ -114,6 +114,34 @@ class FaceKeypointPipelineTest {
     fun `the real models give Python's faces, judged`() =
         compare("face_pipeline_judged-android", null, bundleFolder("face_detector_refined"))
 
+    @Test
+    fun `the real models give Python's boxes, judged`() {
+        val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray("face_boxes_judged-android").objects()
+        FaceDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("face_detector_refined")).use { pipeline ->
+            for ((i, pair) in detector.manifest.golden.zip(expected).withIndex()) {
+                val (golden, wanted) = pair
+                val photo = Png.picture(detector.file(golden.raw))
+                val rows = wanted.getJSONArray("faces").strings().map { floats(it) }
+                val scores = wanted.getJSONArray("scores").doubles()
+                for (found in listOf(pipeline.detect(photo), pipeline.detectForVideo(photo, i.toLong())!!)) {
+                    assertTrue(rows.isNotEmpty() && rows.size == found.value.faces.size)
+                    for ((n, face) in found.value.faces.withIndex()) {
+                        val box = FloatArray(4) { face.boxPx[it].toFloat() }
+                        assertTrue(difference(box + face.pointsPx, rows[n]) <= 0.05 && abs(face.score - scores[n]) <= 0.002)
+                    }
+                }
+                assertNull(pipeline.detectForVideo(photo, i.toLong()))
+            }
+        }
+    }
+
+    @Test
+    fun `a detector's second network is asked for by name`() {
+        val message = assertFailsWith<BadInput> { FaceDetector.fromBundles(detector, keypoints, { Answering(it) }) }.message!!
+        assertContains(message, "does not tell face from background")
+        assertContains(assertFailsWith<BadInput> { FaceDetector.fromBundles(keypoints, detector, { Answering(it) }) }.message!!, "gives Keypoints")
+    }
+
     private fun compare(name: String, refined: File?, judge: File? = null) {
         val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray(name).objects()
         FaceKeypointDetector.fromBundles(bundleFolder("face_detector"), bundleFolder("template_keypoints"), refined, judge).use { pipeline ->

@@ -7,6 +7,7 @@ import org.onpar.DepthVoxelizer
 import org.onpar.Detection
 import org.onpar.FaceDetector
 import org.onpar.FaceKeypointDetector
+import org.onpar.FacePipeline
 import org.onpar.FaceReconstructor
 import org.onpar.ImageClassifier
 import org.onpar.PixelSource
@@ -70,18 +71,22 @@ class AnyDetector private constructor(val bundle: Bundle, private val task: Task
         }
 
         private fun search(bundle: Bundle, other: (model: String) -> Bundle?): Search? {
-            val model = bundle.manifest.model
-            // The refining network alone sees the crops of another one, never the detector's.
-            if (bundle.manifest.postprocess.result !in setOf("Keypoints", "FaceMesh") || model == REFINED) return null
-            val detector = other("face_detector") ?: return null
-            val judge = other(DETECTOR_REFINED)
-            if (bundle.manifest.postprocess.result == "FaceMesh") {
-                return FaceReconstructor.fromBundles(detector, bundle, detectorRefined = judge).let { Search(it::detect, it::detectForVideo, it::close) }
-            }
-            return FaceKeypointDetector.fromBundles(detector, bundle, other(REFINED), detectorRefined = judge)
-                .let { Search(it::detect, it::detectForVideo, it::close) }
+            val judge by lazy { other(DETECTOR_REFINED) }
+            val pipeline: FacePipeline<*> =
+                when (bundle.manifest.postprocess.result) {
+                    "FaceBoxes" -> FaceDetector.fromBundles(bundle, judge ?: return null)
+                    "FaceMesh" -> FaceReconstructor.fromBundles(other(DETECTOR) ?: return null, bundle, detectorRefined = judge)
+                    "Keypoints" -> {
+                        // The refining network alone sees the crops of another one, never the detector's.
+                        if (bundle.manifest.model == REFINED) return null
+                        FaceKeypointDetector.fromBundles(other(DETECTOR) ?: return null, bundle, other(REFINED), detectorRefined = judge)
+                    }
+                    else -> return null
+                }
+            return pipeline.let { Search(it::detect, it::detectForVideo, it::close) }
         }
 
+        private const val DETECTOR = "face_detector"
         private const val REFINED = "template_keypoints_refined"
         private const val DETECTOR_REFINED = "face_detector_refined"
     }
