@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records import Record, this_device, write_records
-from benchmarks.run import Protocol, measure_all
+from benchmarks.records import Record, read_records, this_device, write_records
+from benchmarks.run import Protocol, bundle_digest, measure_all
 from reference.errors import BadInput, OnParError
 from sdk_build.command import error_line, exit_with
 
@@ -43,21 +43,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
     parser.add_argument("--target", nargs="+", choices=("ios", "android", "web"), help="only these; default: all")
     parser.add_argument("--reuse", action="store_true", help="take bundles that an earlier run left as they are")
+    parser.add_argument(
+        "--time", nargs="+", metavar="NAME", help="time these models; keep records of the others' bundles"
+    )
     parser.add_argument("--export-only", action="store_true", help="make the bundles; time them later with --reuse")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="default benchmarks/results")
     a = parser.parse_args(arguments)
-    chosen = Choice(a.model, a.precision, a.target, a.reuse)
+    chosen = Choice(a.model, a.precision, a.target, a.reuse, a.time)
     return exit_with(lambda: run(chosen, a.threads, a.rounds, a.output, a.export_only))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which bundles; None: every precision that was measured, every target."""
+    """Which bundles; None: every precision that was measured, every target.
+
+    Attributes:
+        timed: models whose records are made anew; None: all.
+    """
 
     models: list[str]
     precisions: list[str] | None
     targets: list[str] | None
     reuse: bool
+    timed: list[str] | None = None
 
 
 def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_only: bool) -> int:
@@ -81,10 +89,11 @@ def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_on
         return code
     before = os.getloadavg()[0]
     output.mkdir(parents=True, exist_ok=True)
+    earlier = kept(output / "host.json", chosen.timed)
     records: list[Record] = []
     for path in paths:  # one at a time, so that what was measured is not lost with one that can't be
         try:
-            records += measure_all([path], protocols, _say)
+            records += earlier.get(bundle_digest(path)) or measure_all([path], protocols, _say)
         except OnParError as error:
             code = code or error.exit_code
             print(f"{path.name}: {error_line(error)}", file=sys.stderr)
@@ -93,6 +102,17 @@ def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_on
     (output / "tables.md").write_text(page(paths, records, note))
     print(f"wrote {output / 'host.json'} and {output / 'tables.md'}: {len(records)} records. {note}")
     return code
+
+
+def kept(path: Path, timed: list[str] | None) -> dict[str, list[Record]]:
+    """Earlier records by their bundle's digest, but those of models that are timed anew."""
+    found: dict[str, list[Record]] = {}
+    if timed is None:
+        return found
+    for record in read_records(path):
+        if record.model not in timed and record.device == this_device():
+            found.setdefault(record.bundle_sha256, []).append(record)
+    return found
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
-from benchmarks.tables import Choice, wanted
+from benchmarks.records import this_device, write_records
+from benchmarks.tables import Choice, kept, wanted
 from sdk_build.quantize.measured import load_measured
+from tests.benchmarks.test_records import RECORD
 
 ALL = Choice(["all"], None, None, False)
 
@@ -19,3 +21,12 @@ def test_a_measured_target_has_what_passed():
     litert = replace(measured, artifacts=tuple(a for a in measured.artifacts if a.precision == "fp32"))
     assert wanted(replace(ALL, targets=["android", "web"]), litert) == {"fp32": ["android", "web"]}
     assert wanted(ALL, replace(measured, artifacts=()))["fp16"] == ["ios", "android", "web"]
+
+
+def test_records_of_models_that_are_not_timed_anew_stay(tmp_path):
+    here = replace(RECORD, device=this_device(), bundle_sha256="1" * 64)
+    other = replace(here, model="other", bundle_sha256="2" * 64)
+    write_records(tmp_path / "host.json", [here, replace(here, threads=2), other, RECORD])
+    assert kept(tmp_path / "host.json", None) == {}
+    assert kept(tmp_path / "host.json", ["other"]) == {"1" * 64: [here, replace(here, threads=2)]}
+    assert kept(tmp_path / "host.json", ["tiny"]) == {"2" * 64: [other]}
