@@ -26,8 +26,8 @@ BASELINE = Path(__file__).parent / "results" / "gates.json"
 SCHEMA_VERSION = 1
 SIZE_MARGIN = 1.01
 LATENCY_MARGIN = 1.3
-ROUNDS = 60
 PEER = "eager"
+PROTOCOL = Protocol(rounds=60, peers=(PEER,), launches=3)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Figures:
 
     Attributes:
         outside: operations outside the delegate.
-        ratio: time by eager PyTorch's, median over rounds; None where the runtime does not run here.
+        ratio: time by eager PyTorch's; None where the runtime does not run here.
     """
 
     bundle: str
@@ -89,7 +89,7 @@ def run(dist: Path, baseline: Path, update: bool, latency: bool, as_json: bool) 
     if not paths:
         raise BundleNotFound(f"no bundle in {dist}; run python -m sdk_build.export --target all first")
     broken = prove(paths)
-    records = measure_all(paths, [Protocol(rounds=ROUNDS, peers=(PEER,))]) if latency and not broken else []
+    records = measure_all(paths, [PROTOCOL]) if latency and not broken else []
     now = [] if broken else collect(paths, records)
     if update and not broken:
         write_baseline(baseline, now, read_baseline(baseline) if baseline.is_file() else [])
