@@ -21,12 +21,15 @@ import torch
 from torch import Tensor, nn
 
 from reference.layers import ConvNormAct
-from reference.point_maps import HIDDEN, INNER, MEAN, POINTS, SIZE, STD, PointMaps, cell_centers
+from reference.point_maps import HIDDEN, INNER, MEAN, POINTS, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
+# More pixels than most crops hold: who someone is shows in a hundredth of a face's width, and finer maps place it better.
+SIZE = 176
+LOOKED_AT = 160  # the middle of the crop; its margin is there for whoever cuts it out, and tells little of the face
 VERTICES = 2500
 IDENTITY, EXPRESSION, POSE = 96, 64, 48  # length of each feature
-LOOK, DENSE_LOOK = 16, 4  # channels of what a point, and one of the vertices below, looks like
+LOOK, DENSE_LOOK = 32, 8  # channels of what a point, and one of the vertices below, looks like
 DENSE = 192  # vertices beside the landmarks whose places are read from maps as well
 SHARPENED = 3  # blocks at the end of the path
 # One step of an optimiser moves all weights of an output by about its learning rate: outputs in units of a typical
@@ -52,13 +55,13 @@ SPEC = ModelSpec(
 
 
 class Reading(NamedTuple):
-    """What the trunk reads of (B, 3, 112, 112) pictures.
+    """What the trunk reads of (B, 3, 176, 176) pictures.
 
     Attributes:
         hidden: (B, 256) of the last features.
         x, y: (B, 68) places of the points in fractions of the crop.
         dense_x, dense_y: (B, 192) places of other vertices likewise, hidden ones too.
-        looks: (B, 68 * 16 + 192 * 4) features of the places where the points are, point by point, then the vertices'.
+        looks: (B, 68 * 32 + 192 * 8) features of the places where the points are, point by point, then the vertices'.
     """
 
     hidden: Tensor
@@ -85,7 +88,7 @@ class Face3d(PointMaps):
     read_gain: Tensor
 
     def __init__(self, width: float = 0.75, appearance: bool = False) -> None:
-        super().__init__(width)
+        super().__init__(width, LOOKED_AT)
         read = HIDDEN + 4 * POINTS + 2 * DENSE
         looks = LOOK * POINTS + DENSE_LOOK * DENSE
         self.fine = ConvNormAct(16, INNER, 3, 2)
@@ -114,9 +117,9 @@ class Face3d(PointMaps):
         self.register_buffer("read_mean", torch.zeros(1, read + looks))
         self.register_buffer("read_gain", torch.ones(1, read + looks))
         self._initialize()
-        columns, rows = cell_centers()
+        columns, rows = cell_centers(self.cells, LOOKED_AT / SIZE)
         # One row each: picking a column of a product with both is an operation that XNNPACK leaves out.
-        self.register_buffer("columns", columns[None], persistent=False)  # (1, 28 * 28)
+        self.register_buffer("columns", columns[None], persistent=False)  # (1, 40 * 40)
         self.register_buffer("rows", rows[None], persistent=False)
 
     def _initialize(self) -> None:
@@ -141,12 +144,13 @@ class Face3d(PointMaps):
             bias.copy_(mean.T.reshape(-1) / SHAPE_UNIT)
 
     def read(self, image: Tensor) -> tuple[Reading, Tensor, Tensor]:
-        """What the encoders read, and the logits (B, 68 and 192, 28 * 28) of the points' and the vertices' maps.
+        """What the encoders read, and the logits (B, 68 and 192, 40 * 40) of the points' and the vertices' maps.
 
         Args:
-            image: (B, 3, 112, 112) RGB in [0, 1].
+            image: (B, 3, 176, 176) RGB in [0, 1].
         """
-        hidden, x, taps = self.look(image)
+        edge = (SIZE - LOOKED_AT) // 2
+        hidden, x, taps = self.look(image[:, :, edge : edge + LOOKED_AT, edge : edge + LOOKED_AT])
         path = self.path(x, taps)
         heat, dense = self.maps(path), self.dense_heat(path).flatten(2)
         shares, dense_shares = torch.softmax(heat, dim=2), torch.softmax(dense, dim=2)
@@ -156,19 +160,24 @@ class Face3d(PointMaps):
         reading = Reading(hidden, *self._places(shares), *self._places(dense_shares), together.flatten(1))
         return reading, heat, dense
 
+    @staticmethod
+    def on_maps(points: Tensor) -> Tensor:
+        """Points in fractions of the crop as fractions of the maps, which cover its middle."""
+        return 0.5 + (points - 0.5) * (SIZE / LOOKED_AT)
+
     def _places(self, shares: Tensor) -> tuple[Tensor, Tensor]:
         x, y = (nn.functional.linear(shares, place).flatten(1) for place in (self.columns, self.rows))
         return x, y
 
     def path(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
-        """The path's features (B, 64, 28, 28) with what the trunk's first layer, of twice the size, adds to them."""
+        """The path's features (B, 64, 40, 40) with what the trunk's first layer, of twice the size, adds to them."""
         path = torch.relu(super().path(x, taps) + self.fine(taps[0]))
         for block in self.sharpen:
             path = torch.relu(path + block(path))
         return path
 
     def gather(self, reading: Reading) -> Tensor:
-        """What the encoders read (B, 2768), the points also as those of the upright face of unit height.
+        """What the encoders read (B, 4624), the points also as those of the upright face of unit height.
 
         Upright and of unit height: the middle of the eyes is moved to 0 and the middle of the mouth to (0, 1).
         """
@@ -185,7 +194,7 @@ class Face3d(PointMaps):
         return torch.cat([hidden, point_x, point_y, upright, looks], dim=1)
 
     def set_reading(self, reading: Tensor) -> None:
-        """Scale what the encoders read to mean 0 and deviation 1 over (N, 2768) samples of :meth:`gather`.
+        """Scale what the encoders read to mean 0 and deviation 1 over (N, 4624) samples of :meth:`gather`.
 
         Who someone is shows in a hundredth of a face's width: without this the encoders hardly learn it.
         """
@@ -226,14 +235,14 @@ class Face3d(PointMaps):
         return {"identity_feature": features["identity"], **self.decode(**features)}
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 112, 112) RGB in [0, 1]."""
+        """Vertices in the crop (B, V, 3), neutral face (B, V, 3) and pose (B, 7) of (B, 3, 176, 176) RGB in [0, 1]."""
         out = self.stages(self.read(image)[0])
         vertices, neutral = (out[name].reshape(-1, 3, VERTICES).transpose(1, 2) for name in ("vertices", "neutral"))
         return vertices, neutral, out["pose"]
 
 
 def _looks(shares: Tensor, features: Tensor) -> Tensor:
-    """Means (B, P, C) of features (B, C, 28, 28) under maps (B, P, 784)."""
+    """Means (B, P, C) of features (B, C, 40, 40) under maps (B, P, 1600)."""
     # bmm: the operator @ expands both to a common batch first, which XNNPACK leaves out.
     return torch.bmm(shares, features.permute(0, 2, 3, 1).flatten(1, 2))
 

@@ -5,6 +5,8 @@ layer over them, and a map of each of the 68 points on a top-down path (Lin et a
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,19 +24,21 @@ STD = (0.229, 0.224, 0.225)
 
 
 class PointMaps(nn.Module):
-    """A base of networks for (B, 3, 112, 112) RGB crops in [0, 1].
+    """A base of networks for (B, 3, side, side) RGB crops in [0, 1].
 
     Args:
         width: channel multiplier of the MobileNetV3-Small features.
+        side: of the pictures that the features are taken from, a multiple of 16 pixels; the maps have a quarter of it.
     """
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float, side: int = SIZE) -> None:
         super().__init__()
+        self.cells = side // 4
         self.normalize = Normalize(MEAN, STD)
         self.features = MobileNetV3Features("small", width)
         wide = self.features.out_channels
         self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
-        flat = 48 * (SIZE // 32 + 1) ** 2  # 4 x 4 positions stay: where a feature is matters as much as what it is
+        flat = 48 * math.ceil(side / 32) ** 2  # 4 x 4 positions stay: where a feature is matters as much as what it is
         self.hidden = nn.Sequential(nn.Linear(flat, HIDDEN), nn.ReLU())
         self.deep = ConvNormAct(wide, INNER, 1)
         self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)
@@ -60,7 +64,7 @@ class PointMaps(nn.Module):
         return self.hidden(self.reduce(x).flatten(1)), x, taps
 
     def path(self, x: Tensor, taps: dict[int, Tensor]) -> Tensor:
-        """Features (B, 64, 28, 28) at the end of the top-down path, of what :meth:`look` gave."""
+        """Features (B, 64, cells, cells) at the end of the top-down path, of what :meth:`look` gave."""
         d: Tensor = self.deep(x)
         for (block, _), lateral, mixer in zip(LATERALS, self.laterals, self.mixers, strict=True):
             tap = taps[block]
@@ -69,12 +73,16 @@ class PointMaps(nn.Module):
         return d
 
     def maps(self, path: Tensor) -> Tensor:
-        """Logits (B, 68, 28 * 28) of each point's place, of :meth:`path`'s features."""
+        """Logits (B, 68, cells * cells) of each point's place, of :meth:`path`'s features."""
         heat: Tensor = self.heat(path)
-        return heat.reshape(-1, POINTS, HEAT * HEAT)
+        return heat.reshape(-1, POINTS, self.cells * self.cells)
 
 
-def cell_centers() -> tuple[Tensor, Tensor]:
-    """x and y (784,) of the cells of a flat map in fractions of the crop; a point can lie between the outermost."""
-    middle = (torch.arange(HEAT) + 0.5) / HEAT
-    return middle.repeat(HEAT), middle.repeat_interleave(HEAT)
+def cell_centers(cells: int = HEAT, share: float = 1) -> tuple[Tensor, Tensor]:
+    """x and y (cells * cells,) of a flat map's cells in fractions of the crop; a point can lie between the outermost.
+
+    Args:
+        share: of the crop's side that the map covers, in its middle.
+    """
+    middle = 0.5 + share * ((torch.arange(cells) + 0.5) / cells - 0.5)
+    return middle.repeat(cells), middle.repeat_interleave(cells)

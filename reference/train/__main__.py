@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector, face3d)",
     )
+    parser.add_argument(
+        "--frozen", type=float, default=0.2, metavar="SHARE", help="of the epochs, in which the trunk stays (face3d)"
+    )
     parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
     parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR",
@@ -136,7 +139,9 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
             data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
         )
     elif name == "face3d":
-        recipe = face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init)
+        recipe = face3d.Face3dRecipe(
+            data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen
+        )
     else:
         size = int(name.removeprefix("voxel"))
         recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)

@@ -26,7 +26,6 @@ from reference.data.faces import CROP_SCALE, MIRROR, Faces, cut_square, load_fac
 from reference.errors import BadInput
 from reference.geometry.face_topology import LANDMARKS, Topology, landmark_vertices, load_topology, spread_vertices
 from reference.geometry.similarity import align_shapes, similarity_errors
-from reference.point_maps import SIZE
 from reference.train import distributed
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
@@ -34,7 +33,7 @@ from reference.train.region_loss import normals_of, region_loss
 # Shares of the epochs: on rendered heads alone at the start, and with a trunk that learns no more at the end. There the
 # encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
 # a trunk that stays is a third of the work.
-PRETRAINING, FROZEN = 0.25, 0.4
+PRETRAINING, FROZEN = 0.25, 0.2
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
 # Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in less
 # than the time that it takes to learn from them once.
@@ -73,7 +72,7 @@ class Targets:
 class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     """Crops of photographs and of rendered heads.
 
-    Items are (image (3, 112, 112) float32 RGB in [0, 1]; landmarks (2, 68) in fractions of the crop; (2, 3) matrix from
+    Items are (image (3, 176, 176) float32 RGB in [0, 1]; landmarks (2, 68) in fractions of the crop; (2, 3) matrix from
     canvas pixels to fractions; number of the rendered head, -1 for a photograph). Photographs come first, rendered
     heads behind them.
 
@@ -107,19 +106,19 @@ class MixedFaces(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
             shift = rng.normal(0, far, 2) * side
             left, top = left + shift[0] - side * (zoom - 1) / 2, top + shift[1] - side * (zoom - 1) / 2
             side *= zoom
-        crop, matrix = cut_square(canvas, left, top, side, SIZE, angle)
+        crop, matrix = cut_square(canvas, left, top, side, face3d.SIZE, angle)
         xy = xy @ matrix[:, :2].T + matrix[:, 2]
         if self.augmented and rendered < 0 and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
-            xy = (xy * [-1, 1] + [SIZE - 1, 0])[MIRROR]
+            xy = (xy * [-1, 1] + [face3d.SIZE - 1, 0])[MIRROR]
         if self.augmented and rendered < 0:
             crop = _disturb(crop, rng)
         elif self.augmented and rng.random() < 0.2:
             crop = augment.random_color(crop, rng)
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
-        points = torch.from_numpy(((xy + 0.5) / SIZE).T.astype(np.float32))
+        points = torch.from_numpy(((xy + 0.5) / face3d.SIZE).T.astype(np.float32))
         matrix = matrix + np.array([[0, 0, 0.5]], np.float32)
-        return image, points, torch.from_numpy(matrix.astype(np.float32) / SIZE), rendered
+        return image, points, torch.from_numpy(matrix.astype(np.float32) / face3d.SIZE), rendered
 
 
 def _disturb(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -142,8 +141,12 @@ class Face3dRecipe:
 
     def __init__(
         self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
+        frozen: float = FROZEN,
     ) -> None:  # fmt: skip
+        if not 0 <= frozen <= 1:
+            raise BadInput(f"--frozen is {frozen}; allowed: 0 to 1, a share of the epochs")
         self.epochs, self.batch, self.seed = epochs, batch, seed
+        self.trunk_epochs = round((1 - frozen) * epochs)
         self.topology = load_topology()
         self.network = face3d.build(appearance=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.set_mean(torch.from_numpy(self.topology.mean))
@@ -195,17 +198,18 @@ class Face3dRecipe:
     def batches(self, epoch: int) -> DataLoader[Any]:
         """First rendered heads alone; then photographs and rendered heads in each batch."""
         rng = np.random.default_rng((self.seed, epoch))
-        learning = round((1 - FROZEN) * self.epochs)  # epochs of the trunk
+        learning = self.trunk_epochs
         self.frozen = epoch >= learning
         # The trunk comes to rest before it is frozen: its rate falls to zero by then, the others' at the end.
-        rate = (1 + math.cos(math.pi * min(1.0, epoch / learning))) / (1 + math.cos(math.pi * epoch / self.epochs))
+        rest = 1.0 if self.frozen else epoch / learning
+        rate = (1 + math.cos(math.pi * rest)) / (1 + math.cos(math.pi * epoch / self.epochs))
         self.optimizer.param_groups[1]["lr_scale"] = rate
-        parts = -(-learning // RENEWED_AFTER)
+        parts = -(-learning // RENEWED_AFTER) or self.epochs
         self._use_heads((epoch - learning) % parts if self.frozen else epoch // RENEWED_AFTER)
         assert self.targets is not None
         self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
-        if epoch < PRETRAINING * self.epochs:
+        if epoch < PRETRAINING * self.epochs and not self.frozen:
             order = _in_batches(heads, self.batch)
         else:
             order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)
@@ -229,7 +233,7 @@ class Face3dRecipe:
             "smooth": 20 * self._roughness(neutral - self.mean, shape - neutral),
         }
         parts["points"] = POINT_WEIGHT * point_loss(torch.stack([reading.x, reading.y], dim=1), points, ones)
-        parts["heat"] = HEAT_WEIGHT * heat_loss(heat, points, ones)
+        parts["heat"] = HEAT_WEIGHT * heat_loss(heat, self.network.on_maps(points), ones)
         rendered = numbers >= 0
         if rendered.any():
             own = numbers[rendered].numpy()
@@ -241,7 +245,7 @@ class Face3dRecipe:
             parts["placed"] = PLACED_WEIGHT * point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
             dense, read = placed[:, :, self.spread], torch.stack([reading.dense_x, reading.dense_y], dim=1)[rendered]
             parts["dense"] = DENSE_WEIGHT * point_loss(read, dense, torch.ones(len(own)))
-            parts["dense_heat"] = HEAT_WEIGHT * heat_loss(dense_heat[rendered], dense, torch.ones(len(own)))
+            parts["dense_heat"] = HEAT_WEIGHT * heat_loss(dense_heat[rendered], self.network.on_maps(dense), torch.ones(len(own)))
         regions = self._regions(out["identity_feature"], reading.hidden, vertices, shape, images, rendered)
         parts["regions"] = 0.2 * regions
         total = torch.stack(list(parts.values())).sum()

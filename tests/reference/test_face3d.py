@@ -141,7 +141,7 @@ def test_expressions_are_measured_against_the_neutral_face():
 
 def test_the_start_is_the_mean_face_in_the_middle(network):
     with torch.no_grad():
-        vertices, neutral, pose = network(torch.rand(1, 3, 112, 112))
+        vertices, neutral, pose = network(torch.rand(1, 3, 176, 176))
     assert vertices.shape == neutral.shape == (1, VERTICES, 3)
     assert pose.shape == (1, 7)
     np.testing.assert_allclose(neutral[0].numpy(), load_topology().mean, atol=0.2)

@@ -128,7 +128,7 @@ def test_matrices_bring_canvas_pixels_into_the_crop():
         items = training.MixedFaces(None, faces, augmented)
         image, points, matrix, number = items[1]
         assert number == 1
-        assert image.shape == (3, 112, 112)
+        assert image.shape == (3, 176, 176)
         expected = matrix[:, :2] @ torch.from_numpy(faces.points[1].T.copy()) + matrix[:, 2:]
         np.testing.assert_allclose(points.numpy(), expected.numpy(), atol=1e-5)
 
@@ -186,7 +186,7 @@ def recipe(topology, tmp_path):
     recipe = object.__new__(training.Face3dRecipe)
     recipe.out, recipe.rendered, recipe.seed, recipe.part, recipe.batch, recipe.epochs = tmp_path, 5, 0, -1, 2, 20
     recipe.topology, recipe.photos, recipe.shapes, recipe.targets = topology, faces_of(3), None, None
-    recipe.photo_numbers = np.arange(3)
+    recipe.photo_numbers, recipe.trunk_epochs = np.arange(3), 12
     recipe.optimizer = SimpleNamespace(param_groups=[{}, {}])
     return recipe
 
@@ -201,7 +201,7 @@ def test_heads_are_renewed(recipe, asked):
 
 
 def test_the_trunk_comes_to_rest_and_all_heads_are_seen_once_more(recipe, asked):
-    learning = round((1 - training.FROZEN) * recipe.epochs)
+    learning = recipe.trunk_epochs
     scales = []
     for epoch in range(recipe.epochs):
         recipe.batches(epoch)
@@ -216,6 +216,19 @@ def test_the_trunk_comes_to_rest_and_all_heads_are_seen_once_more(recipe, asked)
     assert asked[len(first) :][: len(first)] == first
 
 
+def test_a_trunk_that_always_stays_sees_photographs_from_the_start(recipe, asked):
+    recipe.trunk_epochs = 0
+    for epoch in range(3):
+        assert len(recipe.batches(epoch)) == 3  # a photograph in each
+        assert recipe.frozen and recipe.optimizer.param_groups[1]["lr_scale"] == 0
+    assert [name for name, _, _ in asked] == [f"renders_train_{part}_0.npz" for part in range(3)]
+
+
+def test_a_share_of_epochs_is_demanded(tmp_path, refused):
+    with refused(BadInput, "--frozen is 1.5", "0 to 1"):
+        training.Face3dRecipe(tmp_path, tmp_path, tmp_path, 4, 2, 0, 5, None, 1.5)
+
+
 def test_a_frozen_trunk_learns_nothing(recipe):
     """Not even batch statistics; the encoders do."""
     recipe.network = face3d.build(appearance=True)
@@ -224,7 +237,7 @@ def test_a_frozen_trunk_learns_nothing(recipe):
     recipe.faces = torch.from_numpy(recipe.topology.faces.astype(np.int64))
     recipe.spread = torch.arange(100, 100 + face3d.DENSE)
     statistics = recipe.network.fine[1].running_mean
-    batch = (torch.rand(2, 3, 112, 112), torch.rand(2, 2, 68), torch.zeros(2, 2, 3), torch.tensor([-1, -1]))
+    batch = (torch.rand(2, 3, 176, 176), torch.rand(2, 2, 68), torch.zeros(2, 2, 3), torch.tensor([-1, -1]))
     for recipe.frozen in (True, False):
         recipe.network.zero_grad()
         before = statistics.clone()
