@@ -24,7 +24,7 @@ from reference.layers import ConvNormAct
 from reference.point_maps import HIDDEN, INNER, MEAN, POINTS, STD, PointMaps, cell_centers
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 
-# More pixels than most crops hold: who someone is shows in a hundredth of a face's width, and finer maps place it better.
+# More pixels than most crops hold: who someone is shows in a hundredth of a face's width, which finer maps place.
 SIZE = 176
 LOOKED_AT = 160  # the middle of the crop; its margin is there for whoever cuts it out, and tells little of the face
 VERTICES = 2500

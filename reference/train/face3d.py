@@ -245,7 +245,8 @@ class Face3dRecipe:
             parts["placed"] = PLACED_WEIGHT * point_loss(vertices[rendered, :2], placed, torch.ones(len(own)))
             dense, read = placed[:, :, self.spread], torch.stack([reading.dense_x, reading.dense_y], dim=1)[rendered]
             parts["dense"] = DENSE_WEIGHT * point_loss(read, dense, torch.ones(len(own)))
-            parts["dense_heat"] = HEAT_WEIGHT * heat_loss(dense_heat[rendered], self.network.on_maps(dense), torch.ones(len(own)))
+            on_maps = self.network.on_maps(dense)
+            parts["dense_heat"] = HEAT_WEIGHT * heat_loss(dense_heat[rendered], on_maps, torch.ones(len(own)))
         regions = self._regions(out["identity_feature"], reading.hidden, vertices, shape, images, rendered)
         parts["regions"] = 0.2 * regions
         total = torch.stack(list(parts.values())).sum()
