@@ -252,8 +252,8 @@ def _emulate(
     root = cache / "root"
     qemu = cache / ("counter/qemu-aarch64" if counting else "qemu/usr/bin/qemu-aarch64")
     plugin = ["-plugin", str(cache / "counter" / LIBRARY), "-d", "plugin"] if counting else []
-    # Where things lie in memory decides how a program goes about them: Python's and XNNPACK's copies are some
-    # instructions longer at other addresses. QEMU places them alike where it owns the address space from the start.
+    # Where things lie in memory decides how a program goes about them: elsewhere a call takes a few instructions
+    # more. QEMU places them alike where it owns the address space from the start.
     fixed = ["setarch", "-R"] if counting and shutil.which("setarch") else []
     reserved = ["-R", ADDRESS_SPACE] if counting else []
     environment = {

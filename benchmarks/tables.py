@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from benchmarks.records import Record, read_records, this_device, write_records
 from benchmarks.run import Protocol, bundle_digest, measure_all
 from reference.errors import BadInput, OnParError
+from reference.registry import get_spec
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_on
             code = code or error.exit_code
             print(f"{path.name}: {error_line(error)}", file=sys.stderr)
     write_records(output / "host.json", records)
+    old = sum(len(earlier.get(bundle_digest(path), ())) for path in paths)
     note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
+    note += f" {old} of {len(records)} records are of an earlier run." if old else ""
     (output / "tables.md").write_text(page(paths, records, note))
     print(f"wrote {output / 'host.json'} and {output / 'tables.md'}: {len(records)} records. {note}")
     return code
@@ -109,6 +112,8 @@ def kept(path: Path, timed: list[str] | None) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     if timed is None:
         return found
+    for name in timed:
+        get_spec(name)
     for record in read_records(path):
         if record.model not in timed and record.device == this_device():
             found.setdefault(record.bundle_sha256, []).append(record)

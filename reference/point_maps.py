@@ -38,7 +38,7 @@ class PointMaps(nn.Module):
         self.features = MobileNetV3Features("small", width)
         wide = self.features.out_channels
         self.reduce = ConvNormAct(wide, 48, 1, act=nn.ReLU)
-        flat = 48 * math.ceil(side / 32) ** 2  # 4 x 4 positions stay: where a feature is matters as much as what it is
+        flat = 48 * math.ceil(side / 32) ** 2  # positions stay: where a feature is matters as much as what it is
         self.hidden = nn.Sequential(nn.Linear(flat, HIDDEN), nn.ReLU())
         self.deep = ConvNormAct(wide, INNER, 1)
         self.laterals = nn.ModuleList(ConvNormAct(round_channels(c * width), INNER, 1) for _, c in LATERALS)

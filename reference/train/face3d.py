@@ -30,10 +30,10 @@ from reference.train import distributed
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
-# Shares of the epochs: on rendered heads alone at the start, and with a trunk that learns no more at the end. There the
-# encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
+# Share of the epochs on rendered heads alone at the start. At the end (``--frozen``) the trunk learns no more. There
+# the encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
 # a trunk that stays is a third of the work.
-PRETRAINING, FROZEN = 0.25, 0.2
+PRETRAINING = 0.25
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
 # Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in less
 # than the time that it takes to learn from them once.
@@ -141,7 +141,7 @@ class Face3dRecipe:
 
     def __init__(
         self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
-        frozen: float = FROZEN,
+        frozen: float,
     ) -> None:  # fmt: skip
         if not 0 <= frozen <= 1:
             raise BadInput(f"--frozen is {frozen}; allowed: 0 to 1, a share of the epochs")

@@ -25,8 +25,11 @@ def test_a_measured_target_has_what_passed():
 
 def test_records_of_models_that_are_not_timed_anew_stay(tmp_path):
     here = replace(RECORD, device=this_device(), bundle_sha256="1" * 64)
-    other = replace(here, model="other", bundle_sha256="2" * 64)
+    other = replace(here, model="saliency", bundle_sha256="2" * 64)
     write_records(tmp_path / "host.json", [here, replace(here, threads=2), other, RECORD])
     assert kept(tmp_path / "host.json", None) == {}
-    assert kept(tmp_path / "host.json", ["other"]) == {"1" * 64: [here, replace(here, threads=2)]}
-    assert kept(tmp_path / "host.json", ["tiny"]) == {"2" * 64: [other]}
+    assert kept(tmp_path / "host.json", ["saliency"]) == {"1" * 64: [here, replace(here, threads=2)]}
+    assert kept(tmp_path / "host.json", ["classifier"]) == {
+        "1" * 64: [here, replace(here, threads=2)],
+        "2" * 64: [other],
+    }
