@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 import tempfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sdk_build.bundle import Bundle
 
 WARM_UP = 10
+FEWEST = 5  # rounds; fewer tell no percentile
 MEMORY_CALLS = 3
 MEBI = 1 << 20
 
@@ -40,8 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     if what == "load":
         result = measure_load(bundle, runtime, int(threads))
     else:
-        rounds, sustained_s, peers = int(rest[0]), float(rest[1]), rest[2].split(",") if rest[2] else []
-        result = measure_latency(bundle, runtime, int(threads), rounds, sustained_s, peers)
+        rounds, limit_s, sustained_s = int(rest[0]), float(rest[1]), float(rest[2])
+        peers = rest[3].split(",") if rest[3] else []
+        result = measure_latency(bundle, runtime, int(threads), rounds, limit_s, sustained_s, peers)
     print(json.dumps(result))
     return 0
 
@@ -102,7 +105,7 @@ def artifact_of(bundle: Bundle, runtime: str) -> Path:
 
 
 def measure_latency(
-    bundle: Bundle, runtime: str, threads: int, rounds: int, sustained_s: float, peers: Sequence[str]
+    bundle: Bundle, runtime: str, threads: int, rounds: int, limit_s: float, sustained_s: float, peers: Sequence[str]
 ) -> dict[str, Any]:
     """Interleaved rounds of the artifact and its peers on the first golden input, then a sustained run."""
     import torch
@@ -117,7 +120,7 @@ def measure_latency(
         contenders: dict[str, Callable[[], object]] = {"artifact": call(bundle, runtime, threads, given)}
         contenders |= _peers(spec.name, given, threads, peers)
         with torch.inference_mode():
-            samples = interleave(contenders, rounds)
+            samples = interleave(contenders, rounds, limit_s)
             sustained = _sustain(contenders["artifact"], sustained_s) if sustained_s else None
     return {"samples_ms": samples.pop("artifact"), "peers": samples, "sustained": sustained}
 
@@ -212,17 +215,25 @@ def onnx_session(network: nn.Module, tensor: Tensor, threads: int) -> Any:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, ...]]:
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, limit_s: float = math.inf
+) -> dict[str, tuple[float, ...]]:
     """Time every contender once a round, so that whatever else the machine does hits all of them.
 
     The order turns by one each round: who comes first finds the caches that the last one left.
+
+    Args:
+        limit_s: seconds after which no further round begins, once there are ``FEWEST``.
     """
     names = list(contenders)
     for _ in range(WARM_UP):
         for work in contenders.values():
             work()
     times: dict[str, list[float]] = {name: [] for name in names}
+    end = time.perf_counter() + limit_s
     for number in range(rounds):
+        if number >= FEWEST and time.perf_counter() > end:
+            break
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             times[name].append(milliseconds(contenders[name]))

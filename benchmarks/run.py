@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.measure import FEWEST, WARM_UP
 from benchmarks.records import Peer, Record, Sustained, this_device, write_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 NATIVE = ("litert", "executorch")  # an emulation's time says nothing about Core ML's
 PEERS = ("eager", "onnxruntime", "compile")
 LOADS = 3
-LAUNCHES, FEWEST = 10, 5  # processes at most, and rounds in each at least
+LAUNCHES = 10  # processes at most
+MOST, SECONDS = 40, 5.0  # where nobody says how many: rounds in each process at most, and how long they may take
 PACKAGES = {"litert": "ai-edge-litert", "executorch": "executorch"}
 
 
@@ -40,22 +43,25 @@ class Protocol:
     """How to measure.
 
     Attributes:
-        rounds: timed calls of each contender, about: in all processes together.
+        rounds: timed calls of each contender, about: in all processes together; 0 for forty in each process, or as
+            many as take five seconds.
         sustained_s: seconds of calls without a pause afterwards; 0 for none.
         peers: names out of ``PEERS``.
         launches: processes that share the rounds; 0 for as many as have enough of them, ten at most.
     """
 
     threads: int = 1
-    rounds: int = 50
+    rounds: int = 0
     sustained_s: float = 0.0
     peers: tuple[str, ...] = ("eager", "onnxruntime")
     launches: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < FEWEST:
+        if self.rounds and self.rounds < FEWEST:
             raise BadInput(f"--rounds is {self.rounds}; allowed: at least {FEWEST}, or a percentile means nothing")
-        if not 0 <= self.launches <= self.rounds // FEWEST:
+        if self.launches < 0:
+            raise BadInput(f"--launches is {self.launches}; allowed: 1 and more, 0 for {LAUNCHES} at most")
+        if self.rounds and self.launches > self.rounds // FEWEST:
             most = self.rounds // FEWEST
             raise BadInput(
                 f"--launches is {self.launches}; allowed: 1 to {most}, {FEWEST} of the {self.rounds} rounds in each"
@@ -72,7 +78,7 @@ class Protocol:
     @property
     def processes(self) -> int:
         """How many share the rounds."""
-        return self.launches or min(LAUNCHES, self.rounds // FEWEST)
+        return self.launches or (min(LAUNCHES, self.rounds // FEWEST) if self.rounds else LAUNCHES)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: every bundle in dist")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts (default 1)")
-    parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    counted = f"timed calls of each contender (default: {MOST} in each process, or as many as take {SECONDS:g} s)"
+    parser.add_argument("--rounds", type=int, default=0, help=counted)
     parser.add_argument(
         "--launches", type=int, default=0, metavar="N", help=f"processes that share them (default {LAUNCHES} at most)"
     )
@@ -160,11 +167,9 @@ def native_runtimes(path: Path) -> list[str]:
 def measure(path: Path, manifest: Manifest, runtime: str, protocol: Protocol) -> Record:
     """Start the measuring processes of one artifact and collect its record."""
     loads = [_child("load", path, runtime, protocol, []) for _ in range(LOADS)]
-    parts = [_latency(path, runtime, protocol, n) for n in range(protocol.processes)]
+    parts = _latencies(path, runtime, protocol)
     entry: ModelFile = next(e for e in manifest.model_files if e.runtime == runtime)
     versions = {v.name: v.value for v in manifest.tool_versions}
-    from benchmarks.measure import WARM_UP
-
     return Record(
         bundle=manifest.id,
         bundle_sha256=bundle_digest(path),
@@ -187,11 +192,17 @@ def measure(path: Path, manifest: Manifest, runtime: str, protocol: Protocol) ->
     )
 
 
-def _latency(path: Path, runtime: str, protocol: Protocol, number: int) -> dict[str, Any]:
-    """One process's share of the rounds; the last one goes on without a pause where that is asked for."""
-    rounds = -(-protocol.rounds // protocol.processes)
-    sustained_s = protocol.sustained_s if number == protocol.processes - 1 else 0.0
-    return _child("latency", path, runtime, protocol, [str(rounds), str(sustained_s), ",".join(protocol.peers)])
+def _latencies(path: Path, runtime: str, protocol: Protocol) -> list[dict[str, Any]]:
+    """Rounds of several processes, equally many in each; the last one goes on without a pause where that is asked."""
+    last = protocol.processes - 1
+    rounds, limit_s = (-(-protocol.rounds // (last + 1)), math.inf) if protocol.rounds else (MOST, SECONDS)
+    parts: list[dict[str, Any]] = []
+    for number in range(last + 1):
+        sustained_s = protocol.sustained_s if number == last else 0.0
+        rest = [str(rounds), str(limit_s), str(sustained_s), ",".join(protocol.peers)]
+        parts.append(_child("latency", path, runtime, protocol, rest))
+        rounds, limit_s = len(parts[0]["samples_ms"]), math.inf  # the first one finds out how many fit
+    return parts
 
 
 def _joined(parts: Iterable[Sequence[float]]) -> tuple[float, ...]:

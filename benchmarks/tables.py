@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", nargs="+", default=["all"], metavar="NAME", help="registered models, or all")
     parser.add_argument("--precision", nargs="+", metavar="P", help="only these; default: every one that was measured")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default 1 2")
-    parser.add_argument("--rounds", type=int, default=50, help="timed calls of each contender (default 50)")
+    parser.add_argument("--rounds", type=int, default=0, help="timed calls of each contender (default: see run)")
     parser.add_argument("--target", nargs="+", choices=("ios", "android", "web"), help="only these; default: all")
     parser.add_argument("--reuse", action="store_true", help="take bundles that an earlier run left as they are")
     parser.add_argument(
