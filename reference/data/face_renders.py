@@ -22,9 +22,13 @@ from reference.geometry.face_topology import Topology, landmark_vertices
 
 HEADS_FILE = "ict_facekit.npz"
 FRONTAL = 0.15  # largest yaw index of a photograph that lends its skin
+TURNED = 0.3  # the same for varied skins: what a turned face hides is mirrored
 PAINTED = 0.25  # share of heads in painted skin
 LARGEST_SKINS = 1000
-BLENDED = 0.7  # share of photographed skins that are blends where blends are wanted
+VARIED_SKINS = 2000
+# Of varied skins: share of blends, and the deviation of the points that a head is fitted to a photograph by, in outer
+# eye distances. As far off as fits are anyway; a skin that is never twice in the same place tells no shape by itself.
+BLENDED, MISFIT = 0.7, 0.015
 RENDERED_VERTICES = 7500
 YAW_LIMIT = 60.0  # degrees; further round, half of the face is a guess
 
@@ -134,24 +138,53 @@ class Renders:
 
 def take_skins(photos: Faces, painter: FacePainter, largest: int = LARGEST_SKINS) -> list[Array]:
     """Colours (N, 3) on the head's vertices of people who look at the camera."""
-    precise = np.array(photos.sources) != "youtube_faces"
-    chosen = np.flatnonzero((np.abs(photos.yaw) < FRONTAL) & (precise | ~precise.any()))
+    chosen = _skinned(photos, FRONTAL)
     chosen = chosen[:: max(1, -(-len(chosen) // largest))]
     return [painter.from_photo(photos.canvases[i], photos.points[i])[1] for i in chosen]
 
 
+def vary_skins(photos: Faces, painter: FacePainter, rng: np.random.Generator, count: int = VARIED_SKINS) -> list[Array]:
+    """Colours (N, 3) of ``count`` people drawn at random, each time from a slightly different fit of the head."""
+    skins: list[Array] = []
+    people = _skinned(photos, TURNED)
+    for number in rng.choice(people, count) if len(people) else people:
+        points = photos.points[number]
+        noise = rng.normal(0, MISFIT * np.linalg.norm(points[36] - points[45]), points.shape)
+        skins.append(painter.from_photo(photos.canvases[number], points + noise.astype(np.float32))[1])
+    return skins
+
+
+def _skinned(photos: Faces, largest_yaw: float) -> NDArray[np.int64]:
+    precise = np.array(photos.sources) != "youtube_faces"
+    return np.flatnonzero((np.abs(photos.yaw) < largest_yaw) & (precise | ~precise.any()))
+
+
+def blend(one: Array, other: Array, place: Array, rng: np.random.Generator) -> Array:
+    """Mix two skins (N, 3) in shares that change slowly over (N, 3) places in outer eye distances, and their tone."""
+    wave = np.sin(place @ rng.normal(0, 2, 3) + rng.uniform(0, 2 * np.pi))
+    share = np.clip(rng.uniform(0, 0.6) + rng.uniform(0, 0.5) * wave, 0, 1)[:, None]
+    mixed = (1 - share) * one + share * other
+    return np.asarray(mixed * rng.uniform(0.8, 1.15) * (1 + rng.normal(0, 0.04, 3)), np.float32)
+
+
 def render_heads(
     shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int, first: int = 0,
-    blended: bool = False,
+    varied: bool = False,
 ) -> Renders:  # fmt: skip
     """Make ``count`` pictures of random heads; the same seed and photographs give the same pictures.
 
     Args:
         first: number of the first head: others follow those of an earlier call.
-        blended: photographed skins are often blends of two, so that no one is known by their skin.
+        varied: photographed skins are fitted a little differently each time and are mostly blends of two, so that no
+            one is known by their skin.
     """
     painter = FacePainter(shapes.model)
-    skins = [] if photos is None else take_skins(photos, painter)
+    skins: list[Array] = []
+    if photos is not None and varied:
+        skins = vary_skins(photos, painter, np.random.default_rng((seed, first, 1)))
+    elif photos is not None:
+        skins = take_skins(photos, painter)
+    places = (shapes.model.neutral - painter.center) / painter.unit
     canvases, points, placed, weights = [], [], [], []
     for number in tqdm(range(first, first + count), desc="rendering heads", leave=False, disable=None):
         rng = np.random.default_rng((seed, number))
@@ -160,9 +193,8 @@ def render_heads(
         drawn[shapes.model.identities :] = np.maximum(drawn, more)[shapes.model.identities :]
         painted = not skins or rng.random() < PAINTED
         colors = painter.paint(rng) if painted else skins[int(rng.integers(len(skins)))]
-        if blended and not painted and rng.random() < BLENDED:
-            share = np.float32(rng.uniform(0.2, 0.5))
-            colors = (1 - share) * colors + share * skins[int(rng.integers(len(skins)))]
+        if varied and not painted and rng.random() < BLENDED:
+            colors = blend(colors, skins[int(rng.integers(len(skins)))], places, rng)
         backdrop = rng.uniform(0, 255, (2, 2, 3)).astype(np.uint8).repeat(88, 0).repeat(88, 1)
         if photos is not None:
             backdrop = photos.canvases[int(rng.integers(len(photos.canvases)))]
@@ -192,7 +224,7 @@ def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def cached_renders(
     path: Path, shapes: HeadShapes, topology: Topology, photos: Faces | None, count: int, seed: int, first: int = 0,
-    blended: bool = False,
+    varied: bool = False,
 ) -> Renders:  # fmt: skip
     """:func:`render_heads`, or what an earlier run stored in ``path``; renders of another size are made anew."""
     if path.is_file():
@@ -203,7 +235,7 @@ def cached_renders(
                     return Renders(faces, data["weights"], data["placed"])
         except (OSError, KeyError, ValueError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({error}); remove it to render anew") from error
-    made = render_heads(shapes, topology, photos, count, seed, first, blended)
+    made = render_heads(shapes, topology, photos, count, seed, first, varied)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name("partial-" + path.name)
     np.savez(

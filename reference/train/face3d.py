@@ -33,7 +33,7 @@ from reference.train.region_loss import normals_of, region_loss
 # Share of the epochs on rendered heads alone at the start. At the end (``--frozen``) the trunk learns no more. There
 # the encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
 # a trunk that stays is a third of the work.
-PRETRAINING = 0.25
+PRETRAINING = 0.4
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
 # Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in less
 # than the time that it takes to learn from them once.
@@ -50,7 +50,7 @@ HEADS = (
 )
 EDGE_STEP = 3  # every third edge, from a random one on, tells how rough a shape is
 DRAWN = 2  # faces a batch whose regions are drawn
-VALIDATION_RENDERS = 150
+VALIDATION_RENDERS = 1000
 VALIDATION_SEED = 1
 
 Array = NDArray[np.float32]
@@ -193,7 +193,7 @@ class Face3dRecipe:
     def _render(self, part: int, shares: list[NDArray[np.int64]], number: int) -> Renders:
         path, own = self.out / f"renders_train_{part}_{number}.npz", shares[number]
         first = part * self.rendered + int(own[0])
-        return cached_renders(path, self.shapes, self.topology, self.photos, len(own), self.seed, first, blended=True)
+        return cached_renders(path, self.shapes, self.topology, self.photos, len(own), self.seed, first, varied=True)
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         """First rendered heads alone; then photographs and rendered heads in each batch."""

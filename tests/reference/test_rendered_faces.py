@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from reference.data.faces import yaw_index
+from reference.data.face_renders import blend, vary_skins
+from reference.data.faces import Faces, yaw_index
 from reference.data.heads import HeadModel
 from reference.data.rendered_faces import FacePainter, render_faces
 from reference.errors import BadInput
@@ -96,6 +97,39 @@ def test_photos_give_their_colours(model):
     canvas[:, :] = (10, 180, 40)
     _, colors = painter.from_photo(canvas, points.astype(np.float32))
     assert colors == pytest.approx(np.tile([10, 180, 40], (len(colors), 1)), abs=1)
+
+
+def people(model, yaws):
+    """Photographs of the head with a red forehead, and a chin of a blue of its own."""
+    painter = FacePainter(model)
+    points = ((model.neutral - painter.center)[painter.landmarks] @ np.diag([40, -40, 40]))[:, :2] + [88, 88]
+    canvases = np.full((len(yaws), 176, 176, 3), (200, 20, 20), np.uint8)
+    for number in range(len(yaws)):
+        canvases[number, 88:] = (20, 20, 100 + 30 * number)
+    every = np.repeat(points[None].astype(np.float32), len(yaws), 0)
+    return Faces(canvases, every, np.array(yaws, np.float32), ("helen",) * len(yaws))
+
+
+def test_varied_skins_are_never_twice_the_same(model):
+    skins = vary_skins(people(model, [0.0, 0.25, 0.9]), FacePainter(model), np.random.default_rng(0), 40)
+    assert len({skin.tobytes() for skin in skins}) == 40
+    assert {int(skin[:, 2].max().round()) for skin in skins} == {100, 130}  # the third person is turned too far
+    borders = [skin[:, 0].mean() for skin in skins]  # how far down the red reaches
+    assert 1 < max(borders) - min(borders) < 30
+
+
+def test_without_people_who_look_at_the_camera_there_are_no_skins(model):
+    assert vary_skins(people(model, [0.9]), FacePainter(model), np.random.default_rng(0), 5) == []
+
+
+def test_blends_lie_between_two_skins_but_for_their_tone(model):
+    painter = FacePainter(model)
+    one, other = (np.full((len(model.neutral), 3), grey, np.float32) for grey in (50, 150))
+    places = (model.neutral - painter.center) / painter.unit
+    for seed in range(20):
+        mixed = blend(one, other, places, np.random.default_rng(seed))
+        assert mixed.min() > 50 * 0.6 and mixed.max() < 150 * 1.4
+        assert mixed[:, 0].max() - mixed[:, 0].min() > 0.5  # shares differ from place to place
 
 
 def test_models_without_landmarks_are_refused(model):

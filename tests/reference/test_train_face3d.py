@@ -170,8 +170,8 @@ def asked(monkeypatch):
     """What a recipe asks to have rendered, as (file, first head, number of heads)."""
     asked = []
 
-    def render(path, shapes, topology, photos, count, seed, first, blended):
-        assert blended
+    def render(path, shapes, topology, photos, count, seed, first, varied):
+        assert varied
         asked.append((path.name, first, count))
         weights = np.full((count, 1), first, np.float32)
         return Renders(faces_of(count), weights, np.zeros((count, 2500, 2), np.float32))
