@@ -1,9 +1,12 @@
 """``python -m benchmarks.tables``: every table of sizes, accuracy and latency, made anew by one command.
 
-Exports each model in each precision that was measured for its present weights (``sdk_build.quantize``), times every
-native artifact with one and two threads beside eager PyTorch and ONNX Runtime, and writes
+Exports each model in each precision that was measured for its present weights (``sdk_build.quantize``), times both
+artifacts of Android's bundles with one and two threads beside eager PyTorch and ONNX Runtime, and writes
 ``benchmarks/results/host.json`` (every sample) and ``benchmarks/results/tables.md``. Run it on a quiet machine; the
 load average at the start and the end is part of the result.
+
+Bundles for iOS and the web are not timed: Core ML does not run here, and a browser's WebAssembly has a speed of its
+own, which the native runtime tells nothing about.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", nargs="+", metavar="P", help="only these; default: every one that was measured")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default 1 2")
     parser.add_argument("--rounds", type=int, default=0, help="timed calls of each contender (default: see run)")
+    parser.add_argument("--launches", type=int, default=0, metavar="N", help="processes that share them (see run)")
     parser.add_argument("--target", nargs="+", choices=("ios", "android", "web"), help="only these; default: all")
     parser.add_argument("--reuse", action="store_true", help="take bundles that an earlier run left as they are")
     parser.add_argument(
@@ -51,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="default benchmarks/results")
     a = parser.parse_args(arguments)
     chosen = Choice(a.model, a.precision, a.target, a.reuse, a.time)
-    return exit_with(lambda: run(chosen, a.threads, a.rounds, a.output, a.export_only))
+    return exit_with(lambda: run(chosen, a.threads, a.rounds, a.launches, a.output, a.export_only))
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ class Choice:
     timed: list[str] | None = None
 
 
-def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_only: bool) -> int:
+def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: Path, export_only: bool) -> int:
     """The command's body; a model that can't be exported is named, and the rest goes on."""
+    from sdk_build.bundle import open_bundle
     from sdk_build.export import choose_models
 
     cores = this_device().cores
-    protocols = [Protocol(n, rounds) for n in threads if n <= cores]
+    protocols = [Protocol(n, rounds, launches=launches) for n in threads if n <= cores]
     if not protocols:
         raise BadInput(f"--threads is {threads}; this machine has {cores} cores")
     code = 0
@@ -90,16 +95,19 @@ def run(chosen: Choice, threads: list[int], rounds: int, output: Path, export_on
         return code
     before = os.getloadavg()[0]
     output.mkdir(parents=True, exist_ok=True)
-    earlier = kept(output / "host.json", chosen.timed)
     records: list[Record] = []
-    for path in paths:  # one at a time, so that what was measured is not lost with one that can't be
+    timed = [path for path in paths if open_bundle(path).manifest.target == "android"]
+    earlier = kept(output / "host.json", chosen.timed)
+    held = {path: earlier.get(bundle_digest(path), []) for path in timed}
+    old = sum(map(len, held.values()))
+    for path in timed:  # stored one by one: this may take an hour, and what was measured shall not be lost
         try:
-            records += earlier.get(bundle_digest(path)) or measure_all([path], protocols, _say)
+            held[path] = held[path] or measure_all([path], protocols, _say)
         except OnParError as error:
             code = code or error.exit_code
             print(f"{path.name}: {error_line(error)}", file=sys.stderr)
-    write_records(output / "host.json", records)
-    old = sum(len(earlier.get(bundle_digest(path), ())) for path in paths)
+        records = [record for each in held.values() for record in each]
+        write_records(output / "host.json", records)
     note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
     note += f" {old} of {len(records)} records are of an earlier run." if old else ""
     (output / "tables.md").write_text(page(paths, records, note))
@@ -173,7 +181,8 @@ def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
             "",
             "Made by `python -m benchmarks.tables`; raw samples are in `host.json`.",
             f"Times: {device.name}, {device.os}; no phone measured yet. {note}",
-            "Core ML runs nowhere but on Apple's systems: its accuracy is from the emulation, and it has no time here.",
+            "Core ML runs nowhere but on Apple's systems: its accuracy is from the emulation, and it has no time here;",
+            "nor have the web's files, which a browser runs through WebAssembly.",
             "Memory is what loading and running the artifact added to a process that held only the runtime.",
             "",
             *markdown_table(HEADER, rows),
