@@ -1,7 +1,7 @@
 """``python -m benchmarks.tables``: every table of sizes, accuracy and latency, made anew by one command.
 
 Exports each model in each precision that was measured for its present weights (``sdk_build.quantize``), times both
-artifacts of Android's bundles with one and two threads beside eager PyTorch and ONNX Runtime, and writes
+artifacts of Android's bundles with one and two threads, with one beside eager PyTorch and ONNX Runtime, and writes
 ``benchmarks/results/host.json`` (every sample) and ``benchmarks/results/tables.md``. Run it on a quiet machine; the
 load average at the start and the end is part of the result.
 
@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,9 @@ def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: 
     from sdk_build.export import choose_models
 
     cores = this_device().cores
-    protocols = [Protocol(n, rounds, launches=launches) for n in threads if n <= cores]
+    # The tables hold a ratio for one thread alone: peers beside more threads would take time and tell nothing.
+    one = Protocol(1, rounds, launches=launches)
+    protocols = [one if n == 1 else replace(one, threads=n, peers=()) for n in threads if n <= cores]
     if not protocols:
         raise BadInput(f"--threads is {threads}; this machine has {cores} cores")
     code = 0
