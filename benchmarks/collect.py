@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.devices import judge, load_devices
-from benchmarks.records import Record, read_records, write_records
-from benchmarks.run import bundle_digest, print_records
+from benchmarks.run import print_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
 from sdk_build.errors import BackendUnavailable
+from sdk_build.records import Record, bundle_digest, read_records, write_records
 
 APP = "org.onpar.demo"
 RUNNER = f"{APP}/{APP}.LatencyBenchmark"

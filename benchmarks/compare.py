@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.records import Record, center, read_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
+from sdk_build.records import Record, center, read_records
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import Record
 from reference.errors import BadInput
+from sdk_build.records import Record
 
 PATH = Path(__file__).with_name("devices.yaml")
 UNMEASURED = "no phone measured yet"

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import Record
 from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
 from reference.spec import from_json
 from sdk_build.command import error_line, exit_with
 from sdk_build.errors import BundleNotFound
+from sdk_build.records import Record
 
 BASELINE = Path(__file__).parent / "results" / "gates.json"
 SCHEMA_VERSION = 1

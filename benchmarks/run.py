@@ -9,7 +9,6 @@ run and torch.compile as a peer.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import math
@@ -22,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import FEWEST, WARM_UP
-from benchmarks.records import Peer, Record, Sustained, this_device, write_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BundleNotFound
+from sdk_build.records import Peer, Record, Sustained, bundle_digest, this_device, write_records
 
 if TYPE_CHECKING:
     from sdk_build.manifest import Manifest, ModelFile
@@ -207,11 +206,6 @@ def _latencies(path: Path, runtime: str, protocol: Protocol) -> list[dict[str, A
 
 def _joined(parts: Iterable[Sequence[float]]) -> tuple[float, ...]:
     return tuple(itertools.chain.from_iterable(parts))
-
-
-def bundle_digest(path: Path) -> str:
-    """sha256 of a bundle's bundle.json, which holds the digest of everything else."""
-    return hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest()
 
 
 def _child(what: str, path: Path, runtime: str, protocol: Protocol, rest: list[str]) -> dict[str, Any]:

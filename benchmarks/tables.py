@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.records import Record, read_records, this_device, write_records
-from benchmarks.run import Protocol, bundle_digest, measure_all
+from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
 from reference.registry import get_spec
 from sdk_build.command import error_line, exit_with
+from sdk_build.records import Record, bundle_digest, read_records, this_device, write_records
 
 if TYPE_CHECKING:
     from reference.spec import ModelSpec

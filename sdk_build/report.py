@@ -8,14 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reference.errors import OnParError
+from reference.errors import BadInput, OnParError
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
     from sdk_build.bundle import Bundle
     from sdk_build.manifest import Manifest, ModelFile
+    from sdk_build.records import Record
 
 HEADER = (
     "model",
@@ -95,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("dist"), help="folder with bundles (default dist)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
-    parser.add_argument("--latency", type=Path, metavar="FILE", help="with --html: output of benchmarks.run --json")
+    parser.add_argument("--latency", type=Path, metavar="FILE", help="with --html: records that benchmarks wrote")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
@@ -104,6 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def report(folder: Path, page: Path | None, markdown: bool, as_json: bool, latency: Path | None = None) -> int:
     """The command's body; damaged bundles are named and make the exit code 1."""
+    if latency is not None and page is None:
+        raise BadInput("--latency goes into the page; name one with --html FILE")
     bundles, broken = read_bundles(folder)
     manifests = [bundle.manifest for bundle in bundles]
     rows = [row for manifest in manifests for row in rows_of(manifest)]
@@ -217,32 +220,34 @@ def write_page(path: Path, bundles: Sequence[Bundle], records: Path | None) -> N
     Raises:
         BadInput: it can't be written, or the records can't be read.
     """
-    from sdk_build.errors import BadInput
     from sdk_build.report_page import Entry, page, read_analysis
 
     entries = [Entry(b.manifest, tuple(rows_of(b.manifest)), read_analysis(b.path)) for b in bundles]
     try:
-        path.write_text(page(entries, HEADER[2:], read_latency(records) if records else []))
+        path.write_text(page(entries, HEADER[2:], read_latency(records, bundles) if records else []))
     except OSError as error:
         raise BadInput(f"can't write {path} ({error.strerror}); give a file in a writable folder") from error
 
 
-def read_latency(path: Path) -> list[dict[str, Any]]:
-    """Records as ``benchmarks.run --json`` prints them.
+def read_latency(path: Path, bundles: Sequence[Bundle]) -> list[Record]:
+    """Latency records of a file that are about these very bundles.
 
     Raises:
-        BadInput: missing, truncated, or no such document.
+        BadInput: missing, truncated or no records; none is about one of the bundles, or one is about another export.
     """
-    from sdk_build.errors import BadInput
+    from sdk_build.records import bundle_digest, read_records
 
-    try:
-        found: list[dict[str, Any]] = json.loads(path.read_text())["records"]
-        for record in found:
-            for key in ("model", "runtime", "precision", "threads", "p50_ms", "device"):
-                record[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} holds no records ({error}); give what benchmarks.run --json printed") from error
-    return found
+    known = {bundle.manifest.id: bundle_digest(bundle.path) for bundle in bundles}
+    records = [record for record in read_records(path) if record.bundle in known]
+    if not records:
+        raise BadInput(f"{path} has no record about {', '.join(known) or 'any bundle here'}; measure these bundles")
+    for record in records:
+        if record.bundle_sha256 != known[record.bundle]:
+            raise BadInput(
+                f"{path}: the record of {record.bundle} is about another export ({record.bundle_sha256[:12]}, here "
+                f"{known[record.bundle][:12]}); measure this bundle again"
+            )
+    return records
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from sdk_build.analysis import FILE as ANALYSIS
 
 if TYPE_CHECKING:
     from sdk_build.manifest import Manifest
+    from sdk_build.records import Record
     from sdk_build.report import Row
 
 COLORS = {"litert": "#0a7d5a", "executorch": "#b4431f", "coreml": "#2456c9", "executorch_coreml": "#8a3fb5"}
@@ -47,24 +48,24 @@ def read_analysis(path: Path) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def page(entries: Sequence[Entry], header: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
+def page(entries: Sequence[Entry], header: Sequence[str], records: Sequence[Record]) -> str:
     """The whole page.
 
     Args:
         header: names of a row's cells.
-        records: what ``benchmarks.run --json`` printed, or nothing.
+        records: latencies of these bundles, or nothing.
     """
     models = list(dict.fromkeys(entry.manifest.model for entry in entries))
     groups = {m: [x for x in entries if x.manifest.model == m] for m in models}
     links = "".join(f"<a href='#{e(m)}'>{e(m)}</a>" for m in models)
     parts = ((_overview(group, records), *(_section(entry, header) for entry in group)) for group in groups.values())
     bodies = "\n".join(part for group in parts for part in group)
-    phones = sorted({r["device"]["name"] for r in records if r["device"]["kind"] == "phone"})
+    phones = sorted({r.device.name for r in records if r.device.kind == "phone"})
     measured = f"Phones measured: {e(', '.join(phones))}." if phones else "No phone measured yet."
     return _PAGE.format(count=len(entries), measured=measured, links=links, bodies=bodies, style=_STYLE)
 
 
-def _overview(entries: Sequence[Entry], records: Sequence[Mapping[str, Any]]) -> str:
+def _overview(entries: Sequence[Entry], records: Sequence[Record]) -> str:
     """One model over all its bundles."""
     manifest = entries[0].manifest
     operations: list[Any] = next((x.analysis["operations"] for x in entries if x.analysis.get("operations")), [])
@@ -170,26 +171,26 @@ def _parts(operations: Sequence[Sequence[Any]]) -> str:
     return f"<figure><figcaption>What 8 bits cost, part by part</figcaption>{bars}<p class=small>{note}</p></figure>"
 
 
-def _latency(model: str, records: Sequence[Mapping[str, Any]]) -> str:
+def _latency(model: str, records: Sequence[Record]) -> str:
     """Bars of the median latency, where records were given."""
-    mine = [r for r in records if r["model"] == model]
+    mine = [r for r in records if r.model == model]
     if not mine:
         return ""
-    top = max(r["p50_ms"] for r in mine)
+    top = max(r.percentile(50) for r in mine)
     bars = "".join(
-        f"<div class=part><span>{e(NAMES[r['runtime']])} {e(r['precision'])}, {r['threads']} thr.</span>"
-        f"<b style='width:{100 * r['p50_ms'] / top:.1f}%;background:{COLORS[r['runtime']]}'></b>"
-        f"<em>{r['p50_ms']:.2f} ms{_times(r)}</em></div>"
-        for r in sorted(mine, key=lambda r: (r["threads"], r["p50_ms"]))
+        f"<div class=part><span>{e(NAMES[r.runtime])} {e(r.precision)}, {r.threads} thr.</span>"
+        f"<b style='width:{100 * r.percentile(50) / top:.1f}%;background:{COLORS[r.runtime]}'></b>"
+        f"<em>{r.percentile(50):.2f} ms{_times(r)}</em></div>"
+        for r in sorted(mine, key=lambda r: (r.threads, r.percentile(50)))
     )
-    devices = "; ".join(sorted({f"{r['device']['name']} ({r['device']['kind']})" for r in mine}))
+    devices = "; ".join(sorted({f"{r.device.name} ({r.device.kind})" for r in mine}))
     note = f"Median of one inference on {e(devices)}. A host's times say nothing about a phone's."
     return f"<figure><figcaption>Latency</figcaption>{bars}<p class=small>{note}</p></figure>"
 
 
-def _times(record: Mapping[str, Any]) -> str:
-    peer = record.get("peers", {}).get("onnxruntime")
-    return f", {peer['ratio']:.2f} x onnxruntime" if peer else ""
+def _times(record: Record) -> str:
+    ratio = record.ratio_to("onnxruntime")
+    return "" if ratio is None else f", {ratio:.2f} x onnxruntime"
 
 
 def _figure(title: str, drawing: str, legend: str, x: str, y: str) -> str:

@@ -10,11 +10,11 @@ import pytest
 from benchmarks import collect
 from benchmarks.collect import accept, choose_phone, digests, from_ios
 from benchmarks.devices import UNMEASURED, judge, load_devices
-from benchmarks.records import read_records
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES
 from sdk_build.errors import BackendUnavailable
-from tests.benchmarks.test_records import RECORD
+from sdk_build.records import read_records
+from tests.sdk_build.test_records import RECORD
 
 LISTING = "List of devices attached\n"
 

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import compare as module
 from benchmarks.compare import compare, pair_up, verdict
-from benchmarks.records import Peer, write_records
 from reference.errors import BadInput
-from tests.benchmarks.test_records import RECORD
+from sdk_build.records import Peer, write_records
+from tests.sdk_build.test_records import RECORD
 
 
 def noisy(seed, factor=1.0, rounds=60, load=1.0, peers=True):

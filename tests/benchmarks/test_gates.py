@@ -10,12 +10,12 @@ from torch import nn
 
 from benchmarks import gates
 from benchmarks.gates import Figures, compare, read_baseline, write_baseline
-from benchmarks.records import Peer
 from reference.errors import BadInput
 from sdk_build.backends import litert
 from sdk_build.quiet import quiet
-from tests.benchmarks.test_records import RECORD
+from sdk_build.records import Peer
 from tests.quantize.conftest import SPEC, Tiny
+from tests.sdk_build.test_records import RECORD
 
 GOOD = Figures("tiny-android-fp32", "model.tflite", 10_000, 0, 1, 0.5)
 

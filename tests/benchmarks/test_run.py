@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks import run as module
 from benchmarks.measure import interleave
-from benchmarks.records import parse_record
 from benchmarks.run import Protocol, measure
 from reference.errors import BadInput
 from sdk_build.bundle import open_bundle
+from sdk_build.records import parse_record
 
 
 @pytest.mark.parametrize(

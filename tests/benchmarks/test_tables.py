@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_records, this_device, write_records
-from benchmarks.run import bundle_digest
 from benchmarks.tables import Choice, kept, wanted
 from sdk_build.quantize.measured import load_measured
-from tests.benchmarks.test_records import RECORD
+from sdk_build.records import bundle_digest, read_records, this_device, write_records
+from tests.sdk_build.test_records import RECORD
 
 ALL = Choice(["all"], None, None, False)
 

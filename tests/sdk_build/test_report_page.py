@@ -2,22 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from sdk_build import report
-from sdk_build.errors import BadInput
+from sdk_build.records import Peer, bundle_digest, write_records
 from sdk_build.report_page import _free_box, _histogram, _latency, _log_ticks, _parts, _scatter, _ticks
+from tests.sdk_build.test_records import RECORD
 
-LATENCY = {
-    "model": "template_keypoints",
-    "runtime": "litert",
-    "precision": "fp16",
-    "threads": 1,
-    "p50_ms": 2.5,
-    "device": {"name": "A <fast> host", "kind": "host"},
-    "peers": {"onnxruntime": {"p50_ms": 5.0, "ratio": 0.5}},
-}
+LATENCY = replace(
+    RECORD,
+    model="template_keypoints",
+    device=replace(RECORD.device, name="A <fast> host", kind="host"),
+    peers=(Peer("onnxruntime", (2.0, 4.0, 6.0, 8.0)),),
+)
 
 
 def test_ticks_are_round():
@@ -70,19 +69,38 @@ def test_latency_is_shown_with_its_device():
     assert _latency("other", [LATENCY]) == ""
 
 
-def test_the_page_shows_latency_and_says_that_no_phone_was_measured(web_dist, tmp_path, capsys):
-    (tmp_path / "r.json").write_text(json.dumps({"records": [LATENCY]}))
-    page = tmp_path / "p.html"
-    assert report.main([str(web_dist), "--html", str(page), "--latency", str(tmp_path / "r.json")]) == 0
+def test_the_page_shows_latency_and_says_that_no_phone_was_measured(web_bundle, tmp_path):
+    record = replace(LATENCY, bundle=web_bundle.name, bundle_sha256=bundle_digest(web_bundle))
+    page, file = tmp_path / "p.html", tmp_path / "r.json"
+    command = [str(web_bundle.parent), "--html", str(page), "--latency", str(file)]
+    write_records(file, [record, RECORD])  # of another bundle: not shown
+    assert report.main(command) == 0
     assert "No phone measured yet." in page.read_text() and "2.50 ms" in page.read_text()
-    phone = LATENCY | {"device": {"name": "Pixel 8a", "kind": "phone"}}
-    (tmp_path / "r.json").write_text(json.dumps({"records": [phone]}))
-    assert report.main([str(web_dist), "--html", str(page), "--latency", str(tmp_path / "r.json")]) == 0
+    file.write_text(json.dumps({"records": [record.summary()]}))  # as benchmarks.run --json prints it
+    assert report.main(command) == 0
+    assert "2.50 ms" in page.read_text()
+    write_records(file, [replace(record, device=replace(RECORD.device, name="Pixel 8a"))])
+    assert report.main(command) == 0
     assert "Phones measured: Pixel 8a." in page.read_text()
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"records": [{}]}', "[]"])
-def test_damaged_latency_files(content, tmp_path, refused):
-    (tmp_path / "r.json").write_text(content)
-    with refused(BadInput, "r.json", "benchmarks.run --json"):
-        report.read_latency(tmp_path / "r.json")
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"bundle": "other"}, "no record about"),
+        ({"bundle_sha256": "f" * 64}, "another export (ffffffffffff"),
+        ({"schema_version": 1}, "schema_version 1"),
+        ({"samples_ms": (0.0,)}, "not positive"),
+    ],
+)
+def test_records_that_are_not_these_bundles_latency(change, part, web_bundle, tmp_path, capsys):
+    record = replace(LATENCY, bundle=web_bundle.name, bundle_sha256=bundle_digest(web_bundle), peers=())
+    (tmp_path / "r.json").write_text(json.dumps({"records": [record.to_json() | change]}))
+    page = tmp_path / "p.html"
+    assert report.main([str(web_bundle.parent), "--html", str(page), "--latency", str(tmp_path / "r.json")]) == 2
+    assert part in capsys.readouterr().err.splitlines()[-1] and not page.exists()
+
+
+def test_latency_needs_a_page(web_bundle, tmp_path, capsys):
+    assert report.main([str(web_bundle.parent), "--latency", str(tmp_path / "r.json")]) == 2
+    assert "--html FILE" in capsys.readouterr().err

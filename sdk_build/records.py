@@ -5,9 +5,12 @@ Phones write the same records (BenchmarkRecord in Kotlin and Swift), so that one
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +21,10 @@ from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.spec import from_json
+from sdk_build.backends import RUNTIMES
 
 SCHEMA_VERSION = 2
+KINDS = ("phone", "emulator", "host")
 THERMAL_STATES = ("unknown", "nominal", "fair", "serious", "critical")
 
 
@@ -29,7 +34,7 @@ class Device:
 
     Attributes:
         name: model of a phone, or the processor of a computer.
-        kind: ``phone`` or ``host``; a host's milliseconds say nothing about a phone's.
+        kind: one of ``KINDS``; a computer's milliseconds say nothing about a phone's, an emulated phone's neither.
         os: name and version.
         cores: those that the process could use.
     """
@@ -169,13 +174,29 @@ def parse_record(document: Any) -> Record:
         raise BadInput(f"record has schema_version {version!r}; allowed: {SCHEMA_VERSION}; measure again")
     raw = {k: v for k, v in document.items() if k not in ("p50_ms", "p90_ms", "p99_ms", "load_ms", "raw_peers")}
     if isinstance(document.get("peers"), Mapping):
-        raw["peers"] = [{"name": n, "samples_ms": s} for n, s in document.get("raw_peers", {}).items()]
+        peers = document.get("raw_peers", {})
+        if not isinstance(peers, Mapping):
+            raise BadInput(f"raw_peers is a {type(peers).__name__}; a JSON object of samples is needed")
+        raw["peers"] = [{"name": n, "samples_ms": s} for n, s in peers.items()]
     record = from_json(Record, raw)
     if not record.samples_ms or not record.load_samples_ms:
         raise BadInput(f"record of {record.bundle} has no samples; measure again")
     numbers = [*record.samples_ms, *record.load_samples_ms, *(v for p in record.peers for v in p.samples_ms)]
-    if not all(np.isfinite(v) and v > 0 for v in numbers):
+    if not all(_is_finite(v) and v > 0 for v in numbers):
         raise BadInput(f"record of {record.bundle} holds a time that is not positive; measure again")
+    if not all(_is_finite(v) and v >= 0 for v in (record.peak_mb, record.model_mb)):
+        raise BadInput(f"record of {record.bundle} holds a size of memory that is none; measure again")
+    if record.threads < 1 or record.warm_up < 0:
+        what = f"{record.threads} threads and {record.warm_up} calls of warm-up"
+        raise BadInput(f"record of {record.bundle} has {what}; allowed: 1 thread or more, 0 calls or more")
+    if not re.fullmatch("[0-9a-f]{64}", record.bundle_sha256):
+        raise BadInput(f"record of {record.bundle}: bundle_sha256 is {record.bundle_sha256[:64]!r}, no sha256")
+    if record.device.kind not in KINDS:
+        raise BadInput(
+            f"record of {record.bundle}: the device's kind is {record.device.kind!r}; allowed: {', '.join(KINDS)}"
+        )
+    if record.runtime not in RUNTIMES:
+        raise BadInput(f"record of {record.bundle}: runtime is {record.runtime!r}; allowed: {', '.join(RUNTIMES)}")
     if record.thermal not in THERMAL_STATES:
         raise BadInput(
             f"record of {record.bundle}: thermal is {record.thermal!r}; allowed: {', '.join(THERMAL_STATES)}"
@@ -186,6 +207,13 @@ def parse_record(document: Any) -> Record:
     if any(len(p.samples_ms) != len(record.samples_ms) for p in record.peers):
         raise BadInput(f"record of {record.bundle}: a peer has another number of rounds; measure again")
     return record
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def read_records(path: Path) -> list[Record]:
@@ -209,6 +237,11 @@ def read_records(path: Path) -> list[Record]:
         return [parse_record(entry) for entry in entries]
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+
+
+def bundle_digest(path: Path) -> str:
+    """sha256 of a bundle's bundle.json, which holds the digest of everything else."""
+    return hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest()
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:

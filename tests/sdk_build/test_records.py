@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 
-from benchmarks.records import Device, Peer, Record, Sustained, parse_record, read_records, this_device, write_records
 from reference.errors import BadInput
+from sdk_build.records import Device, Peer, Record, Sustained, parse_record, read_records, this_device, write_records
 
 RECORD = Record(
     bundle="tiny-android-w8a8",
@@ -84,6 +85,15 @@ def test_a_record_from_before_there_were_launches(document):
         ({"peers": [{"name": "eager", "samples_ms": [1.0]}]}, ("another number of rounds",)),
         ({"launches": 3}, ("4 samples of 3 processes", "measure again")),
         ({"launches": 0}, ("4 samples of 0 processes",)),
+        ({"samples_ms": [1.0, 2.0, 3.0, 10**400]}, ("not positive",)),
+        ({"peers": {"eager": {"p50_ms": 1.0}}, "raw_peers": [1.0]}, ("raw_peers is a list",)),
+        ({"peers": {"eager": {"p50_ms": 1.0}}, "raw_peers": None}, ("raw_peers is a NoneType",)),
+        ({"peak_mb": math.nan}, ("a size of memory",)),
+        ({"model_mb": -1.0}, ("a size of memory",)),
+        ({"threads": 0}, ("0 threads", "allowed: 1")),
+        ({"bundle_sha256": "zz"}, ("'zz'", "no sha256")),
+        ({"device": {"name": "x", "kind": "toaster", "os": "y", "arch": "z", "cores": 1}}, ("'toaster'", "emulator")),
+        ({"runtime": "tensorrt"}, ("'tensorrt'", "litert")),
         ({"colour": "red"}, ("unknown keys", "colour")),
         ({"threads": "1"}, ("threads", "int")),
     ],
