@@ -11,10 +11,13 @@ Differs from the source:
   distance, so that the network could not know of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,8 +161,12 @@ def _around_average(amount: float) -> dict[str, float]:
 
 
 def load_ict(path: Path) -> HeadModel:
-    """Reads ``ict_facekit.npz`` of the data pack (outer surface: face, head, neck, eyes)."""
-    with np.load(path) as data:
+    """Reads ``ict_facekit.npz`` of the data pack (outer surface: face, head, neck, eyes).
+
+    Raises:
+        BadInput: the file can't be read, or is no such head model.
+    """
+    with _opened(path) as data:
         keep = _in_ranges(data["part_vertex_ranges"][list(_ICT_PARTS)], len(data["neutral"]))
         offsets = np.concatenate([data["identity"][:, keep], data["expression"][:, keep]]).astype(np.float32)
         identities = len(data["identity"])
@@ -177,6 +184,17 @@ def load_ict(path: Path) -> HeadModel:
         )
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A head model's arrays; whatever is wrong with them is the file's fault."""
+    try:
+        with np.load(path) as data:
+            yield data
+    except (OSError, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError, BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{path} is no head model ({reason}); take it from the data pack") from error
+
+
 def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
     """(count,) bool: whether a number lies in one of the ranges [first, end)."""
     inside = np.zeros(count, bool)
@@ -186,8 +204,8 @@ def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 
 def load_makehuman(path: Path) -> HeadModel:
-    """Reads ``makehuman_heads.npz`` of the data pack (skin and eyes)."""
-    with np.load(path) as data:
+    """Reads ``makehuman_heads.npz`` of the data pack (skin and eyes); raises as :func:`load_ict`."""
+    with _opened(path) as data:
         groups = data["group_names"].tolist()
         quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
         eyes = np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS[1:]])

@@ -83,7 +83,7 @@ def load_calibration(
             f"no picture in {folder}; --calibration needs {', '.join(sorted(SUFFIXES))} files of the training data"
         )
     chosen = [raws[i] for i in sorted(np.random.default_rng(seed).permutation(len(raws))[:count])]
-    digests = [_digest(raw.path.read_bytes()) for raw in chosen]
+    digests = [_digest(_content(raw.path)) for raw in chosen]
     _refuse_overlap(folder, raws, evaluated)
     samples = tuple(read_input(raw.path, spec, raw.box)[0] for raw in chosen)
     return Calibration(folder.name, seed, _digest_all(digests), samples)
@@ -96,7 +96,7 @@ def evaluation_digests(folder: Path) -> frozenset[str]:
     has no splits; none for generated data.
     """
     split = "train" if (folder / SCENES).is_file() else "val"
-    return frozenset(_digest(raw.path.read_bytes()) for raw in find_raw(folder, split))
+    return frozenset(_digest(_content(raw.path)) for raw in find_raw(folder, split))
 
 
 def find_raw(folder: Path, split: str) -> list[Raw]:
@@ -106,15 +106,15 @@ def find_raw(folder: Path, split: str) -> list[Raw]:
         return [raw for table in tables for raw in _listed(table, split)]
     if (folder / "train").is_dir() and (folder / "val").is_dir():
         folder, split = folder / split, "train"
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES) if split == "train" else []
+    files = []
+    if split == "train":
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     return [Raw(path) for path in files]
 
 
 def _listed(table: Path, split: str) -> list[Raw]:
-    with table.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("split") == split]
     found = []
-    for row in rows:
+    for row in (row for row in _rows(table) if row.get("split") == split):
         name = row.get("file") or row.get("image")
         if not name:
             raise BadInput(f"{table} has no column file or image; it must name the picture of each row")
@@ -123,14 +123,29 @@ def _listed(table: Path, split: str) -> list[Raw]:
     return found
 
 
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            return list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"can't read {table} ({error}); it must be a table of comma-separated UTF-8 text") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"can't read {path} ({error.strerror}), which its folder's table names; mend the table") from error
+
+
 def _squares(folder: Path) -> list[Raw]:
     """What the detector's second network would see of the faces in a folder of scenes, and pictures without faces."""
     from reference.face_pipeline import square_of_box
 
-    with (folder / SCENES).open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
     found = []
-    for row in rows:
+    for row in _rows(folder / SCENES):
+        if not row.get("file"):
+            raise BadInput(f"{folder / SCENES} has no column file; it must name the picture of each row")
         path = folder / row["file"]
         if row.get("x0"):
             try:
@@ -155,7 +170,7 @@ def _face_box(row: dict[str, str]) -> Box:
 
 
 def _refuse_overlap(folder: Path, raws: Sequence[Raw], evaluated: frozenset[str]) -> None:
-    shared = [raw.path for raw in raws if evaluated and _digest(raw.path.read_bytes()) in evaluated]
+    shared = [raw.path for raw in raws if evaluated and _digest(_content(raw.path)) in evaluated]
     if shared:
         raise BadInput(
             f"{len(shared)} of {len(raws)} files in {folder} are evaluation data, the first {shared[0].name}; "

@@ -104,6 +104,17 @@ def test_ict_landmarks_follow_the_mesh(ict_path):
     assert model.landmark_positions(mesh) == pytest.approx(mesh.vertices[:68])
 
 
+@pytest.mark.parametrize("load", [load_ict, load_makehuman])
+def test_files_that_are_no_head_model(load, tmp_path):
+    path = tmp_path / "heads.npz"
+    path.write_bytes(b"junk")
+    with pytest.raises(BadInput, match=r"heads\.npz is no head model .*; take it from the data pack"):
+        load(path)
+    np.savez(path, neutral=np.zeros(3))
+    with pytest.raises(BadInput, match=r"heads\.npz is no head model"):
+        load(path)
+
+
 def test_another_cut_of_makehuman_has_no_landmarks(makehuman_path):
     model = load_makehuman(makehuman_path)
     with pytest.raises(BadInput, match="head model without landmarks, allowed is one that has them; use load_ict"):

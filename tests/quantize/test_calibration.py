@@ -80,6 +80,23 @@ def test_damaged_table(tmp_path, refused):
         find_raw(tmp_path, "train")
 
 
+def test_files_that_only_a_table_knows(spec, tmp_path, refused):
+    (tmp_path / "index.csv").write_text("file,split\na.png,train\nb.png,val\n")
+    with refused(BadInput, "a.png", "table", "mend"):
+        load_calibration(spec, tmp_path)
+    with refused(BadInput, "b.png", "table", "mend"):
+        evaluation_digests(tmp_path)
+    (tmp_path / "index.csv").write_bytes(b"file,split\n\xff\xfe.png,train\n")
+    with refused(BadInput, "index.csv", "UTF-8"):
+        load_calibration(spec, tmp_path)
+
+
+def test_a_folder_is_no_picture(spec, tmp_path, refused):
+    (tmp_path / "a.png").mkdir()
+    with refused(BadInput, "no picture in"):
+        load_calibration(spec, tmp_path)
+
+
 def test_empty_or_missing(spec, tmp_path, refused):
     with refused(BadInput, "no picture in", ".png"):
         load_calibration(spec, tmp_path)
@@ -107,6 +124,9 @@ def test_the_detectors_second_network_sees_squares_of_faces(tmp_path, refused):
     region = square_of_box(5, 5, 15, 13)
     shown = sample_picture(load_picture(tmp_path / "0.png"), region, (48, 48))
     assert face == pytest.approx(shown, abs=1e-6)
+    table.write_text("name,x0,y0,x1,y1\n0.png,5,5,15,13\n")
+    with refused(BadInput, "faces.csv", "no column file"):
+        load_calibration(second, tmp_path, 5)
     table.write_text("file,x0,y0,x1,y1\n0.png,5,five,15,13\n")
     with refused(BadInput, "0.png", "no four numbers"):
         load_calibration(second, tmp_path, 5)
