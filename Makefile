@@ -20,7 +20,7 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables arm64 arm64-counts
+.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables phones arm64 arm64-counts
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
@@ -134,6 +134,11 @@ quantize: $(STAMP) ## MODEL=name DATA=folder: measure every precision on every r
 
 tables: $(STAMP) ## every table of sizes, accuracy and latency anew; needs a quiet machine
 	$(PYTHON) -m benchmarks.tables
+
+phones: $(STAMP) ## fetch adb (Debian, as root) and check the collector of phones' records against it
+	@command -v adb >/dev/null || { echo "phones: installing adb, which talks to Android phones"; \
+	  apt-get -qq update && apt-get -qq install -y --no-install-recommends adb >/dev/null; }
+	$(PYTHON) -m pytest tests/benchmarks/test_collect.py
 
 arm64: $(STAMP) ## prove every .tflite of dist/ on emulated arm64 cores; fetches the toolchain into .cache once
 	$(PYTHON) -m benchmarks.arm64 --prepare

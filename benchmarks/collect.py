@@ -19,7 +19,7 @@ from benchmarks.devices import judge, load_devices
 from benchmarks.run import print_records
 from reference.errors import BadInput
 from sdk_build.command import exit_with
-from sdk_build.errors import BackendUnavailable
+from sdk_build.errors import BackendUnavailable, BenchmarkFailed
 from sdk_build.records import Record, bundle_digest, read_records, write_records
 
 APP = "org.onpar.demo"
@@ -105,20 +105,36 @@ def from_android(paths: Sequence[Path], serial: str | None, folder: Path) -> lis
     Raises:
         BackendUnavailable: no adb.
         BadInput: no phone, or several and no serial.
+        BenchmarkFailed: the app crashed or refused a bundle.
     """
     adb = shutil.which("adb")
     if adb is None:
         raise BackendUnavailable("adb is not installed; apt-get install adb, or Android's platform tools")
     phone = [adb, "-s", choose_phone(_adb([adb, "devices"]), serial)]
-    _adb([*phone, "shell", "rm", "-rf", f"{DEVICE_FOLDER}/records"])
+    # The app measures every bundle there, and adb would push a bundle into an older folder of its name.
+    _adb([*phone, "shell", "rm", "-rf", f"{DEVICE_FOLDER}/records", f"{DEVICE_FOLDER}/bundles"])
     for path in paths:
         _adb([*phone, "push", str(path), f"{DEVICE_FOLDER}/bundles/{path.name}"])
     said = _adb([*phone, "shell", "am", "instrument", "-w", RUNNER])
-    if "FAILURES" in said or "INSTRUMENTATION_FAILED" in said:
-        last = (said.strip().splitlines() or ["no message"])[-1]
-        raise BadInput(f"the benchmark failed on the phone ({last}); install a debug build of the demo app first")
+    reason = failure(said)
+    if reason:
+        raise BenchmarkFailed(
+            f"the benchmark failed on the phone ({reason}); install a debug build of the demo app, verify the bundles"
+        )
     _adb([*phone, "pull", f"{DEVICE_FOLDER}/records", str(folder)])
     return sorted(folder.rglob("*.json"))
+
+
+def failure(said: str) -> str:
+    """Why ``am instrument`` failed, from what it printed; empty if it did not."""
+    if "INSTRUMENTATION_CODE: -1" in said:  # Activity.RESULT_OK
+        return ""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    for sign in ("FAILURES: ", "longMsg=", "shortMsg=", "Error=", "INSTRUMENTATION_FAILED: "):
+        for line in lines:
+            if sign in line:
+                return line.split(sign, 1)[1]
+    return lines[-1] if lines else "it said nothing"
 
 
 def choose_phone(listing: str, serial: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,21 @@ class Phone:
     """One target phone.
 
     Attributes:
+        models: what its system calls it, as patterns: Android and iOS know no marketing name.
         budget_ms: by model, the median of one inference that we aim for.
     """
 
     name: str
+    models: tuple[str, ...]
     chip: str
     arch: str
     os: str
     runtimes: tuple[str, ...]
     budget_ms: Mapping[str, float]
+
+    def is_called(self, name: str) -> bool:
+        """Whether a record's device is this phone; Android puts the maker first: Google Pixel 8a."""
+        return any(re.fullmatch(f"(.* )?({model})", name) for model in self.models)
 
 
 def load_devices(path: Path = PATH) -> list[Phone]:
@@ -40,8 +47,12 @@ def load_devices(path: Path = PATH) -> list[Phone]:
 
     try:
         document: Any = yaml.safe_load(path.read_text())
-        return [Phone(**{**entry, "runtimes": tuple(entry["runtimes"])}) for entry in document["devices"]]
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        lists = ("models", "runtimes")
+        phones = [Phone(**entry | {name: tuple(entry[name]) for name in lists}) for entry in document["devices"]]
+        for model in (model for phone in phones for model in phone.models):
+            re.compile(model)
+        return phones
+    except (OSError, yaml.YAMLError, TypeError, KeyError, re.error) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path} can't be used ({reason}); its entries are those of benchmarks.devices.Phone") from error
 
@@ -52,8 +63,7 @@ def judge(records: Sequence[Record], phones: Sequence[Phone]) -> list[str]:
     for r in records:
         if r.device.kind != "phone":
             continue
-        # Android puts the maker first: Google Pixel 8a.
-        mine = [phone for phone in phones if r.device.name.endswith(phone.name)]
+        mine = [phone for phone in phones if phone.is_called(r.device.name)]
         budget = mine[0].budget_ms.get(r.model) if mine else None
         aim = "no budget" if budget is None else f"{'within' if r.percentile(50) <= budget else 'OVER'} {budget:g} ms"
         lines.append(f"{r.device.name}: {r.model} {r.runtime} {r.precision} {r.percentile(50):.2f} ms, {aim}")

@@ -14,6 +14,7 @@
     ├── LoweringError             exit 1  a backend could not convert the network
     │   └── UnsupportedOperation  exit 1  the Core ML emulation has no such operation
     ├── ArtifactCrashed           exit 1  a native runtime died while it ran an artifact
+    ├── BenchmarkFailed       exit 1  a phone's benchmark crashed or refused a bundle
     ├── DelegationError           exit 1  more operations than allowed stay outside the delegate
     ├── AccuracyError             exit 1  an artifact loses more accuracy than the card's budget allows
     └── ParityError               exit 1  an artifact differs from the reference by more than its limit
@@ -29,6 +30,7 @@ __all__ = [
     "ArtifactCrashed",
     "BackendUnavailable",
     "BadInput",
+    "BenchmarkFailed",
     "BundleInvalid",
     "BundleNotFound",
     "ChecksumMismatch",
@@ -82,6 +84,10 @@ class UnsupportedOperation(LoweringError):
 
 class ArtifactCrashed(OnParError):
     """A native runtime died while it loaded or ran an artifact."""
+
+
+class BenchmarkFailed(OnParError):
+    """A phone's benchmark crashed, or refused a bundle."""
 
 
 class DelegationError(OnParError):

@@ -33,6 +33,7 @@ VERBS = [
     "format",
     "gltf",
     "bench",
+    "phones",
     "apps",
     "apps-bundles",
     "apps-web",

@@ -135,7 +135,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadInput(f"can't read {path} ({error.strerror}), which its folder's table names; mend the table") from error
+        raise BadInput(
+            f"can't read {path} ({error.strerror}), which its folder's table names; mend the table"
+        ) from error
 
 
 def _squares(folder: Path) -> list[Raw]:

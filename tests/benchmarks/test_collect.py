@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from benchmarks.collect import accept, choose_phone, digests, from_ios
 from benchmarks.devices import UNMEASURED, judge, load_devices
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES
-from sdk_build.errors import BackendUnavailable
+from sdk_build.errors import BackendUnavailable, BenchmarkFailed
 from sdk_build.records import read_records
 from tests.sdk_build.test_records import RECORD
 
@@ -90,6 +91,52 @@ def test_choosing_a_phone(refused):
         choose_phone(LISTING + one, "X")
 
 
+STARTED = "INSTRUMENTATION_RESULT: "
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (f"{STARTED}stream=tiny p50 2.50 ms\n\nINSTRUMENTATION_CODE: -1\n", ""),
+        (f"{STARTED}stream=FAILURES: tiny is damaged\n\nINSTRUMENTATION_CODE: 0\n", "tiny is damaged"),
+        (f"{STARTED}shortMsg=Process crashed.\nINSTRUMENTATION_CODE: 0\n", "Process crashed."),
+        (
+            f"{STARTED}shortMsg=java.lang.X\n{STARTED}longMsg=java.lang.X: no memory\nINSTRUMENTATION_CODE: 0\n",
+            "java.lang.X: no memory",
+        ),
+        ("INSTRUMENTATION_STATUS: Error=Unable to find\nINSTRUMENTATION_FAILED: org.onpar.demo/x\n", "Unable to find"),
+        ("", "it said nothing"),
+    ],
+)
+def test_what_the_instrumentation_says(said, reason):
+    assert collect.failure(said) == reason
+
+
+def test_an_android_phone(named, tmp_path, monkeypatch, refused):
+    """adb's part is played by a list of its answers: what is asked of it, and that a failure is the phone's."""
+    folder, record = named
+    asked, answer = [], f"{STARTED}stream=ok\nINSTRUMENTATION_CODE: -1\n"
+
+    def adb(command):
+        asked.append(command[1:])
+        if command[1:] == ["devices"]:
+            return LISTING + "R58\tdevice\n"
+        if "pull" in command:
+            write(Path(command[-1]) / "records", record)
+        return answer if "instrument" in command else ""
+
+    monkeypatch.setattr(collect.shutil, "which", lambda _: "adb")
+    monkeypatch.setattr(collect, "_adb", adb)
+    assert collect.main(["--adb", str(folder), "--output", str(tmp_path / "out")]) == 0
+    assert read_records(tmp_path / "out" / "A_phone.json") == [record]
+    removed = next(command for command in asked if "rm" in command)
+    assert [place.rsplit("/", 1)[1] for place in removed[-2:]] == ["records", "bundles"]
+    answer = f"{STARTED}shortMsg=Process crashed.\nINSTRUMENTATION_CODE: 0\n"
+    with refused(BenchmarkFailed, "Process crashed", "verify the bundles"):
+        collect.from_android([folder], None, tmp_path)
+    assert BenchmarkFailed.exit_code == 1
+
+
 @pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed")
 def test_the_real_adb_without_a_phone(named, capsys):
     listing = subprocess.run(["adb", "devices"], capture_output=True, text=True, check=True).stdout
@@ -116,7 +163,28 @@ def test_budgets_are_judged():
     assert judge([replace(RECORD, device=replace(phone, kind="host"))], load_devices()) == [UNMEASURED]
 
 
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("Google Pixel 6a", "Pixel 6a"),
+        ("samsung SM-S921B", "Galaxy S24"),
+        ("samsung SM-A546E", "Galaxy A54"),
+        ("iPhone15,4", "iPhone 15"),
+        ("iPhone14,6", "iPhone SE (3rd generation)"),
+        ("iPhone15,5", None),
+        ("Google Pixel 8", None),
+        ("samsung SM-S928B", None),
+    ],
+)
+def test_phones_are_known_by_what_their_systems_call_them(called, name):
+    assert [phone.name for phone in load_devices() if phone.is_called(called)] == ([name] if name else [])
+
+
 def test_damaged_devices(tmp_path, refused):
     (tmp_path / "d.yaml").write_text("devices: [{name: x, runtimes: []}]")
     with refused(BadInput, "d.yaml", "benchmarks.devices.Phone"):
+        load_devices(tmp_path / "d.yaml")
+    pattern = "devices: [{name: x, models: ['('], chip: c, arch: a, os: o, runtimes: [], budget_ms: {}}]"
+    (tmp_path / "d.yaml").write_text(pattern)
+    with refused(BadInput, "d.yaml", "unterminated"):
         load_devices(tmp_path / "d.yaml")
