@@ -40,7 +40,7 @@ from sdk_build.manifest import (
 from sdk_build.metrics import METRICS
 from sdk_build.parity import Check
 from sdk_build.quantize.calibration import evaluation_digests, load_calibration
-from sdk_build.quantize.measured import exceeded, load_measured, smallest
+from sdk_build.quantize.measured import exceeded, load_measured, nearest_miss, smallest
 from sdk_build.quantize.recipes import FLOAT_PRECISIONS, get_recipe
 from sdk_build.quantize.tuning import PLAIN, Tuning
 from sdk_build.quiet import quiet
@@ -504,7 +504,8 @@ def build_default(
     Args:
         notice: told what was not measured, and when it is fp32, and why.
     """
-    measured = load_measured(spec.name, arguments.get("models_dir", MODELS_DIR))
+    models_dir = arguments.get("models_dir", MODELS_DIR)
+    measured = load_measured(spec.name, models_dir)
     chosen = {target: smallest(measured, target) if measured else None for target in targets}
     unknown = [target for target, choice in chosen.items() if choice is None]
     if unknown:
@@ -512,6 +513,9 @@ def build_default(
             f"{spec.name}: no quantisation is measured within its budget for {', '.join(unknown)} with these weights; "
             f"fp16 instead (python -m sdk_build.quantize {spec.name} --data DIR measures)"
         )
+        budget = load_card(spec.name, models_dir).budget if measured else {}
+        for missed in filter(None, (nearest_miss(measured, target, budget) for target in unknown if measured)):
+            notice(f"{spec.name}: nearest to it came {missed}")
     by_precision: dict[str, list[str]] = {}
     for target, choice in chosen.items():
         by_precision.setdefault(choice[0] if choice else "fp16", []).append(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,13 @@ from sdk_build.quantize.calibration import COUNT, evaluation_digests, load_calib
 from sdk_build.quantize.measured import (
     Measured,
     MeasuredArtifact,
+    budget_used,
     exceeded,
     load_measured,
     range_set,
     save_measured,
     smallest,
+    values_of,
     weights_digest,
 )
 from sdk_build.quantize.pt2e import observe
@@ -122,7 +125,8 @@ def measure_artifact(
         if len(keep_float) > len(always):
             say(f"{reference.spec.name}: {runtime} {held} with {len(keep_float)} parts in float")
         result = _attempt(reference, runtime, held, folder, replace(tuning, keep_float=keep_float))
-        return Trial(keep_float, result, result.reason)
+        used = budget_used(reference.card.budget, values_of(result.accuracy), values_of(result.reference))
+        return Trial(keep_float, result, result.reason, used)
 
     if get_recipe(held).activations != "static":
         return attempt(()).result
@@ -201,7 +205,7 @@ def print_measured(spec: ModelSpec, measured: Measured) -> None:
             f"  {share:<9}  {verdict}{kept}"
         )
         if a.reason:
-            print(f"      {a.reason[:92]}")
+            print(textwrap.fill(a.reason, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
     for target in TARGETS:
         choice = smallest(measured, target)
         meaning = f"{choice[0]} ({choice[1] / 1e6:.2f} MB)" if choice else "nothing keeps the budget"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,6 +163,30 @@ def exceeded(budget: Mapping[str, float], accuracy: Mapping[str, float], referen
                 f"{metric} {accuracy[metric]:.4g} is {change:+.3g} from {reference[metric]:.4g}, allowed {allowed:+g}"
             )
     return ""
+
+
+def budget_used(budget: Mapping[str, float], accuracy: Mapping[str, float], reference: Mapping[str, float]) -> float:
+    """Largest share of an accuracy budget that is used: above 1 it is exceeded; infinite where nothing was measured."""
+    if not accuracy:
+        return math.inf
+    changes = {metric: accuracy[metric] - reference[metric] for metric in budget}
+    # Nothing allowed: any change for the worse is endlessly too much. Which way that is, zero does not say.
+    shares = (changes[m] / allowed if allowed else (math.inf if changes[m] else 0.0) for m, allowed in budget.items())
+    return max(shares, default=0.0)
+
+
+def nearest_miss(measured: Measured, target: str, budget: Mapping[str, float]) -> str:
+    """The best that a target's failed 8 bits reached, as one line; empty where nothing failed by its accuracy."""
+    failed = [a for a in measured.artifacts if a.runtime in TARGETS[target] and not a.passed and a.accuracy]
+    if not failed:
+        return ""
+    best = min(failed, key=lambda a: budget_used(budget, values_of(a.accuracy), values_of(a.reference)))
+    return f"{best.runtime} {best.precision}: {best.reason}"
+
+
+def values_of(named: Sequence[NamedValue]) -> dict[str, float]:
+    """Values by name."""
+    return {entry.name: entry.value for entry in named}
 
 
 def smallest(measured: Measured, target: str) -> tuple[str, int] | None:

@@ -7,6 +7,7 @@ provably the smallest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -22,11 +23,13 @@ class Trial(Generic[T]):
         keep_float: parts that were float.
         result: whatever the attempt gave, for the report.
         reason: why it does not pass; empty if it does.
+        used: share of the budget that it takes, above 1 where it fails by that; infinite where nothing was measured.
     """
 
     keep_float: tuple[str, ...]
     result: T
     reason: str
+    used: float = math.inf
 
     @property
     def passed(self) -> bool:
@@ -39,7 +42,7 @@ def search(
     attempt: Callable[[tuple[str, ...]], Trial[T]],
     at_most: int | None = None,
 ) -> Trial[T]:
-    """The trial with few parts in float that passes, or the last one that did not.
+    """The trial with few parts in float that passes, or of those that did not the one nearest to its budget.
 
     Args:
         order: parts, the most sensitive first.
@@ -54,11 +57,13 @@ def search(
         return attempt((*always, *candidates[:count]))
 
     trial, failed, count = tried(0), 0, 0
+    nearest = trial
     while not trial.passed and count < limit:
         failed, count = count, min(max(1, 2 * count), limit)
         trial = tried(count)
+        nearest = min(nearest, trial, key=lambda t: t.used)  # accuracy need not rise with every part
     if not trial.passed:
-        return trial
+        return nearest
     best = trial
     while count - failed > 1:
         middle = (count + failed) // 2

@@ -34,6 +34,15 @@ def test_gives_up_at_half():
     assert max(tried) == 20
 
 
+def test_of_what_misses_the_budget_the_nearest_counts():
+    """Accuracy need not rise with every part that returns to float."""
+    used = {0: 5.9, 1: 5.3, 2: 7.0, 4: 8.0, 8: 9.9, 16: 9.0, 20: 9.0}
+    best = search(
+        ORDER, (), lambda keep: Trial(keep, len(keep), f"{used[len(keep)]} times the budget", used[len(keep)])
+    )
+    assert (best.result, best.reason) == (1, "5.3 times the budget")
+
+
 def test_nothing_is_tried_twice_when_all_in_8_bits_passes():
     assert run(0)[1] == [0]
 

@@ -1,6 +1,7 @@
 """What an export uses: given data before stored ones, stored ones only for the same weights and choices."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,10 @@ from sdk_build.quantize.calibration import Calibration
 from sdk_build.quantize.measured import (
     Measured,
     MeasuredArtifact,
+    budget_used,
     exceeded,
     load_measured,
+    nearest_miss,
     range_set,
     save_measured,
     smallest,
@@ -59,6 +62,24 @@ def test_default_is_the_smallest_of_which_everything_passed(measured):
     assert smallest(change(measured, "executorch", "w8a8", passed=False), "android")[0] == "w8"
     assert smallest(change(measured, "litert", "w8a8", passed=False), "web") == ("w8", 30)
     assert smallest(measured, "ios") is None  # Core ML was not measured
+
+
+def test_how_much_of_a_budget_is_used():
+    reference = {"top1": 90.0, "nme": 5.0}
+    assert budget_used({"top1": -1.0, "nme": 0.2}, {"top1": 89.5, "nme": 5.3}, reference) == pytest.approx(1.5)
+    assert budget_used({"top1": -1.0}, {"top1": 91.0}, reference) == pytest.approx(-1)
+    assert budget_used({"nme": 0.0}, {"nme": 5.1}, reference) == math.inf
+    assert budget_used({"nme": 0.0}, {"nme": 5.0}, reference) == 0
+    assert budget_used({"nme": 0.2}, {}, {}) == math.inf
+
+
+def test_where_nothing_keeps_the_budget_the_nearest_is_named(measured):
+    worse, bad = ((NamedValue("top1", value),) for value in (88.0, 70.0))
+    missed = change(measured, "litert", "w8a8", accuracy=bad, passed=False, reason="top1 70")
+    missed = change(missed, "litert", "w8", accuracy=worse, passed=False, reason="top1 88")
+    missed = change(missed, "executorch", "w8", accuracy=(), passed=False, reason="can't convert")
+    assert nearest_miss(missed, "web", {"top1": -1.0}) == "litert w8: top1 88"
+    assert nearest_miss(measured, "web", {"top1": -1.0}) == ""
 
 
 def test_without_stored_ranges_a_calibrated_precision_is_no_default(measured):

@@ -31,6 +31,7 @@ from sdk_build.build import (
 )
 from sdk_build.bundle import open_bundle
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError, ParityError
+from sdk_build.quantize.measured import load_measured
 
 SPEC = get_spec("template_keypoints")
 
@@ -245,6 +246,20 @@ def test_default_precision_falls_back_and_says_why(monkeypatch):
     assert notices[1:] == [
         "template_keypoints: fp16 is not close enough (sqnr_db 31 dB < 40 dB; try another); fp32 instead"
     ]
+
+
+def test_without_a_precision_within_the_budget_the_best_is_named(monkeypatch):
+    measured = load_measured("template_keypoints")
+    failed = [dataclasses.replace(a, passed=False, reason=f"misses by {i}") for i, a in enumerate(measured.artifacts)]
+    nothing = dataclasses.replace(measured, artifacts=tuple(failed))
+    notices = []
+    monkeypatch.setattr(build_module, "build", lambda *_, **__: [])
+    monkeypatch.setattr(
+        build_module, "load_measured", lambda *_: dataclasses.replace(measured, artifacts=tuple(failed))
+    )
+    build_default(SPEC, print, notices.append, ("web",))
+    assert "no quantisation is measured" in notices[0]
+    assert notices[1].startswith("template_keypoints: nearest to it came litert") and "misses by" in notices[1]
 
 
 def test_default_precision_hides_no_other_error(monkeypatch, refused):
