@@ -181,7 +181,7 @@ struct BenchmarkScreen: View {
     private func run() {
         guard let bundle = model.bundle else { return }
         let system = UIDevice.current.systemVersion
-        let device = Device(name: UIDevice.current.model, kind: "phone", os: "iOS \(system)")
+        let device = Device.phone(os: "iOS \(system)")
         let count = rounds
         running = true
         Task {

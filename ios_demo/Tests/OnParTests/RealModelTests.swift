@@ -159,7 +159,7 @@ import Testing
         func measure(_ rounds: Int, _ progress: (Int) -> Void) throws -> BenchmarkRecord {
             try BenchmarkRecord.measure(
                 bundle, rounds: rounds, device: here, runtime: "litert", runtimeVersion: "2.3.0", delegate: "XNNPACK",
-                runner: liteRTRunner, progress: progress)
+                runner: liteRTRunner, sustainedSeconds: 0.05, progress: progress)
         }
         var told = 0
         let record = try measure(7) { told = $0 }
@@ -171,6 +171,10 @@ import Testing
         #expect(Set((fields["device"] as! [String: Any]).keys) == ["name", "kind", "os", "arch", "cores"])
         #expect(told == 7 && record.samplesMs.count == 7 && record.samplesMs.allSatisfy { $0 > 0 })
         #expect(record.quantile(0.9) >= record.quantile(0.5))
+        let lasting = fields["sustained"] as! [String: Any]
+        #expect(Set(lasting.keys) == ["seconds", "calls", "first_p50_ms", "last_p50_ms"])
+        #expect(record.sustained!.calls >= 1 && record.sustained!.lastP50Ms > 0)
+        #expect(!Device.phone(os: "iOS 17").name.isEmpty)
         #expect(await refusal { _ = try measure(0) { _ in } }.name == "BadInput")
     }
 

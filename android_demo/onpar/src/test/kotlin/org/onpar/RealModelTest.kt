@@ -252,6 +252,18 @@ class BenchmarkRecordTest {
     }
 
     @Test
+    fun `goes on without a pause`() {
+        val record = BenchmarkRecord.measure(bundle, 1, here, "2.3.0", sustainedSeconds = 0.05, thermal = { "fair" })
+        val fields = JSONObject(record.toJson())
+        val sustained = fields.getJSONObject("sustained")
+        assertEquals(0.05, sustained.getDouble("seconds"))
+        assertTrue(sustained.getInt("calls") >= 1)
+        assertTrue(sustained.getDouble("first_p50_ms") > 0 && sustained.getDouble("last_p50_ms") > 0)
+        assertEquals("fair", fields.getString("thermal"))
+        assertEquals(1, record.samplesMs.size)
+    }
+
+    @Test
     fun `quantiles are numpy's`() {
         val record = BenchmarkRecord(bundle, bundle.manifest.modelFiles[0], "", here, listOf(4.0, 1.0, 3.0, 2.0), emptyList(), 0.0, 0.0)
         assertEquals(listOf(1.0, 2.5, 3.7, 4.0), listOf(0.0, 0.5, 0.9, 1.0).map { Math.round(record.quantile(it) * 1e9) / 1e9 })

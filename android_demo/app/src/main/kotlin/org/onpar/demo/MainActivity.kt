@@ -20,11 +20,12 @@ import java.io.File
 import java.util.concurrent.Executors
 import org.onpar.BenchmarkRecord
 import org.onpar.Bundle
-import org.onpar.Device
 import org.onpar.GoldenSelfTest
 import org.onpar.OnParException
 import org.onpar.android.AssetSource
 import org.onpar.android.readPicture
+import org.onpar.android.thermalState
+import org.onpar.android.thisPhone
 
 private const val CAMERA_REQUEST = 1
 private const val PICTURE_REQUEST = 2
@@ -149,9 +150,9 @@ class MainActivity : Activity() {
     private fun benchmark() {
         val bundle = detector?.bundle ?: return
         background(getString(R.string.running)) {
-            val device = Device("${Build.MANUFACTURER} ${Build.MODEL}", "phone", "Android ${Build.VERSION.RELEASE}")
+            val version = getString(R.string.litert_version)
             val record =
-                BenchmarkRecord.measure(bundle, ROUNDS, device, getString(R.string.litert_version)) {
+                BenchmarkRecord.measure(bundle, ROUNDS, thisPhone(), version, thermal = { thermalState(this) }) {
                     if (it % 20 == 0) runOnUiThread { say("$it of $ROUNDS runs") }
                 }
             val file = File(getExternalFilesDir(null), "${bundle.manifest.id}.json")
