@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("a", type=Path, metavar="A", help="records before")
     parser.add_argument("b", type=Path, metavar="B", help="records after")
-    parser.add_argument("--force", action="store_true", help="compare different devices or thread counts all the same")
+    parser.add_argument("--force", action="store_true", help="compare different devices, delegates or threads")
     parser.add_argument("--fail-if-slower", action="store_true", help="exit 1 if anything is slower")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
@@ -68,7 +68,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(a: Path, b: Path, force: bool, fail_if_slower: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
-    found = [compare(*pair) for pair in pair_up(read_records(a), read_records(b), force)]
+    before, after = read_records(a), read_records(b)
+    pairs = pair_up(before, after, force)
+    found = [compare(*pair) for pair in pairs]
+    for name, records, side in (("A", before, 0), ("B", after, 1)):
+        alone = [r for r in records if all(r is not pair[side] for pair in pairs)]
+        for r in alone:
+            threads = f"{r.threads} thread{'s' if r.threads > 1 else ''}"
+            print(f"only in {name}: {r.model} {r.runtime} {r.precision}, {threads}", file=sys.stderr)
     if as_json:
         print(json.dumps({"comparisons": [asdict(c) for c in found]}))
     else:
@@ -88,7 +95,7 @@ def pair_up(before: Sequence[Record], after: Sequence[Record], force: bool) -> l
     """Pairs of one model, runtime, precision and thread count.
 
     Raises:
-        BadInput: nothing fits, or devices or thread counts differ and ``force`` is not set.
+        BadInput: nothing fits, or devices, delegates or thread counts differ and ``force`` is not set.
     """
     devices = {r.device for r in (*before, *after)}
     if len(devices) > 1 and not force:
@@ -96,6 +103,12 @@ def pair_up(before: Sequence[Record], after: Sequence[Record], force: bool) -> l
         raise BadInput(f"records are of different devices: {names}; their times can't be compared (--force does it)")
     exact = {r.key: r for r in before}
     pairs = [(exact[r.key], r) for r in after if r.key in exact]
+    for one, two in pairs:
+        if one.delegate != two.delegate and not force:
+            raise BadInput(
+                f"{two.bundle} in {two.runtime} ran by {one.delegate} in A and by {two.delegate} in B; "
+                "measure with the same (--force compares them all the same)"
+            )
     if pairs:
         return pairs
     loose = {r.key[:3]: r for r in before}

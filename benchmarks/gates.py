@@ -77,13 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("dist", type=Path, nargs="?", default=Path("dist"), help="folder with bundles (default dist)")
     parser.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE", help="the committed figures")
     parser.add_argument("--update", action="store_true", help="write the figures of these bundles instead of checking")
+    parser.add_argument("--partial", action="store_true", help="bundles with committed figures may be missing")
     parser.add_argument("--no-latency", action="store_true", help="counts only")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
-    return exit_with(lambda: run(a.dist, a.baseline, a.update, not a.no_latency, a.json))
+    return exit_with(lambda: run(a.dist, a.baseline, a.update, a.partial, not a.no_latency, a.json))
 
 
-def run(dist: Path, baseline: Path, update: bool, latency: bool, as_json: bool) -> int:
+def run(dist: Path, baseline: Path, update: bool, partial: bool, latency: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
     paths = sorted(p.parent for p in dist.glob("[!.]*/bundle.json"))
     if not paths:
@@ -93,9 +94,10 @@ def run(dist: Path, baseline: Path, update: bool, latency: bool, as_json: bool) 
     now = [] if broken else collect(paths, records)
     if update and not broken:
         write_baseline(baseline, now, read_baseline(baseline) if baseline.is_file() else [])
-        print(f"wrote {baseline}: {len(now)} artifacts")
+        said = {"wrote": str(baseline), "artifacts": len(now)}
+        print(json.dumps(said) if as_json else f"wrote {baseline}: {len(now)} artifacts")
         return 0
-    gates = [] if broken else compare(now, read_baseline(baseline))
+    gates = [] if broken else compare(now, read_baseline(baseline), partial)
     if as_json:
         print(json.dumps({"gates": [{**asdict(g), "passed": g.passed} for g in gates], "broken": broken}))
     else:
@@ -136,8 +138,11 @@ def collect(paths: Sequence[Path], records: Sequence[Record]) -> list[Figures]:
     return found
 
 
-def compare(now: Sequence[Figures], allowed: Sequence[Figures]) -> list[Gate]:
-    """One gate per figure and artifact.
+def compare(now: Sequence[Figures], allowed: Sequence[Figures], partial: bool = False) -> list[Gate]:
+    """One gate per figure and artifact, and a red one for each committed artifact that is not there.
+
+    Args:
+        partial: whole bundles may be missing.
 
     Raises:
         BadInput: an artifact has no committed figures.
@@ -153,7 +158,10 @@ def compare(now: Sequence[Figures], allowed: Sequence[Figures]) -> list[Gate]:
         gates.append(Gate(f.bundle, f.file, "partitions", f.partitions, limit.partitions))
         if f.ratio is not None and limit.ratio is not None:
             gates.append(Gate(f.bundle, f.file, f"x {PEER}", f.ratio, limit.ratio * LATENCY_MARGIN))
-    return gates
+    here = {(f.bundle, f.file) for f in now}
+    bundles = {f.bundle for f in now}
+    missing = [key for key in known if key not in here and (key[0] in bundles or not partial)]
+    return [*gates, *(Gate(bundle, file, "missing", 1, 0) for bundle, file in missing)]
 
 
 def read_baseline(path: Path) -> list[Figures]:
@@ -168,7 +176,10 @@ def read_baseline(path: Path) -> list[Figures]:
         raise BadInput(f"can't read {path} ({error}); run with --update to write it") from error
     if not isinstance(document, Mapping) or document.get("schema_version") != SCHEMA_VERSION:
         raise BadInput(f"{path} is of another version; allowed: {SCHEMA_VERSION}; run with --update")
-    return [from_json(Figures, entry) for entry in document.get("artifacts", [])]
+    artifacts = document.get("artifacts")
+    if not isinstance(artifacts, list):
+        raise BadInput(f"{path} has no list of artifacts; run with --update to write it")
+    return [from_json(Figures, entry) for entry in artifacts]
 
 
 def write_baseline(path: Path, now: Sequence[Figures], old: Sequence[Figures]) -> None:
@@ -181,8 +192,11 @@ def write_baseline(path: Path, now: Sequence[Figures], old: Sequence[Figures]) -
     ]
     entries = sorted([*kept.values(), *merged], key=lambda f: (f.bundle, f.file))
     lines = ",\n".join(json.dumps({**asdict(f), "ratio": f.ratio and round(f.ratio, 4)}) for f in entries)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{{"schema_version": {SCHEMA_VERSION}, "artifacts": [\n{lines}\n]}}\n')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{{"schema_version": {SCHEMA_VERSION}, "artifacts": [\n{lines}\n]}}\n')
+    except OSError as error:
+        raise BadInput(f"can't write {path} ({error.strerror}); give --baseline in a writable folder") from error
 
 
 def _ratio(figures: Figures | None) -> float | None:

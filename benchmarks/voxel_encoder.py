@@ -6,6 +6,7 @@ and both precisions, and the four are called in turn in one process with one thr
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from reference.registry import get_spec
 from reference.spec import TensorSpec
 from sdk_build.backends import get_backend
 from sdk_build.build import load_reference
+from sdk_build.command import exit_with
 from sdk_build.quantize.recipes import Quantization
 from sdk_build.quiet import quiet
 
@@ -26,9 +28,20 @@ ROUNDS = 100
 PRECISIONS = ("fp32", "w8a8")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure and print the ratios."""
-    size = int(arguments[0]) if arguments else 64
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and measure; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.voxel_encoder", description=__doc__.splitlines()[0])
+    parser.add_argument("size", type=int, nargs="?", default=64, help="side of the volume in voxels (default 64)")
+    size = parser.parse_args(arguments).size
+    return exit_with(lambda: run(size))
+
+
+def run(size: int) -> int:
+    """Measure and print the ratios.
+
+    Raises:
+        BadInput: there is no network of this size.
+    """
     pin(1)
     samples = measure(size)
     for runtime in ("litert", "executorch"):
@@ -68,4 +81,4 @@ def _call(predict: Callable[[dict[str, np.ndarray]], object], inputs: dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -76,6 +76,9 @@ def test_other_devices_and_threads_are_refused(refused):
     with refused(BadInput, "1 threads in A and 2 in B", "--force"):
         pair_up([a], [replace(a, threads=2)], False)
     assert len(pair_up([a], [replace(a, threads=2, device=replace(a.device, name="Another"))], True)) == 1
+    with refused(BadInput, "XNNPACK in A", "CPU in B", "--force"):
+        pair_up([a], [replace(a, delegate="CPU")], False)
+    assert pair_up([a], [replace(a, delegate="CPU")], True)
     with refused(BadInput, "in common"):
         pair_up([a], [replace(a, model="other")], True)
 
@@ -89,3 +92,11 @@ def test_the_command(tmp_path, capsys):
     assert "slower" in out and max(map(len, out.splitlines())) <= 100
     assert module.main([*files, "--fail-if-slower", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["comparisons"][0]["verdict"] == "slower"
+
+
+def test_what_has_no_partner_is_named(tmp_path, capsys):
+    write_records(tmp_path / "a.json", [noisy(1), replace(noisy(1), precision="fp32")])
+    write_records(tmp_path / "b.json", [noisy(2), replace(noisy(2), precision="fp32", threads=2)])
+    assert module.main([str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["only in A: tiny litert fp32, 1 thread", "only in B: tiny litert fp32, 2 threads"]

@@ -102,6 +102,17 @@ def test_ratios_come_from_the_records(bundle):
     assert found.bytes == (bundle / "model.tflite").stat().st_size
 
 
+def test_a_missing_artifact_is_seen():
+    other = replace(GOOD, file="model.pte")
+    elsewhere = replace(GOOD, bundle="other-android-fp32")
+    missing = [g for g in compare([GOOD], [GOOD, other, elsewhere]) if not g.passed]
+    assert [(g.bundle, g.file, g.gate) for g in missing] == [
+        ("tiny-android-fp32", "model.pte", "missing"),
+        ("other-android-fp32", "model.tflite", "missing"),
+    ]
+    assert [g.file for g in compare([GOOD], [GOOD, other, elsewhere], True) if not g.passed] == ["model.pte"]
+
+
 def test_unknown_artifacts_and_baselines(tmp_path, refused):
     with refused(BadInput, "no committed figures", "--update"):
         compare([replace(GOOD, bundle="new-web-fp16")], [GOOD])
@@ -110,6 +121,12 @@ def test_unknown_artifacts_and_baselines(tmp_path, refused):
     (tmp_path / "old.json").write_text('{"schema_version": 0}')
     with refused(BadInput, "another version"):
         read_baseline(tmp_path / "old.json")
+    (tmp_path / "old.json").write_text('{"schema_version": 1, "artifacts": 3}')
+    with refused(BadInput, "no list of artifacts"):
+        read_baseline(tmp_path / "old.json")
+    (tmp_path / "file").write_text("")
+    with refused(BadInput, "can't write", "--baseline"):
+        write_baseline(tmp_path / "file" / "gates.json", [GOOD], [])
 
 
 def test_update_keeps_what_is_not_here(tmp_path):
@@ -122,8 +139,8 @@ def test_update_keeps_what_is_not_here(tmp_path):
 def test_the_command(bundle, tmp_path, capsys):
     dist, baseline = str(bundle.parent), str(tmp_path / "gates.json")
     arguments = [dist, "--baseline", baseline, "--no-latency"]
-    assert gates.main([*arguments, "--update"]) == 0
-    capsys.readouterr()
+    assert gates.main([*arguments, "--update", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"wrote": baseline, "artifacts": 1}
     assert gates.main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["gates"]
     assert {g["gate"] for g in found} == {"bytes", "fallbacks", "partitions"} and all(g["passed"] for g in found)

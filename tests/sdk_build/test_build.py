@@ -254,9 +254,7 @@ def test_without_a_precision_within_the_budget_the_best_is_named(monkeypatch):
     nothing = dataclasses.replace(measured, artifacts=tuple(failed))
     notices = []
     monkeypatch.setattr(build_module, "build", lambda *_, **__: [])
-    monkeypatch.setattr(
-        build_module, "load_measured", lambda *_: dataclasses.replace(measured, artifacts=tuple(failed))
-    )
+    monkeypatch.setattr(build_module, "load_measured", lambda *_: nothing)
     build_default(SPEC, print, notices.append, ("web",))
     assert "no quantisation is measured" in notices[0]
     assert notices[1].startswith("template_keypoints: nearest to it came litert") and "misses by" in notices[1]
