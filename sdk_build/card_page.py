@@ -50,7 +50,7 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         *markdown_table(
             ("file", "delegate", "operations", "delegated", "partitions", "outside"),
             [
-                (a.path.name, d.delegate, str(d.total), *delegated(d), ", ".join(d.fallbacks) or "-")
+                (a.path.name, d.delegate, str(d.total), *delegated(d), ", ".join(d.explained) or "-")
                 for a in artifacts
                 for d in (a.delegation,)
             ],

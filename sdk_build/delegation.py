@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 PLACED_ON_DEVICE = "placed by Core ML on the device"
@@ -18,6 +18,8 @@ class Delegation:
         delegated: of them, those inside the delegate.
         partitions: pieces the delegate got; 1 means that nothing interrupts it, 0 that it got nothing.
         fallbacks: names of the operations outside, each once.
+        reasons: why each of them is outside, in the toolchain's words where it gives any; empty for bundles made before
+            reasons were kept.
     """
 
     delegate: str
@@ -25,6 +27,14 @@ class Delegation:
     delegated: int
     partitions: int
     fallbacks: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """Fallbacks with their reasons."""
+        if len(self.reasons) != len(self.fallbacks):
+            return self.fallbacks
+        return tuple(f"{name} ({why})" for name, why in zip(self.fallbacks, self.reasons, strict=True))
 
     @property
     def outside(self) -> int:
@@ -37,7 +47,13 @@ class Delegation:
         return self.partitions == 1 and not self.fallbacks
 
 
-def count(delegate: str, delegated: Mapping[str, int], others: Mapping[str, int], partitions: int) -> Delegation:
-    """Build the record from occurrences by operation name."""
-    inside, outside = sum(delegated.values()), sum(others.values())
-    return Delegation(delegate, inside + outside, inside, partitions, tuple(sorted(others)))
+def count(
+    delegate: str, delegated: Mapping[str, int], others: Mapping[str, int], partitions: int, why: Callable[[str], str]
+) -> Delegation:
+    """Build the record from occurrences by operation name.
+
+    Args:
+        why: the reason that an operation is outside.
+    """
+    inside, outside, names = sum(delegated.values()), sum(others.values()), tuple(sorted(others))
+    return Delegation(delegate, inside + outside, inside, partitions, names, tuple(why(name) for name in names))

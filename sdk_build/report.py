@@ -172,7 +172,7 @@ def _row(manifest: Manifest, entry: ModelFile) -> Row:
         task_value=next(c.value for c in mine if c.metric == task),
         delegated="on device" if d.delegate == PLACED_ON_DEVICE else f"{d.delegated}/{d.total}",
         partitions=d.partitions,
-        fallbacks=d.fallbacks,
+        fallbacks=d.explained,
         accuracy=entry.accuracy[0].value if entry.accuracy else None,
         accuracy_metric=entry.accuracy[0].name if entry.accuracy else "",
     )

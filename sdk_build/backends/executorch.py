@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +90,10 @@ def lower_with(
     from executorch.exir.lowered_backend_module import LoweredBackendModule
 
     program = torch.export.export(network, (torch.zeros(spec.input.shape),))
-    edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    with _refusals() as refused:
+        edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
     graph_module = edge.exported_program().graph_module
-    delegation = inspect(graph_module, delegate)
+    delegation = inspect(graph_module, delegate, refused)
     if rewrite is not None:
         for module in graph_module.modules():
             if isinstance(module, LoweredBackendModule):
@@ -101,8 +104,40 @@ def lower_with(
     return delegation
 
 
-def inspect(graph_module: Any, delegate: str) -> Delegation:
-    """Count operations inside and outside the delegate of a lowered program."""
+@contextmanager
+def _refusals() -> Iterator[dict[str, str]]:
+    """Reasons that XNNPACK's partitioner gives for leaving operations out, by their names.
+
+    It logs them for debugging and nowhere else (ExecuTorch 1.4).
+    """
+    found: dict[str, str] = {}
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            node, reason = getattr(record.msg, "node", None), getattr(record.msg, "reason", "")
+            if node is not None and reason:
+                name = getattr(node.target, "__name__", str(node.target)).replace(".", "_")
+                found.setdefault(name, " ".join(reason.split()))
+
+    logger, listener = logging.getLogger("executorch.backends.xnnpack.partition"), Listener()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield found
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def inspect(graph_module: Any, delegate: str, refused: Mapping[str, str]) -> Delegation:
+    """Count operations inside and outside the delegate of a lowered program.
+
+    Args:
+        refused: reasons that the partitioner gave, by operation.
+    """
     from executorch.devtools.backend_debug import get_delegation_info
 
     info = get_delegation_info(graph_module)
@@ -112,7 +147,11 @@ def inspect(graph_module: Any, delegate: str) -> Delegation:
         inside[operation.op_type] += operation.delegated
         if operation.op_type not in BOOKKEEPING:
             outside[operation.op_type] += operation.non_delegated
-    return count(delegate, +inside, +outside, info.num_delegated_subgraphs)
+
+    def why(name: str) -> str:
+        return next((reason for key, reason in refused.items() if key in name), f"no rule for it in {delegate}")
+
+    return count(delegate, +inside, +outside, info.num_delegated_subgraphs, why)
 
 
 class ExecuTorchRunner:

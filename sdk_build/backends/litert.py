@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# Types of tensors that XNNPACK takes in one operation or another; int32 as biases, shapes and axes.
+XNNPACK_TYPES = {"float32", "float16", "int8", "uint8", "int32"}
 _CONVERTED: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
 
 
@@ -155,4 +157,22 @@ def inspect(path: Path) -> Delegation:
             outside[int(producer["index"])] = producer["op_name"]
         waiting += [int(t) for t in producer["inputs"] if t >= 0]
     inside = Counter(d["op_name"] for d in operations) - Counter(outside.values())
-    return count("XNNPACK", inside, Counter(outside.values()), len(delegates))
+    types = {d["index"]: np.dtype(d["dtype"]).name for d in interpreter.get_tensor_details()}
+    ports = {
+        name: {types.get(int(t), "") for d in operations if outside.get(int(d["index"])) == name
+               for t in (*d["inputs"], *d["outputs"]) if t >= 0}
+        for name in outside.values()
+    }  # fmt: skip
+    return count(
+        "XNNPACK", inside, Counter(outside.values()), len(delegates), lambda name: _why(ports[name], name in inside)
+    )
+
+
+def _why(types: set[str], also_inside: bool) -> str:
+    """Why XNNPACK leaves an operation out, which LiteRT does not say: from its tensors' types."""
+    foreign = sorted(types - XNNPACK_TYPES - {""})
+    if foreign:
+        return f"XNNPACK takes no tensor of {', '.join(foreign)}"
+    if also_inside:
+        return "XNNPACK takes others of its kind, but not of this form"
+    return f"XNNPACK has no such operation for {', '.join(sorted(types - {''}))}"

@@ -120,7 +120,7 @@ class Tuning:
         if self.max_fallbacks is not None and outside > self.max_fallbacks:
             raise DelegationError(
                 f"{what}: {outside} of {delegation.total} operations stay outside {delegation.delegate} "
-                f"({', '.join(delegation.fallbacks)}), allowed {self.max_fallbacks}; "
+                f"({', '.join(delegation.explained)}), allowed {self.max_fallbacks}; "
                 "try another precision or raise --max-fallbacks"
             )
 

@@ -139,10 +139,12 @@ def test_stored_accuracy_is_about_the_same_artifact(network, measured, samples):
 
 
 def test_too_many_fallbacks(refused):
-    found = Delegation("XNNPACK", 10, 8, 3, ("CUMSUM", "TOPK"))
+    found = Delegation("XNNPACK", 10, 8, 3, ("CUMSUM", "TOPK"), ("no rule", "bool"))
     Tuning().require_delegation("tiny", found)
     Tuning(max_fallbacks=2).require_delegation("tiny", found)
-    with refused(DelegationError, "2 of 10 operations stay outside XNNPACK (CUMSUM, TOPK)", "allowed 1"):
+    with refused(
+        DelegationError, "2 of 10 operations stay outside XNNPACK (CUMSUM (no rule), TOPK (bool))", "allowed 1"
+    ):
         Tuning(max_fallbacks=1).require_delegation("tiny", found)
 
 

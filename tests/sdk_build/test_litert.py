@@ -86,9 +86,15 @@ def test_padding_between_convolutions_costs_no_transpose(tmp_path):
     assert "TRANSPOSE" not in middle
 
 
+def because(name):
+    return f"{name} is too much"
+
+
 def test_counting():
-    found = count("D", {"conv": 3, "add": 1}, {"slice": 2, "cat": 1}, 2)
+    found = count("D", {"conv": 3, "add": 1}, {"slice": 2, "cat": 1}, 2, because)
     assert (found.total, found.delegated, found.partitions, found.fallbacks) == (7, 4, 2, ("cat", "slice"))
+    assert found.explained == ("cat (cat is too much)", "slice (slice is too much)")
+    assert replace(found, reasons=()).explained == ("cat", "slice")  # a bundle from before reasons were kept
     assert not found.complete
-    assert not count("D", {"conv": 3}, {}, 2).complete  # two pieces: something interrupts them
-    assert count("D", {"conv": 3}, {}, 1).complete
+    assert not count("D", {"conv": 3}, {}, 2, because).complete  # two pieces: something interrupts them
+    assert count("D", {"conv": 3}, {}, 1, because).complete
