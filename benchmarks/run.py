@@ -24,7 +24,7 @@ from benchmarks.measure import FEWEST, WARM_UP
 from reference.errors import BadInput
 from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BundleNotFound
-from sdk_build.records import Peer, Record, Sustained, bundle_digest, this_device, write_records
+from sdk_build.records import Peer, Record, Sustained, bundle_digest, check_place, this_device, write_records
 
 if TYPE_CHECKING:
     from sdk_build.manifest import Manifest, ModelFile
@@ -68,7 +68,7 @@ class Protocol:
         cores = this_device().cores
         if not 1 <= self.threads <= cores:
             raise BadInput(f"--threads is {self.threads}; allowed: 1 to {cores}, the cores of this machine")
-        if self.sustained_s < 0:
+        if not 0 <= self.sustained_s < math.inf:
             raise BadInput(f"--sustained is {self.sustained_s}; allowed: 0 or more seconds")
         for name in self.peers:
             if name not in PEERS:
@@ -119,6 +119,8 @@ def run(
     paths = bundles or sorted(p.parent for p in Path("dist").glob("[!.]*/bundle.json"))
     if not paths:
         raise BundleNotFound("no bundle in dist; run python -m sdk_build.export --target android first")
+    if output is not None:
+        check_place(output)  # before minutes of measuring, not after
     records = measure_all(paths, protocols, _progress(as_json))
     if output is not None:
         write_records(output, records)

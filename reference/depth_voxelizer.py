@@ -107,7 +107,7 @@ def clean_depth(depth_mm: NDArray[np.float32], region: Region, reach_mm: float |
         (H, W) float32 millimetres, 0 in holes and outside of the region.
 
     Raises:
-        BadInput: nothing was measured inside the region.
+        BadInput: nothing, or next to nothing, was measured inside the region.
     """
     top, bottom = max(0, int(np.floor(region.top))), int(np.ceil(region.top + region.height))
     left, right = max(0, int(np.floor(region.left))), int(np.ceil(region.left + region.width))
@@ -117,6 +117,11 @@ def clean_depth(depth_mm: NDArray[np.float32], region: Region, reach_mm: float |
         raise BadInput(
             f"depth is 0 at all {cut.size} pixels of the box {(left, top, right, bottom)}: only holes;"
             " choose a box where distances were measured"
+        )
+    if (count := int(measured.sum())) < SMALLEST_PATCH * cut.size:
+        raise BadInput(
+            f"depth was measured at {count} of {cut.size} pixels of the box {(left, top, right, bottom)};"
+            f" allowed: {SMALLEST_PATCH:.1%} and more, or there is no surface: choose another box"
         )
     kept = _without_patches(cut)
     if not kept.any():  # nothing but single pixels: better those than nothing

@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -242,6 +243,20 @@ def read_records(path: Path) -> list[Record]:
 def bundle_digest(path: Path) -> str:
     """sha256 of a bundle's bundle.json, which holds the digest of everything else."""
     return hashlib.sha256((path / "bundle.json").read_bytes()).hexdigest()
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a file can be written, and leave what is there as it is.
+
+    Raises:
+        BadInput: it can't.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise BadInput(f"can't write {path}: {error.strerror}; give a file in a writable folder") from error
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:

@@ -29,6 +29,8 @@ def test_processes_share_the_rounds(rounds, launches, processes):
         ({"rounds": 20, "launches": 5}, ("--launches is 5", "allowed: 1 to 4", "5 of the 20 rounds")),
         ({"launches": -1}, ("--launches is -1",)),
         ({"threads": 1000}, ("--threads is 1000", "allowed: 1 to")),
+        ({"sustained_s": math.nan}, ("--sustained is nan",)),
+        ({"sustained_s": math.inf}, ("--sustained is inf",)),
         ({"sustained_s": -1.0}, ("--sustained is -1.0",)),
         ({"peers": ("tensorrt",)}, ("'tensorrt'", "onnxruntime")),
     ],
@@ -80,3 +82,10 @@ def test_the_command_prints_records(bundle, capsys):
     assert module.main([str(bundle), "--rounds", "10", "--launches", "2", "--peers", "eager", "--json"]) == 0
     records = [parse_record(r) for r in json.loads(capsys.readouterr().out)["records"]]
     assert records and all(r.launches == 2 and len(r.samples_ms) == 10 and r.ratio_to("eager") for r in records)
+
+
+def test_where_records_can_not_go_is_said_before_anything_is_measured(bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "measure_all", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    assert module.main([str(bundle), "--output", str(tmp_path / "file" / "r.json")]) == 2
+    assert "can't write" in capsys.readouterr().err

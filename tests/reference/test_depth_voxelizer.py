@@ -122,6 +122,13 @@ def test_nothing_but_holes_in_the_box(refused):
         clean_depth(frame(), Region(0, 0, 20, 10))
 
 
+def test_a_pixel_is_no_surface(refused):
+    depth = np.zeros((40, 40), np.float32)
+    depth[20, 20] = 500
+    with refused(BadInput, "depth was measured at 1 of 1600 pixels of the box (0, 0, 40, 40)", "0.2% and more"):
+        clean_depth(depth, Region(0, 0, 40, 40))
+
+
 def test_single_pixels_are_better_than_nothing():
     depth = np.zeros((40, 40), np.float32)
     depth[::10, ::10] = 500
