@@ -118,7 +118,7 @@ def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: b
     if name == "hierarchical_keypoints":
         return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
     if name == "face3d":
-        return face3d.evaluate(network, face3d.Validation.load(data))
+        return face3d.evaluate(network, face3d.load_validation(data))
     return voxel.measure(data, spec.preprocess.size[0], network, held_out)
 
 

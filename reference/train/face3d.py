@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +384,12 @@ class Validation:
             renders = cached_renders(path, shapes, topology, photos, VALIDATION_RENDERS, VALIDATION_SEED)
         targets = make_targets(shapes, renders, topology)
         return cls(topology, photos, renders.faces, targets)
+
+
+@lru_cache(maxsize=1)
+def load_validation(data: Path) -> Validation:
+    """:meth:`Validation.load`, once for all artifacts that one process measures: rendering takes a quarter minute."""
+    return Validation.load(data)
 
 
 def evaluate(network: Callable[[Tensor], Any], data: Validation) -> dict[str, float]:
