@@ -6,8 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reference.errors import BadInput, OnParError
+
+if TYPE_CHECKING:
+    from reference.train.loop import Recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,73 +82,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, float]:
-    """Train one model; the branches are the recipes."""
+    """Train one model.
+
+    Raises:
+        BadInput: an option makes no sense, or the data can't be used.
+    """
     import torch
 
     from reference.card import MODELS_DIR
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.data.drawings import report_removed
-    from reference.data.face_sources import load_rendered
-    from reference.registry import get_spec
-    from reference.train import (
-        classifier,
-        distributed,
-        face3d,
-        face_detector,
-        face_detector_refined,
-        hierarchical_keypoints,
-        keypoints,
-        qat,
-        saliency,
-        template_keypoints,
-        voxel,
-    )
-    from reference.train.loop import LoopConfig, Recipe, train
+    from reference.train import distributed, qat
+    from reference.train.loop import LoopConfig, train
 
-    get_spec(name)
-    for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
-        if getattr(a, option) < 1:
-            raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
-    if not data.is_dir():
-        raise BadInput(f"no folder {data}; --data names the folder with the training data")
-    if len(a.backgrounds) > 1 and not name.startswith("face_detector"):
-        raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
-    backgrounds = a.backgrounds[0] if a.backgrounds else None
+    check(name, data, a)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
     distributed.start(device)
     torch.manual_seed(a.seed)
-    recipe: Recipe
-    if name == "classifier":
-        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type, a.min_outline)
-        if distributed.rank() == 0 and recipe.removed:
-            report_removed(recipe.removed, out)
-    elif name == "saliency":
-        recipe = saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init, unlabelled=a.unlabelled)
-    elif name in ("template_keypoints", "template_keypoints_refined"):
-        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
-        second = name.endswith("_refined")
-        recipe = template_keypoints.KeypointRecipe(faces, a.epochs, a.batch, a.seed, second)
-        if a.init is not None:
-            load_weights(recipe.network, a.init, ignore=TRAINING_HEADS)
-    elif name == "hierarchical_keypoints":
-        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
-        recipe = hierarchical_keypoints.HierarchicalRecipe(
-            faces, a.epochs, a.batch, a.seed, None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
-        )
-    elif name == "face_detector":
-        heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
-        recipe = face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
-    elif name == "face_detector_refined":
-        recipe = face_detector_refined.RefinerRecipe(
-            data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
-        )
-    elif name == "face3d":
-        recipe = face3d.Face3dRecipe(
-            data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen
-        )
-    else:
-        size = int(name.removeprefix("voxel"))
-        recipe = voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)
+    recipe = recipe_of(name, data, out, a)
     if a.qat:
         qat.start_from(recipe.network, a.init or MODELS_DIR / name / "weights.safetensors")
         qat.simulate(recipe.network)
@@ -155,6 +108,69 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         return train(recipe, config)
     finally:
         distributed.stop()
+
+
+def check(name: str, data: Path, a: argparse.Namespace) -> None:
+    """Refuse what can't be trained, before anything is read."""
+    from reference.registry import get_spec
+
+    get_spec(name)
+    for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
+        if getattr(a, option) < 1:
+            raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
+    if not data.is_dir():
+        raise BadInput(f"no folder {data}; --data names the folder with the training data")
+    if len(a.backgrounds) > 1 and not name.startswith("face_detector"):
+        raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
+
+
+def recipe_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Recipe:
+    """The recipe of a model."""
+    from reference.checkpoint import TRAINING_HEADS, load_weights
+    from reference.data.drawings import report_removed
+    from reference.data.face_sources import load_rendered
+    from reference.train import (
+        classifier,
+        distributed,
+        face3d,
+        face_detector,
+        face_detector_refined,
+        hierarchical_keypoints,
+        keypoints,
+        saliency,
+        template_keypoints,
+        voxel,
+    )
+
+    backgrounds = a.backgrounds[0] if a.backgrounds else None
+    if name == "classifier":
+        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type, a.min_outline)
+        if distributed.rank() == 0 and recipe.removed:
+            report_removed(recipe.removed, out)
+        return recipe
+    if name == "saliency":
+        return saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init, unlabelled=a.unlabelled)
+    if name in ("template_keypoints", "template_keypoints_refined"):
+        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        points = template_keypoints.KeypointRecipe(faces, a.epochs, a.batch, a.seed, name.endswith("_refined"))
+        if a.init is not None:
+            load_weights(points.network, a.init, ignore=TRAINING_HEADS)
+        return points
+    if name == "hierarchical_keypoints":
+        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
+        balance, copies = None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
+        return hierarchical_keypoints.HierarchicalRecipe(faces, a.epochs, a.batch, a.seed, balance, copies)
+    if name == "face_detector":
+        heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
+        return face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
+    if name == "face_detector_refined":
+        return face_detector_refined.RefinerRecipe(
+            data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
+        )
+    if name == "face3d":
+        return face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen)
+    size = int(name.removeprefix("voxel"))
+    return voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)
 
 
 if __name__ == "__main__":
