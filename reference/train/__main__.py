@@ -46,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector, face3d)",
     )
     parser.add_argument(
-        "--frozen", type=float, default=0.2, metavar="SHARE", help="of the epochs, in which the trunk stays (face3d)"
+        "--pretraining", type=float, default=0.4, metavar="SHARE", help="of the epochs, heads alone (face3d)"
+    )
+    parser.add_argument(
+        "--frozen", type=float, default=0.2, metavar="SHARE", help="of the epochs, trunk stays (face3d)"
     )
     parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
     parser.add_argument(
@@ -168,7 +171,9 @@ def recipe_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Recipe
             data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
         )
     if name == "face3d":
-        return face3d.Face3dRecipe(data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.frozen)
+        return face3d.Face3dRecipe(
+            data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.pretraining, a.frozen
+        )
     size = int(name.removeprefix("voxel"))
     return voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)
 

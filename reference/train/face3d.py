@@ -31,10 +31,6 @@ from reference.train import distributed
 from reference.train.keypoints import PRECISE_SETS, heat_loss, normalized_errors, point_loss
 from reference.train.region_loss import normals_of, region_loss
 
-# Share of the epochs on rendered heads alone at the start. At the end (``--frozen``) the trunk learns no more. There
-# the encoders and decoders see all heads that were rendered once more: who someone is, is learnt from many people, and
-# a trunk that stays is a third of the work.
-PRETRAINING = 0.4
 RENDERED_SHARE = 2 / 3  # of each batch afterwards
 # Epochs until other heads are rendered: the network gets to know the ones it has, and new ones are rendered in less
 # than the time that it takes to learn from them once.
@@ -142,12 +138,15 @@ class Face3dRecipe:
 
     def __init__(
         self, data: Path, heads: Path, out: Path, epochs: int, batch: int, seed: int, rendered: int, init: Path | None,
-        frozen: float,
+        pretraining: float, frozen: float,
     ) -> None:  # fmt: skip
-        if not 0 <= frozen <= 1:
-            raise BadInput(f"--frozen is {frozen}; allowed: 0 to 1, a share of the epochs")
+        for option, share in (("pretraining", pretraining), ("frozen", frozen)):
+            if not 0 <= share <= 1:
+                raise BadInput(f"--{option} is {share}; allowed: 0 to 1, a share of the epochs")
         self.epochs, self.batch, self.seed = epochs, batch, seed
-        self.trunk_epochs = round((1 - frozen) * epochs)
+        # Rendered heads alone at the start. At the end the trunk learns no more, and encoders and decoders see all
+        # heads that were rendered once more: a trunk that stays is a third of the work.
+        self.heads_epochs, self.trunk_epochs = pretraining * epochs, round((1 - frozen) * epochs)
         self.topology = load_topology()
         self.network = face3d.build(appearance=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.set_mean(torch.from_numpy(self.topology.mean))
@@ -210,7 +209,7 @@ class Face3dRecipe:
         assert self.targets is not None
         self.training.epoch = epoch
         heads = self.training.photos + rng.permutation(len(self.targets.placed))
-        if epoch < PRETRAINING * self.epochs and not self.frozen:
+        if epoch < self.heads_epochs and not self.frozen:
             order = _in_batches(heads, self.batch)
         else:
             order = _mixed(rng.permutation(self.photo_numbers), heads, self.batch, RENDERED_SHARE)

@@ -186,7 +186,7 @@ def recipe(topology, tmp_path):
     recipe = object.__new__(training.Face3dRecipe)
     recipe.out, recipe.rendered, recipe.seed, recipe.part, recipe.batch, recipe.epochs = tmp_path, 5, 0, -1, 2, 20
     recipe.topology, recipe.photos, recipe.shapes, recipe.targets = topology, faces_of(3), None, None
-    recipe.photo_numbers, recipe.trunk_epochs = np.arange(3), 12
+    recipe.photo_numbers, recipe.heads_epochs, recipe.trunk_epochs = np.arange(3), 5, 12
     recipe.optimizer = SimpleNamespace(param_groups=[{}, {}])
     return recipe
 
@@ -224,9 +224,10 @@ def test_a_trunk_that_always_stays_sees_photographs_from_the_start(recipe, asked
     assert [name for name, _, _ in asked] == [f"renders_train_{part}_0.npz" for part in range(3)]
 
 
-def test_a_share_of_epochs_is_demanded(tmp_path, refused):
-    with refused(BadInput, "--frozen is 1.5", "0 to 1"):
-        training.Face3dRecipe(tmp_path, tmp_path, tmp_path, 4, 2, 0, 5, None, 1.5)
+@pytest.mark.parametrize(("option", "shares"), [("pretraining", (1.5, 0.2)), ("frozen", (0.4, 1.5))])
+def test_a_share_of_epochs_is_demanded(option, shares, tmp_path, refused):
+    with refused(BadInput, f"--{option} is 1.5", "0 to 1"):
+        training.Face3dRecipe(tmp_path, tmp_path, tmp_path, 1, 1, 0, 1, None, *shares)
 
 
 def test_a_frozen_trunk_learns_nothing(recipe):
