@@ -22,14 +22,14 @@ def save_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None
     """Write a network's parameters and buffers; the file appears whole or not at all."""
     from safetensors.torch import save_file
 
-    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
+    state = {name: stored(tensor) for name, tensor in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     save_file(state, temporary, metadata)
     os.replace(temporary, path)
 
 
-def _stored(tensor: Tensor) -> Tensor:
+def stored(tensor: Tensor) -> Tensor:
     """float16 for kernels and matrices; vectors (biases, batch statistics) keep float32, they need its range."""
     if tensor.ndim >= 2 and tensor.is_floating_point():
         return tensor.detach().half().contiguous()

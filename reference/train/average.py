@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reference.checkpoint import stored
 from reference.errors import BadInput, OnParError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def average(files: Sequence[Path], out: Path) -> None:
-    """Write the mean of every tensor; whole numbers, such as counts of batches, are the first file's.
+    """Write the mean of every tensor as weights are stored; whole numbers (counts of batches) are the first file's.
 
     Raises:
         BadInput: fewer than two files, one can't be read, they are of different networks, or ``out`` can't be written.
@@ -63,7 +64,7 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not tensors[0].is_floating_point():
         return tensors[0]
     total = sum(tensor.double() for tensor in tensors)
-    return (total / len(tensors)).to(tensors[0].dtype).contiguous()  # type: ignore[union-attr]
+    return stored((total / len(tensors)).float())  # type: ignore[union-attr]
 
 
 def _read(file: Path) -> dict[str, Tensor]:

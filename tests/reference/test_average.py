@@ -8,7 +8,8 @@ from reference.train.average import average, main
 
 
 def weights(path, value, shape=(2, 3)):
-    save_file({"weight": torch.full(shape, value), "batches": torch.tensor(int(value))}, path)
+    tensors = {"weight": torch.full(shape, value), "bias": torch.full((2,), value), "batches": torch.tensor(int(value))}
+    save_file(tensors, path)
     return path
 
 
@@ -16,7 +17,8 @@ def test_the_mean_of_three(tmp_path, capsys):
     files = [weights(tmp_path / f"{value}.safetensors", value) for value in (1.0, 2.0, 6.0)]
     assert main([*map(str, files), "--out", str(tmp_path / "new" / "mean.safetensors")]) == 0
     found = load_file(tmp_path / "new" / "mean.safetensors")
-    assert found["weight"].dtype == torch.float32 and (found["weight"] == 3).all()
+    assert found["weight"].dtype == torch.float16 and (found["weight"] == 3).all()
+    assert found["bias"].dtype == torch.float32 and (found["bias"] == 3).all()
     assert found["batches"] == 1
     assert "the mean of 3 files" in capsys.readouterr().out
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["mean.safetensors"]
