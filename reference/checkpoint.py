@@ -6,7 +6,9 @@ every accuracy in a card is measured after this rounding, and an fp16 artifact c
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,14 +21,28 @@ TRAINING_HEADS = ("type_head.", "attribute_head.", "appearance.")
 
 
 def save_weights(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a network's parameters and buffers; the file appears whole or not at all."""
+    """Write a network's parameters and buffers as :func:`save_tensors` does."""
+    save_tensors(network.state_dict(), path, metadata)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as weights are stored; the file appears whole or not at all.
+
+    Raises:
+        WeightsError: it can't be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    state = {name: stored(tensor) for name, tensor in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file(state, temporary, metadata)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: stored(tensor) for name, tensor in tensors.items()}, temporary, metadata)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise WeightsError(f"can't write {path} ({error}); give a file in a writable folder") from error
 
 
 def stored(tensor: Tensor) -> Tensor:

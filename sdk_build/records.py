@@ -156,7 +156,7 @@ class Record:
 def center(samples: NDArray[np.float64]) -> float:
     """Mean over processes of their medians, of (processes, rounds) samples.
 
-    Where a process lies in memory decides about a tenth of its speed, for as long as it runs: the median over all
+    Where a process lies in memory decides about some percent of its speed, for as long as it runs: the median over all
     samples would jump from one such state to the next, and their mean does not.
     """
     return float(np.median(samples, axis=1).mean())

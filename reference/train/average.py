@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference.checkpoint import stored
+from reference.checkpoint import save_tensors
 from reference.errors import BadInput, OnParError
 
 if TYPE_CHECKING:
@@ -38,11 +38,9 @@ def average(files: Sequence[Path], out: Path) -> None:
     """Write the mean of every tensor as weights are stored; whole numbers (counts of batches) are the first file's.
 
     Raises:
-        BadInput: fewer than two files, one can't be read, they are of different networks, or ``out`` can't be written.
+        BadInput: fewer than two files, one can't be read, or they are of different networks.
+        WeightsError: ``out`` can't be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     if len(files) < 2:
         raise BadInput(f"{len(files)} file of weights; a mean needs two or more")
     first, *others = (_read(file) for file in files)
@@ -51,20 +49,14 @@ def average(files: Sequence[Path], out: Path) -> None:
         if {name: tensor.shape for name, tensor in other.items()} != shapes:
             raise BadInput(f"{file} is of another network than {files[0]}; give weights of the same one")
     mean = {name: _mean([first[name], *(other[name] for other in others)]) for name in first}
-    partial = out.with_name("partial-" + out.name)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_file(mean, partial)
-        partial.replace(out)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"can't write {out} ({error}); give a file in a writable folder") from error
+    save_tensors(mean, out)
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not tensors[0].is_floating_point():
         return tensors[0]
     total = sum(tensor.double() for tensor in tensors)
-    return stored((total / len(tensors)).float())  # type: ignore[union-attr]
+    return (total / len(tensors)).float()  # type: ignore[union-attr]
 
 
 def _read(file: Path) -> dict[str, Tensor]:

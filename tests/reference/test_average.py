@@ -3,7 +3,7 @@
 import torch
 from safetensors.torch import load_file, save_file
 
-from reference.errors import BadInput
+from reference.errors import BadInput, WeightsError
 from reference.train.average import average, main
 
 
@@ -35,7 +35,7 @@ def test_what_has_no_mean(tmp_path, refused):
     for name in ("junk", "missing"):
         with refused(BadInput, f"can't read {tmp_path / name}.safetensors"):
             average([one, tmp_path / f"{name}.safetensors"], tmp_path / "out")
-    with refused(BadInput, "can't write"):
+    with refused(WeightsError, "can't write"):
         average([one, one], one / "out")
     assert not (tmp_path / "out").exists()
 
