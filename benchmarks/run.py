@@ -138,15 +138,19 @@ def _progress(as_json: bool) -> Callable[[str], None]:
 
 
 def measure_all(
-    paths: Sequence[Path], protocols: Sequence[Protocol], progress: Callable[[str], None] = lambda line: None
+    paths: Sequence[Path],
+    protocols: Sequence[Protocol],
+    progress: Callable[[str], None] = lambda line: None,
+    runtimes: Sequence[str] = NATIVE,
 ) -> list[Record]:
-    """Records of every native artifact of several bundles under every protocol."""
+    """Records of every native artifact of several bundles, or of these runtimes alone, under every protocol."""
     from sdk_build.bundle import open_bundle
 
     work = [
         (path, open_bundle(path).manifest, runtime, protocol)
         for path in paths
         for runtime in native_runtimes(path)
+        if runtime in runtimes
         for protocol in protocols
     ]
     records = []

@@ -1,9 +1,10 @@
 """``python -m benchmarks.tables``: every table of sizes, accuracy and latency, made anew by one command.
 
-Exports each model in each precision that was measured for its present weights (``sdk_build.quantize``), times both
-artifacts of Android's bundles with one and two threads, with one beside eager PyTorch and ONNX Runtime, and writes
-``benchmarks/results/host.json`` (every sample) and ``benchmarks/results/tables.md``. Run it on a quiet machine; the
-load average at the start and the end is part of the result.
+Exports each model for each target in each precision that was measured for its present weights
+(``sdk_build.quantize``), times every artifact of Android's bundles once with one and two threads, with one beside eager
+PyTorch and ONNX Runtime, and writes ``benchmarks/results/host.json`` (every sample) and
+``benchmarks/results/tables.md``. An artifact that several bundles hold, to the byte, is one row. Run it on a quiet
+machine; the load average at the start and the end is part of the result.
 
 Bundles for iOS and the web are not timed: Core ML does not run here, and a browser's WebAssembly has a speed of its
 own, which the native runtime tells nothing about.
@@ -14,12 +15,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.run import Protocol, measure_all
+from reference.card import load_card
 from reference.errors import BadInput, OnParError
 from reference.registry import get_spec
 from sdk_build.command import error_line, exit_with
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(__file__).parents[1] / "build" / "tables"
-HEADER = (
-    *("model", "target", "file", "precision", "MB", "accuracy", "SQNR dB", "delegated"),
+COLUMNS = (
+    *("file", "precision", "targets", "MB", "of fp32", "{metric}", "SQNR dB", "delegated"),
     *("ms, 1 thread", "ms, 2 threads", "x onnxruntime", "MB of memory"),
 )
 
@@ -49,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--target", nargs="+", choices=("ios", "android", "web"), help="only these; default: all")
     parser.add_argument("--reuse", action="store_true", help="take bundles that an earlier run left as they are")
     parser.add_argument(
-        "--time", nargs="+", metavar="NAME", help="time these models; keep records of the others' bundles"
+        "--time", nargs="*", metavar="NAME", help="time these models anew, keep other records; no NAME: keep them all"
     )
     parser.add_argument("--export-only", action="store_true", help="make the bundles; time them later with --reuse")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="default benchmarks/results")
@@ -75,7 +77,6 @@ class Choice:
 
 def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: Path, export_only: bool) -> int:
     """The command's body; a model that can't be exported is named, and the rest goes on."""
-    from sdk_build.bundle import open_bundle
     from sdk_build.export import choose_models
 
     cores = this_device().cores
@@ -98,16 +99,18 @@ def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: 
     before = os.getloadavg()[0]
     output.mkdir(parents=True, exist_ok=True)
     records: list[Record] = []
-    timed = [path for path in paths if open_bundle(path).manifest.target == "android"]
     earlier = kept(output / "host.json", chosen.timed)
-    held = {path: earlier.get(bundle_digest(path), []) for path in timed}
+    held = {
+        (path, runtime): [r for r in earlier.get(bundle_digest(path), []) if r.runtime == runtime]
+        for path, runtime in once_each(paths)
+    }
     old = sum(map(len, held.values()))
-    for path in timed:  # stored one by one: this may take an hour, and what was measured shall not be lost
+    for path, runtime in held:  # stored one by one: this may take an hour, and what was measured shall not be lost
         try:
-            held[path] = held[path] or measure_all([path], protocols, _say)
+            held[path, runtime] = held[path, runtime] or measure_all([path], protocols, _say, [runtime])
         except OnParError as error:
             code = code or error.exit_code
-            print(f"{path.name}: {error_line(error)}", file=sys.stderr)
+            print(f"{path.name} {runtime}: {error_line(error)}", file=sys.stderr)
         records = [record for each in held.values() for record in each]
         write_records(output / "host.json", records)
     note = f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, on {this_device().cores} cores."
@@ -115,6 +118,19 @@ def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: 
     (output / "tables.md").write_text(page(paths, records, note))
     print(f"wrote {output / 'host.json'} and {output / 'tables.md'}: {len(records)} records. {note}")
     return code
+
+
+def once_each(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The native artifacts of Android's bundles, each once: a bundle that holds it, and its runtime."""
+    from sdk_build.bundle import open_bundle
+
+    found: dict[str, tuple[Path, str]] = {}
+    for path in paths:
+        manifest = open_bundle(path).manifest
+        if manifest.target == "android":
+            for file in manifest.model_files:
+                found.setdefault(file.sha256, (path, file.runtime))
+    return list(found.values())
 
 
 def kept(path: Path, timed: list[str] | None) -> dict[str, list[Record]]:
@@ -170,12 +186,13 @@ def export_all(spec: ModelSpec, chosen: Choice, folder: Path) -> list[Path]:
 
 
 def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
-    """The Markdown page."""
+    """The Markdown page, a table for each model."""
     from sdk_build.bundle import open_bundle
-    from sdk_build.report import markdown_table
 
-    manifests = [open_bundle(path).manifest for path in paths]
-    rows = [row(m, f, records) for m in manifests for f in m.model_files]
+    models: dict[str, list[Manifest]] = {}
+    for path in paths:
+        manifest = open_bundle(path).manifest
+        models.setdefault(manifest.model, []).append(manifest)
     device = this_device()
     return "\n".join(
         [
@@ -183,22 +200,52 @@ def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
             "",
             "Made by `python -m benchmarks.tables`; raw samples are in `host.json`.",
             f"Times: {device.name}, {device.os}; no phone measured yet. {note}",
-            "Core ML runs nowhere but on Apple's systems: its accuracy is from the emulation, and it has no time here;",
-            "nor have the web's files, which a browser runs through WebAssembly.",
+            "Core ML runs nowhere but on Apple's systems: its accuracy is from the emulation, and it has no time here.",
+            "A `model.tflite` of the web is Android's, to the byte; a browser runs it through WebAssembly, at another",
+            "speed. `of fp32` is the size beside the same runtime's fp32 artifact.",
             "Memory is what loading and running the artifact added to a process that held only the runtime.",
-            "",
-            *markdown_table(HEADER, rows),
+            *(line for manifests in models.values() for line in section(manifests, records)),
             "",
         ]
     )
 
 
-def row(manifest: Manifest, file: ModelFile, records: Sequence[Record]) -> tuple[str, ...]:
-    """One artifact."""
+def section(manifests: Sequence[Manifest], records: Sequence[Record]) -> list[str]:
+    """One model: its card's budget, and its artifacts."""
+    from sdk_build.backends import PRECISIONS, RUNTIMES
+    from sdk_build.report import markdown_table
+
+    name = manifests[0].model
+    artifacts: dict[str, list[tuple[Manifest, ModelFile]]] = {}
+    for manifest in manifests:
+        for file in manifest.model_files:
+            artifacts.setdefault(file.sha256, []).append((manifest, file))
+    order, runtimes = list(PRECISIONS), list(RUNTIMES)
+    entries = sorted(
+        artifacts.values(), key=lambda same: (runtimes.index(same[0][1].runtime), order.index(same[0][1].precision))
+    )
+    floats = {file.runtime: file.bytes for (_, file), *_ in entries if file.precision == "fp32"}
+    metric = next((file.accuracy[0].name for (_, file), *_ in entries if file.accuracy), "accuracy")
+    budget = ", ".join(f"{key} {value:+g}" for key, value in load_card(name).budget.items())
+    rows = [row(same, records, floats) for same in entries]
+    header = [column.format(metric=metric) for column in COLUMNS]
+    return ["", f"## {name}", "", f"What 8 bits may cost by its card: {budget}.", "", *markdown_table(header, rows)]
+
+
+def row(
+    same: Sequence[tuple[Manifest, ModelFile]], records: Sequence[Record], floats: Mapping[str, int]
+) -> tuple[str, ...]:
+    """One artifact.
+
+    Args:
+        same: it in every bundle that holds it.
+        floats: bytes of the fp32 artifacts by runtime.
+    """
     from sdk_build.parity import ARTIFACT_STAGES
 
-    mine = [r for r in records if (r.bundle, r.runtime) == (manifest.id, file.runtime)]
-    by_threads = {r.threads: r for r in mine}
+    manifest, file = same[0]
+    bundles = {holder.id for holder, _ in same}
+    by_threads = {r.threads: r for r in records if r.runtime == file.runtime and r.bundle in bundles}
     one = by_threads.get(1)
     ratio = one.ratio_to("onnxruntime") if one else None
     sqnr = min(
@@ -206,17 +253,16 @@ def row(manifest: Manifest, file: ModelFile, records: Sequence[Record]) -> tuple
         for c in manifest.parity
         if c.runtime == file.executed_here_by and c.stage in ARTIFACT_STAGES and c.metric == "sqnr_db"
     )
-    accuracy = f"{file.accuracy[0].name} {file.accuracy[0].value:.4g}" if file.accuracy else "-"
     d = file.delegation
     return (
-        manifest.model,
-        manifest.target,
         file.file,
         file.precision,
+        ", ".join(dict.fromkeys(holder.target for holder, _ in same)),
         f"{file.bytes / 1e6:.2f}",
-        accuracy,
+        f"{file.bytes / floats[file.runtime]:.3f}" if file.runtime in floats else "-",
+        f"{file.accuracy[0].value:.4g}" if file.accuracy else "-",
         f"{sqnr:.1f}",
-        f"{d.delegated}/{d.total} in {d.partitions}" if d.partitions else "on device",
+        ", ".join([f"{d.delegated}/{d.total} in {d.partitions}" if d.partitions else "on device", *d.fallbacks]),
         *(f"{by_threads[n].percentile(50):.2f}" if n in by_threads else "-" for n in (1, 2)),
         "-" if ratio is None else f"{ratio:.2f}",
         f"{one.model_mb:.0f}" if one else "-",

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import tables
 from benchmarks.tables import Choice, kept, wanted
+from sdk_build.bundle import open_bundle
 from sdk_build.quantize.measured import load_measured
 from sdk_build.records import bundle_digest, read_records, this_device, write_records
 from tests.sdk_build.test_records import RECORD
@@ -41,28 +42,55 @@ def test_records_of_models_that_are_not_timed_anew_stay(tmp_path):
     }
 
 
-def test_android_is_timed_and_stored_one_by_one(web_bundle, bundle, reseal, tmp_path, monkeypatch):
+@pytest.fixture
+def bundles(web_bundle, bundle, reseal, tmp_path):
+    """One for the web and three for Android: two with the web's own .tflite, one with half of one."""
     android = []
-    for name in ("fp32", "fp16"):
+    for name in ("same", "again", "half"):
         android.append(Path(shutil.copytree(bundle, tmp_path / f"android-{name}")))
-        reseal(android[-1], lambda document, name=name: document.update(target="android", id=f"android-{name}"))
+
+        def rename(document, name=name):
+            document.update(target="android", id=f"android-{name}")
+            (file,) = document["model_files"]
+            if name == "half":
+                file.update(sha256="0" * 64, precision="w8", bytes=file["bytes"] // 2)
+
+        reseal(android[-1], rename)
+    return [web_bundle, *android]
+
+
+def test_artifacts_are_timed_once_each_and_stored_one_by_one(bundles, tmp_path, monkeypatch):
+    _, same, _, half = bundles
     asked = []
 
-    def measure(paths, protocols, progress):
-        asked.extend(paths)
-        if paths[0] == android[1] and len(asked) == 2:
+    def measure(paths, protocols, progress, runtimes):
+        asked.append((paths[0], *runtimes))
+        if len(asked) == 2:
             raise KeyboardInterrupt
-        return [replace(RECORD, device=this_device(), bundle_sha256=bundle_digest(paths[0]))]
+        known = {"device": this_device(), "bundle_sha256": bundle_digest(paths[0]), "bundle": paths[0].name}
+        return [replace(RECORD, runtime=runtimes[0], **known)]
 
     monkeypatch.setattr(tables, "measure_all", measure)
-    monkeypatch.setattr(tables, "export_all", lambda *_: [web_bundle, *android])
+    monkeypatch.setattr(tables, "export_all", lambda *_: bundles)
     again = partial(tables.run, threads=[1], rounds=5, launches=1, output=tmp_path, export_only=False)
     chosen = replace(ALL, models=["classifier"])
     with pytest.raises(KeyboardInterrupt):
         again(chosen)
-    (first,) = read_records(tmp_path / "host.json")
-    assert asked == android  # the web's bundle is not timed
-    assert again(replace(chosen, timed=["voxel64"])) == 0
-    assert asked == [*android, android[1]]  # the first is still known
-    assert read_records(tmp_path / "host.json")[0] == first
-    assert (tmp_path / "tables.md").read_text().count("| web |") == 1
+    (stored,) = read_records(tmp_path / "host.json")
+    assert again(replace(chosen, timed=[])) == 0
+    assert read_records(tmp_path / "host.json")[0] == stored
+    # What several bundles hold is timed in the first of Android's; what was stored before is still known.
+    assert asked == [(same, "litert"), (half, "litert"), (half, "litert")]
+
+
+def test_what_bundles_share_is_one_row(bundles):
+    manifests = [open_bundle(path).manifest for path in bundles]
+    (file,) = manifests[0].model_files
+    record = replace(RECORD, runtime="litert", bundle="android-again", model=manifests[0].model)
+    floats = {"litert": file.bytes}
+    same = tables.row([(manifest, file) for manifest in manifests[:3]], [record], floats)
+    assert same[:5] == ("model.tflite", file.precision, "web, android", f"{file.bytes / 1e6:.2f}", "1.000")
+    assert same[-4] == f"{record.percentile(50):.2f}"
+    text = tables.page(bundles, [record], "")
+    assert text.count("| model.tflite | ") == 2 and "\n## template_keypoints\n" in text
+    assert "nme_percent +" in text  # the card's budget
