@@ -160,7 +160,8 @@ class HierarchicalKeypoints(nn.Module):
         self.mixer = nn.Sequential(ConvNormAct(64, 64, 3, groups=64), ConvNormAct(64, 64, 1, act=nn.ReLU))
         self.heat = nn.Conv2d(64, POINTS, 1)
         self.reduce = ConvNormAct(64, 16, 1, act=nn.ReLU)
-        self.hidden = nn.Sequential(nn.Linear(16 * 14 * 14, 128), nn.ReLU())
+        # Leaky: what it reads is never negative, and once training had switched all of its rectifiers off for good.
+        self.hidden = nn.Sequential(nn.Linear(16 * 14 * 14, 128), nn.LeakyReLU(0.1))
         self.points = nn.Linear(2 * POINTS + 128, 2 * POINTS)
         initialize(self)
         nn.init.kaiming_normal_(self.hidden[0].weight)  # type: ignore[arg-type]

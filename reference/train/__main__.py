@@ -162,7 +162,10 @@ def recipe_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Recipe
     if name == "hierarchical_keypoints":
         faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
         balance, copies = None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
-        return hierarchical_keypoints.HierarchicalRecipe(faces, a.epochs, a.batch, a.seed, balance, copies)
+        levels = hierarchical_keypoints.HierarchicalRecipe(faces, a.epochs, a.batch, a.seed, balance, copies)
+        if a.init is not None:
+            load_weights(levels.network, a.init)
+        return levels
     if name == "face_detector":
         heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
         return face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
