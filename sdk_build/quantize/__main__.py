@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="Exit codes: 0 done, 1 a static artifact misses the budget even in mixed precision, 2 bad input.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="registered models")
-    parser.add_argument("--data", type=Path, required=True, help="the folder that the models were trained with")
+    parser.add_argument("--data", type=Path, help="the folder that the models were trained with")
+    parser.add_argument(
+        "--sizes", action="store_true", help="no data: only the bytes of what was measured, after a change of packing"
+    )
     parser.add_argument("--calibration", type=Path, metavar="DIR", help="other training data for the ranges")
     parser.add_argument("--samples", type=int, default=None, help="calibration samples (default 128, 16 for volumes)")
     parser.add_argument("--seed", type=int, default=0, help="choice of the calibration samples")
@@ -33,15 +36,53 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", nargs="+", metavar="NAME", help="likewise: these precisions alone")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
+    if a.sizes:
+        return exit_with(lambda: refresh_all(a.names, a.runtime, a.precision, a.json))
     return exit_with(
         lambda: measure_all(a.names, a.data, a.calibration or a.data, a.samples, a.seed, a.runtime, a.precision, a.json)
     )
 
 
+def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[str] | None, as_json: bool) -> int:
+    """Sizes of several models; one that fails does not stop the others."""
+    from reference.registry import get_spec
+    from sdk_build.quantize.measure import print_measured
+    from sdk_build.quantize.sizes import refresh
+
+    _check(runtimes, precisions)
+    code, documents = 0, []
+    for spec in [get_spec(name) for name in dict.fromkeys(names)]:
+        try:
+            with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
+                measured, changed = refresh(spec, Path(folder), MODELS_DIR, runtimes, precisions, _say(as_json))
+        except OnParError as error:
+            changed, code = [f"{spec.name}: {error_line(error)}"], code or error.exit_code
+        else:
+            documents.append({"model": spec.name, "artifacts": len(measured.artifacts), "changed": len(changed)})
+            code = code or bool(changed)
+            if not as_json:
+                print_measured(spec, measured)
+        print("".join(f"{line}\n" for line in changed), end="", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"measured": documents}))
+    return int(code)
+
+
+def _check(runtimes: list[str] | None, precisions: list[str] | None) -> None:
+    from sdk_build.backends import RUNTIMES
+    from sdk_build.quantize.recipes import get_recipe
+
+    for runtime in runtimes or []:
+        if runtime not in RUNTIMES:
+            raise BadInput(f"--runtime is {runtime!r}; allowed: {', '.join(RUNTIMES)}")
+    for precision in precisions or []:
+        get_recipe(precision)
+
+
 def measure_all(
     names: list[str],
-    data: Path,
-    calibration: Path,
+    data: Path | None,
+    calibration: Path | None,
     samples: int | None,
     seed: int,
     runtimes: list[str] | None,
@@ -50,16 +91,12 @@ def measure_all(
 ) -> int:
     """Measure several models; one that fails does not stop the others."""
     from reference.registry import get_spec
-    from sdk_build.backends import RUNTIMES
     from sdk_build.quantize.measure import measure, print_measured
-    from sdk_build.quantize.recipes import get_recipe
 
     specs = [get_spec(name) for name in dict.fromkeys(names)]
-    for runtime in runtimes or []:
-        if runtime not in RUNTIMES:
-            raise BadInput(f"--runtime is {runtime!r}; allowed: {', '.join(RUNTIMES)}")
-    for precision in precisions or []:
-        get_recipe(precision)
+    _check(runtimes, precisions)
+    if data is None or calibration is None:
+        raise BadInput("no --data; it names the folder that the models were trained with")
     if samples is not None and samples < 1:
         raise BadInput(f"--samples is {samples}; allowed: 1 or more")
     code, documents = 0, []
