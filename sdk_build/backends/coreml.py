@@ -32,6 +32,7 @@ def lower(
     from sdk_build.quantize import mlpackage, pt2e
     from sdk_build.quantize.shrink_mlpackage import shrink
 
+    mlpackage.mend_passes()
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
         network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
@@ -42,7 +43,6 @@ def lower(
         outputs=[ct.TensorType(tensor.name, dtype=np.float32) for tensor in spec.outputs],
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
-        pass_pipeline=mlpackage.passes(),
         skip_model_load=True,
     )
     if recipe.quantized:  # in w8a8, what the quantiser knows no pattern for: transposed convolutions

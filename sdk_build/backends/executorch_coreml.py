@@ -40,6 +40,7 @@ def lower(
 
     from sdk_build.quantize import mlpackage, pt2e
 
+    mlpackage.mend_passes()
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
         network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
@@ -47,13 +48,9 @@ def lower(
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         model_type=CoreMLBackend.MODEL_TYPE.MODEL,
-        op_linear_quantizer_config=mlpackage.LINEAR if recipe.needs_ranges else None,
-        pass_names=mlpackage.passes().passes,
     )
-    # The delegate's own option takes every constant for weights (see mlpackage.WEIGHTED), so that it serves only where
-    # ranges are calibrated and most constants are quantised already.
-    compressed = recipe if recipe.weights == "int8" and not recipe.needs_ranges else None
-    pack = partial(shrink_packed, recipe=compressed)
+    # Not by the delegate's own option, which takes every constant for weights (see mlpackage.WEIGHTED).
+    pack = partial(shrink_packed, recipe=recipe if recipe.weights == "int8" else None)
     return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", pack)
 
 

@@ -18,6 +18,7 @@ from sdk_build.errors import BadInput
 from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -65,6 +66,7 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     import torch
 
     _let_pads_keep_channels_last()
+    _name_tensors_by_module()
 
     class Named(torch.nn.Module):
         """Outputs by the spec's names, which litert-torch takes from a dict."""
@@ -81,6 +83,21 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     example = {spec.input.name: torch.zeros(spec.input.shape)}
     # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
     return bytes(litert_torch.convert(Named().eval(), sample_kwargs=example).model_content())
+
+
+def _name_tensors_by_module() -> None:
+    """Let litert-torch call tensors by the path of their module, as in ``network.features.1.layers.0;2``.
+
+    litert-torch 0.10.0 gives the last part of each path alone and leaves out containers that are only iterated over, so
+    that no one can tell ``features.0`` from ``heads.0``: parts that were to stay float got 8 bits all the same.
+    """
+    from litert_torch.backend.debuginfo import _build
+
+    def path(node: torch.fx.Node) -> str:
+        stack = node.meta.get("nn_module_stack") or {}
+        return f"{[name for name, _ in stack.values()][-1] if stack else ''};"
+
+    _build._get_hierarchy = path
 
 
 def _let_pads_keep_channels_last() -> None:

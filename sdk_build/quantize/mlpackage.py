@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from sdk_build.quantize.recipes import Recipe
+from sdk_build.quantize.recipes import FEW_CHANNELS, Recipe
 
 SMALLEST = 512  # weights in a tensor; smaller ones cost more in tables than they save
 
@@ -17,31 +18,60 @@ LINEAR = {
 # Operations whose constants are weights. Left to itself, coremltools takes every constant: 8 bits for the places of a
 # detector's cells, or for the means of what face3d reads, cost more than all weights together.
 WEIGHTED = ("conv", "conv_transpose", "linear", "matmul")
-# Merges dequantise, reshape and quantise into a reshape of the integers without comparing the two scales
-# (coremltools 9.0): 19 dB where the program had 40. Can go once the pass compares them.
-WRONG_PASS = "common::int_op_canonicalization"
 
 
-def passes() -> Any:
-    """coremltools' default optimisations without the one that changes results."""
-    import coremltools as ct
+@functools.cache
+def mend_passes() -> None:
+    """Let coremltools merge dequantise, reshape and quantise into a reshape of integers where both scales are equal.
 
-    pipeline = ct.PassPipeline()
-    pipeline.remove_passes({WRONG_PASS})
-    return pipeline
+    coremltools 9.0 does not compare them: 19 dB where the program had 40, or an error where one side is signed and the
+    other is not. The optimisation is part of every conversion and of every compression of weights. Can go once it
+    compares.
+    """
+    from coremltools.converters.mil.mil.passes.defs.optimize_quantization import int_op_canonicalization
+
+    match = int_op_canonicalization.match_pattern
+
+    def match_equal(self: Any, operation: Any) -> Any:
+        found = match(self, operation)
+        return found if found and _same_scale(*found) else None
+
+    int_op_canonicalization.match_pattern = match_equal
+
+
+def _same_scale(dequantize: Any, quantize: Any) -> bool:
+    """True if integers mean the same numbers on both sides."""
+
+    def point(operation: Any) -> int:
+        return 0 if operation.zero_point is None else int(operation.zero_point.val)
+
+    same = float(dequantize.scale.val) == float(quantize.scale.val) and point(dequantize) == point(quantize)
+    return same and dequantize.input.dtype == quantize.outputs[0].dtype
 
 
 def compress_weights(model: Any, recipe: Recipe) -> Any:
     """The model with int8 or palettised weights; it computes as before."""
     from coremltools.optimize import coreml as compress
 
-    if recipe.weights == "palette6":
-        palette = compress.OpPalettizerConfig(mode="kmeans", nbits=6, weight_threshold=SMALLEST)
-        return compress.palettize_weights(model, _for_weights(palette))
-    return compress.linear_quantize_weights(model, _for_weights(compress.OpLinearQuantizerConfig(**LINEAR)))
+    mend_passes()
+    palette = recipe.weights == "palette6"
+    config = (
+        compress.OpPalettizerConfig(mode="kmeans", nbits=6, weight_threshold=SMALLEST)
+        if palette
+        else compress.OpLinearQuantizerConfig(**LINEAR)
+    )
+    chosen = compress.OptimizationConfig(
+        op_type_configs=dict.fromkeys(WEIGHTED, config), op_name_configs=dict.fromkeys(_few_channels(model))
+    )
+    return (compress.palettize_weights if palette else compress.linear_quantize_weights)(model, chosen)
 
 
-def _for_weights(config: Any) -> Any:
+def _few_channels(model: Any) -> list[str]:
+    """Names of products that stay float: see :data:`sdk_build.quantize.recipes.FEW_CHANNELS`."""
     from coremltools.optimize import coreml as compress
 
-    return compress.OptimizationConfig(op_type_configs=dict.fromkeys(WEIGHTED, config))
+    return [
+        name
+        for name, weight in compress.get_weights_metadata(model, SMALLEST).items()
+        if len(weight.val) <= FEW_CHANNELS and any(child.op_type == "linear" for child in weight.child_ops)
+    ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
-from sdk_build.quantize.recipes import Quantization, Ranges, Recipe, is_inside
+from sdk_build.quantize.recipes import FEW_CHANNELS, Quantization, Ranges, Recipe, is_inside
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -24,6 +24,7 @@ MOVES = (
     *("slice", "select", "view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous"),
     *("constant_pad_nd", "pad", "clone", "expand"),
 )
+RESHAPES = ("view", "reshape", "flatten", "unflatten", "permute", "transpose")
 ACTIVATIONS = (
     *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu"),
     "clamp",
@@ -153,17 +154,21 @@ def xnnpack_quantizer(recipe: Recipe, quantization: Quantization) -> Any:
 
 
 def _can_be_dynamic(node: fx.Node) -> bool:
-    """True for matrix products.
+    """True for matrix products that give more than :data:`FEW_CHANNELS` numbers.
 
-    Other dynamic convolutions lower in ExecuTorch 1.4 and fail later: with groups or strides XNNPACK refuses them at
-    run time, and a 3x3 one gave garbage (0 dB).
+    Other dynamic convolutions lower in ExecuTorch 1.4 and fail later: with groups, strides or an input that was
+    reshaped into a map XNNPACK refuses them at run time, and a 3x3 one gave garbage (0 dB).
     """
+    if operation(node) == "linear":
+        given: tuple[Any, ...] = node.args
+        return bool(given[1].meta["val"].shape[0] > FEW_CHANNELS)
     if not operation(node).startswith("conv"):
         return True
     defaults: tuple[Any, ...] = (None, None, None, (1, 1), (0, 0), (1, 1), 1)
     weight, stride, groups = ((*node.args, *defaults[len(node.args) :])[i] for i in (1, 3, 6))
     pointwise = set(weight.meta["val"].shape[2:]) == {1}
-    return operation(node) == "conv2d" and pointwise and groups == 1 and set(stride) == {1}
+    reshaped = operation(node.all_input_nodes[0]) in RESHAPES
+    return operation(node) == "conv2d" and pointwise and groups == 1 and set(stride) == {1} and not reshaped
 
 
 def coreml_quantizer(recipe: Recipe, quantization: Quantization) -> Any:

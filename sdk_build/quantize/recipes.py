@@ -9,6 +9,11 @@ from reference.errors import BadInput
 
 Ranges = Mapping[str, tuple[float, float]]
 
+# Products that give at most so many numbers keep float weights where only weights or run-time ranges have 8 bits. They
+# turn a map of shares into a place, and their weights are the places of the map's cells: 8 bits round whole rows of
+# cells the same way, which moved the face of face3d by 1.3 % of the eyes' distance, and save 10 kB.
+FEW_CHANNELS = 2
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -58,8 +63,9 @@ class Quantization:
     """What a recipe needs to know about one network.
 
     Attributes:
-        keep_float: paths of modules that stay float with everything in them, e.g. ``features.3``; ``""`` stands for
-            the arithmetic that the network's own ``forward`` does between its modules.
+        keep_float: paths of modules that compute in float with everything in them, e.g. ``features.3``; ``""`` stands
+            for the arithmetic that the network's own ``forward`` does between its modules. LiteRT and Core ML still
+            store their large weights in 8 bits.
         ranges: smallest and largest value per tensor, in the names of the runtime's toolchain.
     """
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdk_build.errors import LoweringError
-from sdk_build.quantize.recipes import Quantization, Ranges, Recipe
+from sdk_build.quantize.recipes import FEW_CHANNELS, Quantization, Ranges, Recipe
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE")
-# Left float in w8a8. XNNPACK takes no int8 softmax, no int8 rectifier that a convolution can't fuse, and an int8
-# hard-swish only as a table lookup that interrupts it (20 delegates instead of one). Quantised graph inputs and outputs
-# would change what an app has to pass.
-FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "RELU", "INPUT", "OUTPUT")
+# Left float in w8a8. XNNPACK takes no int8 softmax, no int8 product of two activations, no int8 rectifier that a
+# convolution can't fuse, and an int8 hard-swish only as a table lookup that interrupts it (20 delegates instead of
+# one). Quantised graph inputs and outputs would change what an app has to pass.
+FLOAT_OPERATIONS = ("HARD_SWISH", "SOFTMAX", "BATCH_MATMUL", "RELU", "INPUT", "OUTPUT")
 # Weights fewer than these stay float where activations are. The first depthwise convolutions take differences of
 # neighbours that are nearly alike, which 8 bits lose: eight small operations of the saliency network cost it 22 dB and
 # save 3 kB of 1.2 MB. Core ML Tools leaves small weights alone as well.
@@ -45,6 +45,8 @@ def quantize(model: bytes, recipe: Recipe, quantization: Quantization) -> bytes:
         _keep_small(work, model)
     for unit in quantization.keep_float:
         work.update_quantization_recipe(scope_pattern(unit), _operation("ALL_SUPPORTED"), algorithm_key="no_quantize")
+    if recipe.activations == "static":
+        _store_in_8_bits(work, model, quantization.keep_float)
     ranges = None
     if recipe.needs_ranges:
         _refuse_dead(model, quantization)
@@ -86,11 +88,23 @@ def _weighted(model: bytes) -> Iterator[_Weighted]:
 
 
 def _keep_small(work: Any, model: bytes) -> None:
-    """Leave small weights in float: see :data:`SMALL`."""
+    """Leave weights in float where 8 bits cost more than they save."""
+    for part in filter(_needs_float, _weighted(model)):
+        scope = re.escape(part.output)
+        work.update_quantization_recipe(scope, _operation(part.operation), algorithm_key="no_quantize")
+
+
+def _needs_float(part: _Weighted) -> bool:
+    """True for weights that are small (:data:`SMALL`) or give few numbers (:data:`FEW_CHANNELS`)."""
+    few = part.operation == "FULLY_CONNECTED" and len(part.values) <= FEW_CHANNELS
+    return few or part.values.size < SMALL
+
+
+def _store_in_8_bits(work: Any, model: bytes, units: Sequence[str]) -> None:
+    """Large weights of parts that compute in float keep 8 bits in the file, as in Core ML."""
     for part in _weighted(model):
-        if part.values.size < SMALL:
-            scope = re.escape(part.output)
-            work.update_quantization_recipe(scope, _operation(part.operation), algorithm_key="no_quantize")
+        if any(re.search(scope_pattern(unit), part.output) for unit in units) and not _needs_float(part):
+            work.add_weight_only_config(re.escape(part.output), _operation(part.operation), num_bits=8)
 
 
 def _share_scales(work: Any, model: bytes) -> None:
@@ -200,22 +214,14 @@ def observe(model: bytes, name: str, samples: Sequence[NDArray[np.float32]]) -> 
 
 
 def shorten(name: str) -> str:
-    """A tensor's name as a path of attributes, ``features.4.layers.0.0;1``, instead of a path of Python classes.
-
-    Names of another form stay.
-    """
-    path, semicolon, number = name.partition(";")
-    parts = [part.rpartition(".")[2].partition("_")[2] for part in path.split("/")[1:]]
-    if not path.count("/") or "" in parts:
-        return name
-    return f"{'.'.join(parts).removeprefix('network').removeprefix('.')}{semicolon}{number}"
+    """A tensor's name as a path within the network, ``features.4.layers.0.0;1``; names of another form stay."""
+    return name.removeprefix("network.")
 
 
 def scope_pattern(unit: str) -> str:
-    """A regular expression for the tensor names that litert-torch gives to what a module computes.
+    """A regular expression for the names of tensors that a module computes.
 
-    Names are paths of ``<package>.<Class>_<attribute>`` joined by slashes; the network itself is ``_network`` in the
-    module that the converter is given.
+    They are paths of modules, each with a semicolon and a number; the network itself is ``network`` in the module that
+    the converter is given. What is fused has the names of all its parts.
     """
-    parts = "".join(f"/[^/;]*_{re.escape(part)}" for part in unit.split(".") if part)
-    return f"_network{parts}[/;]" if parts else r"_network;"
+    return rf"(^|;)network\.{re.escape(unit)}[.;]" if unit else r"(^|;)network;"

@@ -1,12 +1,16 @@
 """Which weights of a .tflite have 8 bits."""
 
+import re
+
 import numpy as np
 import pytest
+import torch
 from ai_edge_litert import schema_py_generated as schema
+from torch import nn
 
 from sdk_build.backends import litert
 from sdk_build.quantize import tflite
-from sdk_build.quantize.recipes import FLOAT, get_recipe
+from sdk_build.quantize.recipes import FLOAT, Quantization, get_recipe
 from sdk_build.quiet import quiet
 
 
@@ -20,6 +24,57 @@ def test_small_weights_stay_float(network, spec, monkeypatch, precision, small, 
     (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0)).subgraphs
     found = {int(tensor.shape.prod()) for tensor in graph.tensors if tensor.type == schema.TensorType.INT8}
     assert found == expected
+
+
+class Iterated(nn.Module):
+    """Containers that are not called themselves, with children of the same name."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 1))
+        self.heads = nn.ModuleList([nn.Conv2d(16, 4, 1)])
+
+    def forward(self, image):
+        for layer in self.features:
+            image = layer(image)
+        return self.heads[0](image).mean((2, 3)) + 0.5
+
+
+@pytest.fixture(scope="module")
+def iterated(spec, samples):
+    """The float model and its ranges; weights: 216 of features.0, 128 of features.2, 64 of heads.0."""
+    torch.manual_seed(0)
+    with quiet():
+        model = litert.convert(Iterated().eval(), spec)
+        return model, tflite.observe(model, spec.input.name, samples)
+
+
+def tensors_of(model):
+    (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0)).subgraphs
+    return graph.tensors
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [((), {216, 128, 64}), (("features.0",), {128, 64}), (("heads.0",), {216, 128}), (("features",), {64})],
+)
+def test_parts_stay_float_wherever_they_are(iterated, keep, expected):
+    model, ranges = iterated
+    with quiet():
+        found = tensors_of(tflite.quantize(model, get_recipe("w8a8"), Quantization(("", *keep), ranges)))
+    sizes = {int(t.shape.prod()) for t in found if t.type == schema.TensorType.INT8}
+    assert sizes & {216, 128, 64} == expected
+
+
+def test_large_weights_of_parts_that_stay_float_keep_8_bits(iterated, monkeypatch):
+    model, ranges = iterated
+    monkeypatch.setattr(tflite, "SMALL", 0)
+    with quiet():
+        found = tensors_of(tflite.quantize(model, get_recipe("w8a8"), Quantization(("", "features.0"), ranges)))
+    assert {int(t.shape.prod()) for t in found if t.type == schema.TensorType.INT8} >= {216, 128, 64}
+    kinds = {t.name.decode(): t.type for t in found}
+    (first,) = [kind for name, kind in kinds.items() if re.match(r"network\.features\.0;\d+$", name)]
+    assert first == schema.TensorType.FLOAT32
 
 
 @pytest.mark.parametrize(

@@ -209,16 +209,16 @@ def test_transposed_convolutions_stay_float_in_executorch(network):
 
 
 def test_names_of_tensors():
-    long = "x.<locals>.Named/reference.tiny.Tiny_network/torch.nn.Sequential_body/torch.nn.conv.Conv2d_0;2"
-    assert shorten(long) == "body.0;2"
+    assert shorten("network.body.0;2") == "body.0;2"
     assert shorten("serving_default_image:0") == "serving_default_image:0"
     import re
 
-    assert re.search(scope_pattern("body.0"), long + ";")
-    assert re.search(scope_pattern("body"), long + ";")
-    assert not re.search(scope_pattern("bod"), long + ";")
-    assert not re.search(scope_pattern(""), long + ";")
-    assert re.search(scope_pattern(""), "x.Named/reference.tiny.Tiny_network;4")
+    for name in ("network.body.0;2", "network.body.1;;network.body.0;1", "network.head;_quantized;;network.body.0.2;"):
+        assert re.search(scope_pattern("body.0"), name)
+        assert re.search(scope_pattern("body"), name)
+        for other in ("bod", "0", "body.00", ""):
+            assert not re.search(scope_pattern(other), name)
+    assert re.search(scope_pattern(""), "network;4") and re.search(scope_pattern(""), "network.body.0;1;network;")
 
 
 def test_every_target_knows_its_runtimes():
