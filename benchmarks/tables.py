@@ -3,7 +3,7 @@
 Exports each model for each target in each precision that was measured for its present weights
 (``sdk_build.quantize``), times every artifact of Android's bundles once with one and two threads, with one beside eager
 PyTorch and ONNX Runtime, and writes ``benchmarks/results/host.json`` (every sample) and
-``benchmarks/results/tables.md``. An artifact that several bundles hold, to the byte, is one row. Run it on a quiet
+``benchmarks/results/tables.md``. An artifact that several bundles hold is one row. Run it on a quiet
 machine; the load average at the start and the end is part of the result.
 
 Bundles for iOS and the web are not timed: Core ML does not run here, and a browser's WebAssembly has a speed of its
@@ -216,10 +216,11 @@ def section(manifests: Sequence[Manifest], records: Sequence[Record]) -> list[st
     from sdk_build.report import markdown_table
 
     name = manifests[0].model
-    artifacts: dict[str, list[tuple[Manifest, ModelFile]]] = {}
+    # Not by their digests: Core ML Tools gives every package other random identifiers.
+    artifacts: dict[tuple[str, str, int], list[tuple[Manifest, ModelFile]]] = {}
     for manifest in manifests:
         for file in manifest.model_files:
-            artifacts.setdefault(file.sha256, []).append((manifest, file))
+            artifacts.setdefault((file.runtime, file.precision, file.bytes), []).append((manifest, file))
     order, runtimes = list(PRECISIONS), list(RUNTIMES)
     entries = sorted(
         artifacts.values(), key=lambda same: (runtimes.index(same[0][1].runtime), order.index(same[0][1].precision))

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 from sdk_build.analysis import FILE as ANALYSIS
 
 if TYPE_CHECKING:
-    from sdk_build.manifest import Manifest
+    from sdk_build.manifest import Manifest, ModelFile
     from sdk_build.records import Record
     from sdk_build.report import Row
 
 COLORS = {"litert": "#0a7d5a", "executorch": "#b4431f", "coreml": "#2456c9", "executorch_coreml": "#8a3fb5"}
 NAMES = {"litert": "LiteRT", "executorch": "ExecuTorch", "coreml": "Core ML", "executorch_coreml": "ExecuTorch Core ML"}
 WORST_PARTS = 14
+OPEN_BUNDLES = 4  # at most; of more, each is a line that opens
+SAME_LABEL_PX = 48  # marks of one precision nearer than this share a label
 e = html.escape
 Box = tuple[float, float, float, float]  # left, upper, right, lower
 
@@ -58,7 +60,10 @@ def page(entries: Sequence[Entry], header: Sequence[str], records: Sequence[Reco
     models = list(dict.fromkeys(entry.manifest.model for entry in entries))
     groups = {m: [x for x in entries if x.manifest.model == m] for m in models}
     links = "".join(f"<a href='#{e(m)}'>{e(m)}</a>" for m in models)
-    parts = ((_overview(group, records), *(_section(entry, header) for entry in group)) for group in groups.values())
+    shown = "open" if len(entries) <= OPEN_BUNDLES else ""
+    parts = (
+        (_overview(group, records), *(_section(entry, header, shown) for entry in group)) for group in groups.values()
+    )
     bodies = "\n".join(part for group in parts for part in group)
     phones = sorted({r.device.name for r in records if r.device.kind == "phone"})
     measured = f"Phones measured: {e(', '.join(phones))}." if phones else "No phone measured yet."
@@ -74,7 +79,42 @@ def _overview(entries: Sequence[Entry], records: Sequence[Record]) -> str:
     return f"""<article id="{e(manifest.model)}"><h2>{e(manifest.model)}</h2>
 <p>{e(manifest.description)}. Document {e(manifest.document)}.</p>
 <h3>Accuracy of the reference</h3><ul class=figures>{accuracy}</ul><p class=small>{e(manifest.accuracy_data)}</p>
-<div class=plots>{"".join(figures)}</div></article>"""
+<div class=plots>{"".join(figures)}</div>{_artifacts(entries)}</article>"""
+
+
+def _artifacts(entries: Sequence[Entry]) -> str:
+    """A table of a model's artifacts, each once: several bundles hold the same one."""
+    # Not by their digests: Core ML Tools gives every package other random identifiers.
+    same: dict[tuple[str, str, int], list[tuple[Manifest, ModelFile, Row]]] = {}
+    for x in entries:
+        for f, row in zip(x.manifest.model_files, x.rows, strict=True):
+            same.setdefault((f.runtime, f.precision, f.bytes), []).append((x.manifest, f, row))
+    if len(same) < 2:
+        return ""
+    runtimes = list(NAMES)
+    found = sorted(same.values(), key=lambda held: (runtimes.index(held[0][1].runtime), -held[0][1].bytes))
+    floats = {held[0][1].runtime: held[0][1] for held in found if held[0][1].precision == "fp32"}
+    metric = next((f.accuracy[0].name for ((_, f, _), *_) in found if f.accuracy), "accuracy")
+    names = ("runtime", "prec.", "MB", "of fp32", metric, "SQNR dB", "delegated", "parts", "for")
+    lines = []
+    for held in found:
+        _, f, row = held[0]
+        whole = floats.get(f.runtime)
+        cells = (
+            NAMES[f.runtime],
+            f.precision,
+            f"{row.size_mb:.2f}",
+            f"{f.bytes / whole.bytes:.3f}" if whole else "-",
+            "-" if row.accuracy is None else f"{row.accuracy:.4g}",
+            f"{row.sqnr_db:.1f}",
+            ", without ".join([row.delegated, *row.fallbacks]),
+            str(row.partitions) if row.partitions else "-",
+            ", ".join(dict.fromkeys(manifest.target for manifest, _, _ in held)),
+        )
+        lines.append("".join(f"<td data-name='{e(n)}'>{e(c)}</td>" for n, c in zip(names, cells, strict=True)))
+    head = "".join(f"<th>{e(n)}</th>" for n in names)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<h3>Every artifact</h3><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _size_against_accuracy(entries: Sequence[Entry]) -> str:
@@ -116,12 +156,16 @@ def _scatter(points: Sequence[tuple[str, str, float, float]]) -> str:
         marks.append(f"<text x={x:.1f} y={height - 10} text-anchor=middle>{megabytes:g}</text>")
     places = [place(math.log(p[2]), p[3]) for p in points]
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    labelled: list[tuple[str, float, float]] = []
     for (runtime, precision, megabytes, value), (x, y) in zip(points, places, strict=True):
         name = f"{NAMES[runtime]} {precision}: {megabytes:.2f} MB, {value:.4g}"
         marks.append(f"<circle cx={x:.1f} cy={y:.1f} r=5 fill='{COLORS[runtime]}'><title>{e(name)}</title></circle>")
+        if any(name == precision and math.hypot(x - a, y - b) < SAME_LABEL_PX for name, a, b in labelled):
+            continue
         box = _free_box(x, y, 7.0 * len(precision), taken)
         if box and left <= box[0] and box[2] <= width and top <= box[3] <= height - bottom + 6:
             taken.append(box)
+            labelled.append((precision, x, y))
             marks.append(f"<text x={box[0]:.1f} y={box[3] - 3:.1f} class=mark>{e(precision)}</text>")
     return f"<svg viewBox='0 0 {width} {height}' role=img>{''.join(marks)}</svg>"
 
@@ -205,7 +249,12 @@ def _legend(runtimes: Sequence[str]) -> str:
     return " ".join(f"<i class=dot style='background:{COLORS[r]}'></i>{e(NAMES[r])}" for r in names) + "."
 
 
-def _section(entry: Entry, header: Sequence[str]) -> str:
+def _section(entry: Entry, header: Sequence[str], shown: str) -> str:
+    """One bundle.
+
+    Args:
+        shown: ``open``, or empty for a line that opens.
+    """
     manifest, rows = entry.manifest, entry.rows
     cells = "".join(
         "<tr>"
@@ -220,11 +269,13 @@ def _section(entry: Entry, header: Sequence[str]) -> str:
     errors = entry.analysis.get("errors", {})
     spreads = "".join(_histogram(r.file, errors[r.file]) for r in rows if errors.get(r.file, {}).get("counts"))
     title = "<h3>Errors on the golden inputs</h3>" if spreads else ""
-    return f"""<section><h2>{e(manifest.id)}</h2>
+    megabytes = sum(r.size_mb for r in rows)
+    return f"""<section><details {shown}><summary><h2>{e(manifest.id)}</h2>
+<span class=small>{len(rows)} artifacts, {megabytes:.2f} MB</span></summary>
 <h3>Artifacts</h3><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>{outside}{_recipes(manifest)}
 {title}<div class=spreads>{spreads}</div>
 <p class=small>Weights: {e(manifest.weights_license)} Commit {e(manifest.git_commit[:12])}.
-{e(", ".join(f"{t.name} {t.value}" for t in manifest.tool_versions))}</p></section>"""
+{e(", ".join(f"{t.name} {t.value}" for t in manifest.tool_versions))}</p></details></section>"""
 
 
 def _recipes(manifest: Manifest) -> str:
@@ -274,7 +325,8 @@ nav{display:flex;flex-wrap:wrap;gap:4px 18px;margin:12px 0}a{color:var(--accent)
 h1{margin:0 0 4px}h2{margin:0;font-size:1.25rem;overflow-wrap:anywhere}
 h3{margin:18px 0 6px;font-size:.95rem;color:var(--soft)}
 section,article{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:20px;margin:20px 0}
-article{border-top:3px solid var(--accent)}
+article{border-top:3px solid var(--accent)}section:has(details:not([open])){padding:10px 20px;margin:8px 0}
+summary{cursor:pointer}summary h2{display:inline;font-size:1.05rem}summary span{margin-left:10px}
 p{margin:4px 0}.small{font-size:.82rem;color:var(--soft);overflow-wrap:anywhere}.warn{color:#c2410c;font-weight:600}
 table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}
 th{text-align:left;color:var(--soft);font-weight:500}th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line)}

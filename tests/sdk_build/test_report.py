@@ -9,6 +9,7 @@ import pytest
 from sdk_build import report
 from sdk_build.bundle import open_bundle
 from sdk_build.report import HEADER, Row, print_table, rows_of
+from sdk_build.report_page import _scatter
 
 WIDEST = Row(
     model="hierarchical_keypoints",
@@ -140,6 +141,55 @@ def test_two_precisions_of_a_model_stay_apart(bundle, web_bundle, reseal, tmp_pa
     run(capsys, bundle.parent, "--html", tmp_path / "report.html")
     sections = (tmp_path / "report.html").read_text().split("<section>")[1:]
     assert [section.count("<td data-name='file'>") for section in sections] == [1, 1]
+
+
+@pytest.fixture
+def many(bundle, web_bundle, reseal):
+    """A folder with five bundles: one artifact is in two of them, and one leaves an operation to the CPU."""
+    for number in range(1, 5):
+        other = bundle.parent / f"template_keypoints-web-{number}"
+        shutil.copytree(web_bundle, other)
+
+        def change(document, number=number, name=other.name):
+            (file,) = document["model_files"]
+            document["id"] = name
+            if number == 1:
+                document["target"] = "android"
+            else:
+                file["precision"], file["bytes"] = ("fp32", "w8", "w8a8")[number - 2], file["bytes"] * 4 // number
+            if number == 4:
+                file["delegation"].update(fallbacks=["CUMSUM"], reasons=["no rule for it"])
+
+        reseal(other, change)
+    return bundle.parent
+
+
+def test_a_model_s_artifacts_stand_in_one_table_each_once(many, tmp_path, capsys):
+    assert run(capsys, many, "--html", tmp_path / "report.html")[0] == 0
+    text = (tmp_path / "report.html").read_text()
+    table = text.partition("<h3>Every artifact</h3>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<td data-name='[^']*'>([^<]*)</td>", row) for row in table.split("<tr>")[2:]]
+    assert [(row[1], row[3], row[8]) for row in rows] == [
+        ("fp32", "1.000", "web"),
+        ("w8", "0.667", "web"),
+        ("fp16", "0.500", "android, web"),
+        ("w8a8", "0.500", "web"),
+    ]
+    assert [row[6].partition(" ")[2] for row in rows] == ["", "", "", "without CUMSUM (no rule for it)"]
+
+
+@pytest.mark.parametrize(("bundles", "shown"), [(5, 0), (4, 4)])
+def test_of_many_bundles_each_is_a_line_that_opens(many, tmp_path, capsys, bundles, shown):
+    if bundles == 4:
+        shutil.rmtree(many / "template_keypoints-web-4")
+    run(capsys, many, "--html", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert (text.count("<details"), text.count("<details open>")) == (bundles, shown)
+
+
+def test_marks_of_one_precision_that_lie_together_share_a_label():
+    near, far = ("coreml", "w8", 1.0, 90.0), ("litert", "w8", 9.0, 80.0)
+    assert _scatter([near, ("litert", "w8", 1.01, 90.0), far]).count(">w8</text>") == 2
 
 
 @pytest.mark.parametrize("name", ["none", "."])
