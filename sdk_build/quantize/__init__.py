@@ -7,5 +7,6 @@ pt2e, tflite, mlpackage  one file per toolchain that rewrites a network or an ar
 sensitivity         how much each part of a network loses by 8 bits, in torch
 search              which parts go back to float until the card's budget holds
 measured            ``models/<name>/quantization.json``: ranges, accuracy per artifact, choices
+sizes               bytes of what was measured anew, without data
 ==================  ====================================================================================
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
 from sdk_build.quantize.recipes import FEW_CHANNELS, Recipe
 
 SMALLEST = 512  # weights in a tensor; smaller ones cost more in tables than they save
@@ -42,10 +44,12 @@ def mend_passes() -> None:
 def _same_scale(dequantize: Any, quantize: Any) -> bool:
     """True if integers mean the same numbers on both sides."""
 
-    def point(operation: Any) -> int:
-        return 0 if operation.zero_point is None else int(operation.zero_point.val)
+    def point(operation: Any) -> Any:
+        return 0 if operation.zero_point is None else operation.zero_point.val
 
-    same = float(dequantize.scale.val) == float(quantize.scale.val) and point(dequantize) == point(quantize)
+    same = np.array_equal(dequantize.scale.val, quantize.scale.val) and np.array_equal(
+        point(dequantize), point(quantize)
+    )
     return same and dequantize.input.dtype == quantize.outputs[0].dtype
 
 
