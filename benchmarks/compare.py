@@ -80,12 +80,12 @@ def run(a: Path, b: Path, force: bool, fail_if_slower: bool, as_json: bool) -> i
         print(json.dumps({"comparisons": [asdict(c) for c in found]}))
     else:
         print(
-            f"{'model':<20}{'runtime':<12}{'prec.':<11}{'thr':>3}{'B by A':>8}  {'95 %':<14}{'in units of':<13}verdict"
+            f"{'model':<27}{'runtime':<11}{'prec.':<11}{'thr':>3}{'B by A':>8}  {'95 %':<14}{'in units of':<13}verdict"
         )
         for c in found:
             interval = f"{c.low:.3f}-{c.high:.3f}"
             print(
-                f"{c.model:<20}{c.runtime:<12}{c.precision:<11}{c.threads:>3}{c.ratio:>8.3f}  "
+                f"{c.model:<27}{c.runtime:<11}{c.precision:<11}{c.threads:>3}{c.ratio:>8.3f}  "
                 f"{interval:<14}{c.basis:<13}{c.verdict}"
             )
     return 1 if fail_if_slower and any(c.verdict == "slower" for c in found) else 0
