@@ -100,10 +100,15 @@ def _needs_float(part: _Weighted) -> bool:
     return few or part.values.size < SMALL
 
 
+def _is_within(part: _Weighted, units: Sequence[str]) -> bool:
+    """True if one of the modules, or one below it, computes this."""
+    return any(re.search(scope_pattern(unit), part.output) for unit in units)
+
+
 def _store_in_8_bits(work: Any, model: bytes, units: Sequence[str]) -> None:
     """Large weights of parts that compute in float keep 8 bits in the file, as in Core ML."""
     for part in _weighted(model):
-        if any(re.search(scope_pattern(unit), part.output) for unit in units) and not _needs_float(part):
+        if _is_within(part, units) and not _needs_float(part):
             work.add_weight_only_config(re.escape(part.output), _operation(part.operation), num_bits=8)
 
 
@@ -143,7 +148,7 @@ def _refuse_dead(model: bytes, quantization: Quantization) -> None:
     for part in _weighted(model):
         if any(quantization.ranges.get(part.output, (1.0, 1.0))):
             continue
-        if not any(re.search(scope_pattern(unit), part.output) for unit in quantization.keep_float):
+        if not _is_within(part, quantization.keep_float):
             raise LoweringError(
                 f"litert can't hold 8 bits: {shorten(part.output).split(';')[0]!r} is 0 for every calibration sample, "
                 "so that part of the network does nothing; calibrate with more samples, or train it again"
