@@ -33,8 +33,8 @@ from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable, BundleNotFound
 
 if TYPE_CHECKING:
-    from sdk_build.bundle import Bundle
-    from sdk_build.parity import Check
+    from sdk_build.bundle.files import Bundle
+    from sdk_build.proof.parity import Check
 
 CACHE = Path(__file__).parents[1] / ".cache" / "arm64"
 BASELINE = Path(__file__).parent / "results" / "arm64.json"
@@ -87,7 +87,7 @@ def run(dist: Path, fetch: bool, build: bool, counting: bool, update: bool, as_j
         prepare(CACHE)
     if build:
         build_counter(CACHE)
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     check_ready(CACHE, counting)
     bundles = [open_bundle(p.parent) for p in sorted(dist.glob("[!.]*/bundle.json"))]
@@ -286,8 +286,8 @@ def prove(cache: Path, bundle: Bundle, cpu: str) -> list[Check]:
     import tempfile
 
     from reference.golden import thin_all
-    from sdk_build.parity import ARTIFACT_STAGES
-    from sdk_build.parity import compare as compare_outputs
+    from sdk_build.proof.parity import ARTIFACT_STAGES
+    from sdk_build.proof.parity import compare as compare_outputs
 
     spec, manifest = bundle.manifest.spec, bundle.manifest
     entry = next(e for e in manifest.model_files if e.runtime == "litert")

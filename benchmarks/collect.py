@@ -18,9 +18,9 @@ from pathlib import Path
 from benchmarks.devices import judge, load_devices
 from benchmarks.run import print_records
 from reference.errors import BadInput
+from sdk_build.bundle.records import Record, bundle_digest, read_records, write_records
 from sdk_build.command import exit_with
 from sdk_build.errors import BackendUnavailable, BenchmarkFailed
-from sdk_build.records import Record, bundle_digest, read_records, write_records
 
 APP = "org.onpar.demo"
 RUNNER = f"{APP}/{APP}.LatencyBenchmark"

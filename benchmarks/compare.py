@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
+from sdk_build.bundle.records import Record, center, read_records
 from sdk_build.command import exit_with
-from sdk_build.records import Record, center, read_records
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000

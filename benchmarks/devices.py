@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reference.errors import BadInput
-from sdk_build.records import Record
+from sdk_build.bundle.records import Record
 
 PATH = Path(__file__).with_name("devices.yaml")
 UNMEASURED = "no phone measured yet"

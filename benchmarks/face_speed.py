@@ -22,6 +22,7 @@ from benchmarks.measure import call_file, interleave, pin
 from sdk_build.command import exit_with
 
 UNIT, UNIT_SIZE = "classifier at 224 px", 224
+UNIT_MODEL = "classifier"
 NETWORKS = ("template_keypoints", "hierarchical_keypoints", "face_detector", "face_detector_refined", "face3d")
 TOGETHER = {
     "both": ("face_detector", "template_keypoints"),
@@ -58,16 +59,16 @@ def measure(rounds: int) -> dict[str, tuple[float, ...]]:
     """Milliseconds of every call, by network."""
     from reference.registry import get_spec
     from sdk_build.backends import get_backend
-    from sdk_build.build import load_reference
+    from sdk_build.build.reference import load_reference
     from sdk_build.quiet import quiet
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder, quiet():
         contenders = {}
-        for name in ("classifier", *NETWORKS):
+        for name in (UNIT_MODEL, *NETWORKS):
             reference = load_reference(get_spec(name))
             spec = reference.spec
-            if name == "classifier":
+            if name == UNIT_MODEL:
                 shape = (1, 3, UNIT_SIZE, UNIT_SIZE)
                 larger = dataclasses.replace(spec.preprocess, size=shape[2:])
                 spec = dataclasses.replace(
@@ -76,7 +77,7 @@ def measure(rounds: int) -> dict[str, tuple[float, ...]]:
             file = Path(folder) / f"{name}.tflite"
             get_backend("litert").lower(reference.lowered, spec, "fp32", file)
             given = rng.random(spec.input.shape, dtype=np.float32)
-            contenders[UNIT if name == "classifier" else name] = call_file(file, 1, given)
+            contenders[UNIT if name == UNIT_MODEL else name] = call_file(file, 1, given)
         return interleave(contenders, rounds)
 
 

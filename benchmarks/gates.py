@@ -18,9 +18,9 @@ from typing import Any
 from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
 from reference.spec import from_json
+from sdk_build.bundle.records import Record
 from sdk_build.command import error_line, exit_with
 from sdk_build.errors import BundleNotFound
-from sdk_build.records import Record
 
 BASELINE = Path(__file__).parent / "results" / "gates.json"
 SCHEMA_VERSION = 1
@@ -125,7 +125,7 @@ def prove(paths: Sequence[Path]) -> list[str]:
 
 def collect(paths: Sequence[Path], records: Sequence[Record]) -> list[Figures]:
     """The present figures."""
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     ratios = {(r.bundle, r.runtime): r.ratio_to(PEER) for r in records}
     found = []

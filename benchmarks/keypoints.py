@@ -68,9 +68,9 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
 
     from reference.data.faces import load_faces
     from reference.registry import MODELS
-    from reference.train import hierarchical_keypoints, template_keypoints
+    from reference.tasks.face_keypoints import evaluate, evaluate_cascade
 
-    faces = load_faces(data, "val")
+    faces, size = load_faces(data, "val"), MODELS["template_keypoints"].preprocess.size[0]
     first, second = load("template_keypoints"), load("template_keypoints_refined")
     networks = {"hierarchical": load("hierarchical_keypoints")} if "hierarchical_keypoints" in MODELS else {}
     networks |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
@@ -81,25 +81,21 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
             ("direct only", "direct_keypoints"),
             ("both", "keypoints"),
         ):
-            rows.append(row(name, [first], template_keypoints.evaluate(stage(first, key), faces)))
+            rows.append(row(name, [first], evaluate(stage(first, key), faces, size)))
         straight = stage(first, "template_keypoints")
-        again = template_keypoints.evaluate_cascade(lambda crop: (straight(crop),), first, faces)
+        again = evaluate_cascade(lambda crop: (straight(crop),), first, faces, size)
         rows.append(row("both + correction", [first], again))
-        rows.append(row("both + cascade", [first, second], template_keypoints.evaluate_cascade(first, second, faces)))
-        for name, network in networks.items():
-            rows.append(row(name, [network], hierarchical_keypoints.evaluate(network, faces)))
+        rows.append(row("both + cascade", [first, second], evaluate_cascade(first, second, faces, size)))
+        size = MODELS["hierarchical_keypoints"].preprocess.size[0]
+        rows += [row(name, [network], evaluate(network, faces, size)) for name, network in networks.items()]
     return rows
 
 
 def load(name: str, weights: Path | None = None) -> nn.Module:
     """A registered network with stored or other weights."""
-    from reference.card import MODELS_DIR
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.registry import build_network, get_spec
+    from reference.registry import get_spec, load_network
 
-    network = build_network(get_spec(name))
-    load_weights(network, weights or MODELS_DIR / name / "weights.safetensors", ignore=TRAINING_HEADS)
-    return network
+    return load_network(get_spec(name), weights)
 
 
 def stage(network: Any, key: str) -> Callable[[Tensor], Tensor]:

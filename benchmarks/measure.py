@@ -24,7 +24,7 @@ from benchmarks.memory import peak_bytes, reset_peak
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sdk_build.bundle import Bundle
+    from sdk_build.bundle.files import Bundle
 
 WARM_UP = 10
 FEWEST = 5  # rounds; fewer tell no percentile
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print one JSON line."""
     what, path, runtime, threads, *rest = arguments
     pin(int(threads))
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     bundle = open_bundle(Path(path))
     if what == "load":
@@ -163,14 +163,11 @@ def _peers(model: str, given: np.ndarray, threads: int, names: Sequence[str]) ->
     """The reference network with the same weights in other runtimes; one that can't run here is left out."""
     import torch
 
-    from reference.card import MODELS_DIR
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.registry import build_network, get_spec
+    from reference.registry import get_spec, load_network
 
     if not names:
         return {}
-    network = build_network(get_spec(model))
-    load_weights(network, MODELS_DIR / model / "weights.safetensors", ignore=TRAINING_HEADS)
+    network = load_network(get_spec(model))
     tensor = torch.from_numpy(given)
     found: dict[str, Callable[[], object]] = {}
     if "eager" in names:

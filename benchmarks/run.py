@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import FEWEST, WARM_UP
 from reference.errors import BadInput
+from sdk_build.bundle.records import Peer, Record, Sustained, bundle_digest, check_place, this_device, write_records
 from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BundleNotFound
-from sdk_build.records import Peer, Record, Sustained, bundle_digest, check_place, this_device, write_records
 
 if TYPE_CHECKING:
-    from sdk_build.manifest import Manifest, ModelFile
+    from sdk_build.bundle.manifest import Manifest, ModelFile
 
 NATIVE = ("litert", "executorch")  # an emulation's time says nothing about Core ML's
 PEERS = ("eager", "onnxruntime", "compile")
@@ -144,7 +144,7 @@ def measure_all(
     runtimes: Sequence[str] = NATIVE,
 ) -> list[Record]:
     """Records of every native artifact of several bundles, or of these runtimes alone, under every protocol."""
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     work = [
         (path, open_bundle(path).manifest, runtime, protocol)
@@ -163,7 +163,7 @@ def measure_all(
 
 def native_runtimes(path: Path) -> list[str]:
     """The bundle's runtimes that run natively here."""
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     held = {entry.runtime for entry in open_bundle(path).manifest.model_files}
     return [runtime for runtime in NATIVE if runtime in held]

@@ -24,13 +24,13 @@ from benchmarks.run import Protocol, measure_all
 from reference.card import load_card
 from reference.errors import BadInput, OnParError
 from reference.registry import get_spec
+from sdk_build.bundle.records import Record, bundle_digest, read_records, this_device, write_records
 from sdk_build.command import error_line, exit_with
-from sdk_build.records import Record, bundle_digest, read_records, this_device, write_records
 
 if TYPE_CHECKING:
     from reference.spec import ModelSpec
-    from sdk_build.manifest import Manifest, ModelFile
-    from sdk_build.quantize.measured import Measured
+    from sdk_build.build.measured import Measured
+    from sdk_build.bundle.manifest import Manifest, ModelFile
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(__file__).parents[1] / "build" / "tables"
@@ -122,7 +122,7 @@ def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: 
 
 def once_each(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """The native artifacts of Android's bundles, each once: a bundle that holds it, and its runtime."""
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     found: dict[str, tuple[Path, str]] = {}
     for path in paths:
@@ -157,8 +157,8 @@ def wanted(chosen: Choice, measured: Measured | None) -> dict[str, list[str]]:
     A target that is not measured at all for the model's present weights has its float precisions.
     """
     from sdk_build.backends import TARGETS, precisions_of
-    from sdk_build.quantize.measured import passing
-    from sdk_build.quantize.recipes import FLOAT_PRECISIONS
+    from sdk_build.backends.quantizers.recipes import FLOAT_PRECISIONS
+    from sdk_build.build.measured import passing
 
     found: dict[str, list[str]] = {}
     for target in chosen.targets or TARGETS:
@@ -171,8 +171,9 @@ def wanted(chosen: Choice, measured: Measured | None) -> dict[str, list[str]]:
 
 def export_all(spec: ModelSpec, chosen: Choice, folder: Path) -> list[Path]:
     """Bundles of one model in every chosen precision."""
-    from sdk_build.build import build, bundle_name
-    from sdk_build.quantize.measured import load_measured
+    from sdk_build.build.bundles import build
+    from sdk_build.build.measured import load_measured
+    from sdk_build.bundle.contents import bundle_name
 
     paths: list[Path] = []
     for precision, targets in wanted(chosen, load_measured(spec.name)).items():
@@ -187,7 +188,7 @@ def export_all(spec: ModelSpec, chosen: Choice, folder: Path) -> list[Path]:
 
 def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
     """The Markdown page, a table for each model."""
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
 
     models: dict[str, list[Manifest]] = {}
     for path in paths:
@@ -212,8 +213,9 @@ def page(paths: Sequence[Path], records: Sequence[Record], note: str) -> str:
 
 def section(manifests: Sequence[Manifest], records: Sequence[Record]) -> list[str]:
     """One model: its card's budget, and its artifacts."""
-    from sdk_build.backends import PRECISIONS, RUNTIMES
-    from sdk_build.report import markdown_table
+    from sdk_build.backends import RUNTIMES
+    from sdk_build.backends.quantizers.recipes import PRECISIONS
+    from sdk_build.bundle.markdown import markdown_table
 
     name = manifests[0].model
     # Not by their digests: Core ML Tools gives every package other random identifiers.
@@ -242,7 +244,7 @@ def row(
         same: it in every bundle that holds it.
         floats: bytes of the fp32 artifacts by runtime.
     """
-    from sdk_build.parity import ARTIFACT_STAGES
+    from sdk_build.proof.parity import ARTIFACT_STAGES
 
     manifest, file = same[0]
     bundles = {holder.id for holder, _ in same}

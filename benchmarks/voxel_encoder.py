@@ -19,9 +19,9 @@ from benchmarks.measure import interleave, pin
 from reference.registry import get_spec
 from reference.spec import TensorSpec
 from sdk_build.backends import get_backend
-from sdk_build.build import load_reference
+from sdk_build.backends.quantizers.recipes import Quantization
+from sdk_build.build.reference import load_reference
 from sdk_build.command import exit_with
-from sdk_build.quantize.recipes import Quantization
 from sdk_build.quiet import quiet
 
 ROUNDS = 100

@@ -77,17 +77,14 @@ def measure(size: int, rounds: int) -> dict[str, Any]:
     """Median times, median ratios by peer and contender, and the peak memory."""
     import torch
 
-    from reference.card import MODELS_DIR
-    from reference.checkpoint import load_weights
-    from reference.registry import build_network, get_spec
+    from reference.registry import get_spec, load_network
     from sdk_build.backends import get_backend
-    from sdk_build.build import load_reference
+    from sdk_build.build.reference import load_reference
     from sdk_build.quiet import quiet
 
     torch.set_num_threads(1)
     spec = get_spec(f"voxel{size}")
-    eager = build_network(spec)
-    load_weights(eager, MODELS_DIR / spec.name / "weights.safetensors")
+    eager = load_network(spec)
     reference = load_reference(spec)
     given = reference.golden[0].input
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():

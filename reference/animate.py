@@ -17,7 +17,7 @@ from reference.errors import BadInput, OnParError
 
 if TYPE_CHECKING:
     from reference.animation.animate import Character, Rig
-    from reference.animation.library import Labels, Motion
+    from reference.animation.motion.library import Labels, Motion
 
 PREVIEWS = ("gif", "mp4", "both", "none")
 MAPPINGS = ("error", "degree")
@@ -111,7 +111,7 @@ def run(request: Request, quiet: bool = True) -> dict[str, Any]:
         BadInput: see the functions of :mod:`reference.animation`.
     """
     from reference.animation.animate import animate, rig_figure
-    from reference.animation.mask import load_figure
+    from reference.animation.figure.mask import load_figure
 
     _check(request)
     with _Progress(quiet) as step:
@@ -176,7 +176,7 @@ def _label(request: Request) -> str | None:
 
 def _motions(request: Request, rig: Rig) -> list[Motion]:
     """The clips asked for: of a file, of the label's figure, or of the figure whose skeleton fits best (row I10)."""
-    from reference.animation.library import (
+    from reference.animation.motion.library import (
         MOTIONS_DIR,
         figure_for,
         load_file,
@@ -202,7 +202,7 @@ def _motions(request: Request, rig: Rig) -> list[Motion]:
 
 def _fitting_figure(request: Request, rig: Rig, labels: Labels) -> str:
     from reference.animation.animate import choose_topology
-    from reference.animation.library import load_motion, read_library
+    from reference.animation.motion.library import load_motion, read_library
 
     if request.topology != "auto":
         return labels.topology[request.topology]
@@ -218,10 +218,10 @@ def _write(request: Request, character: Character, step: Callable[[str], None]) 
     """Writes everything into a hidden folder first, so that a failure leaves nothing behind."""
     from PIL import Image
 
-    from reference.animation.character import SUFFIX, save_character
-    from reference.animation.glb import write_glb
-    from reference.animation.preview import render_clip, view_of, write_gif, write_mp4
-    from reference.animation.sheet import draw_sheet
+    from reference.animation.output.character import SUFFIX, save_character
+    from reference.animation.output.glb import write_glb
+    from reference.animation.output.preview import render_clip, view_of, write_gif, write_mp4
+    from reference.animation.output.sheet import draw_sheet
 
     name = request.image.stem
     try:

@@ -10,15 +10,11 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reference.card import MODELS_DIR
-from reference.errors import BadInput, OnParError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from reference.errors import OnParError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,60 +62,13 @@ def evaluate(name: str, data: Path, weights: Path, held_out: bool = False) -> di
     """
     import torch
 
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.registry import build_network, get_spec
-
-    network = build_network(get_spec(name))
-    load_weights(network, weights, ignore=TRAINING_HEADS)
-    with torch.no_grad():
-        return measure(name, data, network, held_out)
-
-
-def measure(name: str, data: Path, network: Callable[[Tensor], Any], held_out: bool = False) -> dict[str, Any]:
-    """Metrics of whatever maps a model's input batches to its outputs, on the validation part of a data folder.
-
-    Args:
-        held_out: of a folder of meshes, only those that training leaves out.
-
-    Raises:
-        BadInput: unknown model or unusable folder.
-    """
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.data.faces import load_faces
-    from reference.registry import build_network, get_spec
-    from reference.train import (
-        classifier,
-        face3d,
-        face_detector,
-        face_detector_refined,
-        hierarchical_keypoints,
-        saliency,
-        template_keypoints,
-        voxel,
-    )
+    from reference.registry import get_spec, load_network
+    from reference.tasks import measure
 
     spec = get_spec(name)
-    if not data.is_dir():
-        raise BadInput(f"no folder {data}; --data names the folder with the validation data")
-    if name == "classifier":
-        return classifier.evaluate(network, classifier.load_validation(data))
-    if name == "saliency":
-        return saliency.evaluate(network, saliency.load_validation(data))
-    if name == "face_detector":
-        return face_detector.evaluate_all(network, data)
-    if name == "face_detector_refined":
-        return face_detector_refined.evaluate_all(network, data)
-    if name == "template_keypoints":
-        return template_keypoints.evaluate(network, load_faces(data, "val"))
-    if name == "template_keypoints_refined":
-        first = build_network(get_spec("template_keypoints"))
-        load_weights(first, MODELS_DIR / "template_keypoints" / "weights.safetensors", ignore=TRAINING_HEADS)
-        return template_keypoints.evaluate_cascade(first, network, load_faces(data, "val"))
-    if name == "hierarchical_keypoints":
-        return hierarchical_keypoints.evaluate(network, load_faces(data, "val"))
-    if name == "face3d":
-        return face3d.evaluate(network, face3d.load_validation(data))
-    return voxel.measure(data, spec.preprocess.size[0], network, held_out)
+    network = load_network(spec, weights)
+    with torch.no_grad():
+        return measure(spec, network, data, held_out)
 
 
 def describe(metrics: dict[str, Any], indent: int = 0) -> str:

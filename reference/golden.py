@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError, WeightsError
-from reference.preprocess import Box, Region, load_depth, load_picture, preprocess_depth, preprocess_picture
+from reference.inputs.preprocess import Box, Region, load_depth, load_picture, preprocess_depth, preprocess_picture
 from reference.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ def write_golden(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> None:
     """Run the reference on the raw golden inputs and store the tensors."""
     from safetensors.numpy import save_file
 
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.registry import build_network
+    from reference.registry import load_network
 
-    network = build_network(spec)
-    load_weights(network, models_dir / spec.name / "weights.safetensors", ignore=TRAINING_HEADS)
+    network = load_network(spec, models_dir=models_dir)
     tensors: Tensors = {}
     for number in range(COUNT):
         tensor, _, _ = read_input(models_dir / spec.name / "golden" / f"input_{number}.png", spec)

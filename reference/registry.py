@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference import (
+from reference.card import MODELS_DIR
+from reference.errors import BadInput
+from reference.networks import (
     classifier,
     face3d,
     face_detector,
@@ -15,7 +18,6 @@ from reference import (
     template_keypoints,
     voxel,
 )
-from reference.errors import BadInput
 from reference.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -48,5 +50,23 @@ def get_spec(name: str) -> ModelSpec:
 def build_network(spec: ModelSpec) -> nn.Module:
     """The spec's network with untrained weights, in evaluation mode."""
     module, function = spec.network.split(":")
-    network: nn.Module = getattr(importlib.import_module(f"reference.{module}"), function)()
+    module = module if "." in module else f"reference.networks.{module}"
+    network: nn.Module = getattr(importlib.import_module(module), function)()
     return network.eval()
+
+
+def load_network(spec: ModelSpec, weights: Path | None = None, models_dir: Path = MODELS_DIR) -> nn.Module:
+    """The spec's network in evaluation mode with stored weights.
+
+    Args:
+        weights: a file; None: ``weights.safetensors`` of the model's folder in ``models_dir``.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another network.
+    """
+    from reference.checkpoint import TRAINING_HEADS, load_weights
+
+    network = build_network(spec)
+    # The image-type head of document I is a tool of training; it never ships.
+    load_weights(network, weights or models_dir / spec.name / "weights.safetensors", ignore=TRAINING_HEADS)
+    return network

@@ -14,10 +14,6 @@ from typing import Any, TypeVar
 
 from reference.errors import BadInput
 
-TASKS = (
-    *("image_classification", "salient_object_detection", "face_detection", "face_keypoints", "depth_to_voxels"),
-    "face_reconstruction",
-)
 LAYOUTS = ("NCHW", "NC", "NPC", "NDHW")  # P: points, D: depth slices from the viewer away
 DTYPES = ("float32", "uint8")
 RESIZES = ("cover", "contain", "stretch")
@@ -75,7 +71,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """How a picture or depth map becomes the input tensor; :mod:`reference.preprocess` is its only meaning.
+    """How a picture or depth map becomes the input tensor; :mod:`reference.inputs.preprocess` is its only meaning.
 
     Attributes:
         size: (height, width) of the network input in pixels.
@@ -120,18 +116,15 @@ class PreprocessSpec:
 
 @dataclass(frozen=True)
 class PostprocessSpec:
-    """How output tensors become a typed result (:mod:`reference.postprocess`).
+    """How output tensors become a typed result (:mod:`reference.tasks`).
 
     Attributes:
-        result: name of the result type.
+        result: name of the task's result type.
         threshold: occupancy, mask or score threshold where one applies.
     """
 
     result: str
     threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        _one_of("result", self.result, ("Classification", "Mask", "FaceBoxes", "Keypoints", "VoxelGrid", "FaceMesh"))
 
 
 @dataclass(frozen=True)
@@ -139,10 +132,14 @@ class ModelSpec:
     """Everything that is known about a model without its weights.
 
     Attributes:
-        network: ``module:function`` inside ``reference`` that builds the network without arguments.
+        task: one of :data:`reference.tasks.TASKS`, which checks it: a spec knows no task.
+        network: ``module:function`` that builds the network without arguments; a module without a dot lies in
+            ``reference.networks``.
         intermediate: name of the submodule whose output is kept in the golden files.
         labels: class names in output order, empty where there are none.
         in_all: False leaves the model out of ``--model all`` (it still exports when named).
+        refines: name of the model whose results this one looks at as the second network of a cascade, empty where it
+            stands alone. It is measured and calibrated with that one's data, and is no part of a bundle.
     """
 
     name: str
@@ -157,9 +154,9 @@ class ModelSpec:
     labels: tuple[str, ...] = ()
     in_all: bool = True
     description: str = field(default="", compare=False)
+    refines: str = field(default="", compare=False, metadata={"in_json": False})
 
     def __post_init__(self) -> None:
-        _one_of(f"task of model {self.name}", self.task, TASKS)
         _require(len(self.inputs) == 1, f"model {self.name} has {len(self.inputs)} inputs; exactly one is supported")
         _require(len(self.outputs) >= 1, f"model {self.name} has no outputs; name at least one")
         names = [t.name for t in (*self.inputs, *self.outputs)]
@@ -176,7 +173,7 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict; ``from_json`` gives the same spec back."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name in _json_fields(type(self))}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> ModelSpec:
@@ -192,7 +189,7 @@ def from_json(kind: type[T], document: Any) -> T:
     """Build the frozen dataclass ``kind`` from parsed JSON: lists become tuples, unknown keys are refused."""
     if not isinstance(document, dict):
         raise BadInput(f"{kind.__name__} is a {type(document).__name__}; a JSON object is needed")
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    fields = _json_fields(kind)
     unknown = sorted(set(document) - set(fields))
     _require(not unknown, f"{kind.__name__} has unknown keys {unknown}; allowed: {', '.join(fields)}")
     hints = typing.get_type_hints(kind)
@@ -201,6 +198,10 @@ def from_json(kind: type[T], document: Any) -> T:
         return kind(**values)
     except TypeError as error:  # a missing field
         raise BadInput(f"{kind.__name__} is incomplete: {error}; allowed: {', '.join(fields)}") from error
+
+
+def _json_fields(kind: type) -> list[str]:
+    return [f.name for f in dataclasses.fields(kind) if f.metadata.get("in_json", True)]
 
 
 def _convert(what: str, hint: Any, value: Any) -> Any:

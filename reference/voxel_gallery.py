@@ -65,19 +65,17 @@ def predict(name: str, data: Path, objects: Path | None, weights: Path) -> list[
     """
     import torch
 
-    from reference.checkpoint import load_weights
     from reference.data.heads import load_head_models
-    from reference.registry import build_network, get_spec
-    from reference.train.voxel import held_out
+    from reference.data.voxels import held_out_heads
+    from reference.registry import get_spec, load_network
 
     spec = get_spec(name)
     if spec.postprocess.result != "VoxelGrid":
         raise BadInput(f"model is {name}; allowed: the voxel networks, e.g. voxel64")
-    network = build_network(spec)
-    load_weights(network, weights)
+    network = load_network(spec, weights)
     size = spec.preprocess.size[0]
     samples = _solid_objects(objects, size) if objects is not None else []
-    samples = held_out(load_head_models(data), size)[: COUNT - len(samples)] + samples
+    samples = held_out_heads(load_head_models(data), size)[: COUNT - len(samples)] + samples
     with torch.no_grad():
         return [_result(network, depth, voxels) for depth, voxels in samples]
 
@@ -85,7 +83,7 @@ def predict(name: str, data: Path, objects: Path | None, weights: Path) -> list[
 def _solid_objects(folder: Path, size: int) -> list[tuple[Tensor, Tensor]]:
     """The held-out meshes that fill most of the cube: on thin ones there is little to see."""
     from reference.data.meshes import chosen_meshes, front_view
-    from reference.train.voxel import as_tensors
+    from reference.data.voxels import as_tensors
 
     views = [front_view(path, size) for path in chosen_meshes(folder, held_out=True)]
     views.sort(key=lambda view: -float(view[1].mean()))
@@ -120,7 +118,7 @@ def _tiles(result: Result) -> NDArray[np.uint8]:
     import cv2
 
     from reference.geometry.surface import shade, smooth, voxels_to_mesh
-    from reference.voxel import THRESHOLD
+    from reference.networks.voxel import THRESHOLD
 
     grey = np.where(result.depth > 0, 60 + 180 * result.depth, 20).astype(np.uint8)
     tiles = [np.repeat(cv2.resize(grey, (TILE, TILE), interpolation=cv2.INTER_NEAREST)[..., None], 3, axis=2)]

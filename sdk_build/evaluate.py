@@ -12,30 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput
+from sdk_build.bundle.files import Bundle
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sdk_build.bundle import Bundle
-    from sdk_build.sandbox import ArtifactProcess
-
-
-class ArtifactNetwork:
-    """An artifact that is called like its reference: (B, ...) input to one output tensor, or a tuple of several."""
-
-    def __init__(self, process: ArtifactProcess) -> None:
-        self.process = process
-
-    def __call__(self, batch: Tensor) -> Any:
-        """Outputs of a batch, one input at a time: an artifact's batch is 1."""
-        import numpy as np
-        import torch
-
-        spec = self.process.spec
-        each = [self.process.run({spec.input.name: item[None].numpy()}) for item in batch.contiguous()]
-        outputs = tuple(torch.from_numpy(np.concatenate([e[t.name] for e in each])) for t in spec.outputs)
-        return outputs[0] if len(outputs) == 1 else outputs
+    pass
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,9 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, data: Path, path: Path, runtime: str | None, held_out: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
     from reference.evaluate import describe
-    from sdk_build.build import execution_name
-    from sdk_build.bundle import open_bundle
-    from sdk_build.predict import choose_runtime
+    from sdk_build.backends import execution_name
+    from sdk_build.bundle.files import choose_runtime, open_bundle
 
     bundle = open_bundle(path)
     if bundle.manifest.model != name:
@@ -83,13 +63,15 @@ def measure_bundle(bundle: Bundle, data: Path, runtime: str, held_out: bool = Fa
         BadInput: the folder can't be used, or the bundle has no artifact for the runtime.
         ArtifactCrashed: the runtime died.
     """
-    from reference.evaluate import measure
-    from sdk_build.predict import choose_runtime
-    from sdk_build.sandbox import ArtifactProcess
+    from reference.registry import get_spec
+    from reference.tasks import measure
+    from sdk_build.bundle.files import choose_runtime
+    from sdk_build.proof.accuracy import ArtifactNetwork
+    from sdk_build.proof.sandbox import ArtifactProcess
 
     _, artifact = choose_runtime(bundle, runtime)
     with ArtifactProcess(runtime, artifact, bundle.manifest.spec) as process:
-        return measure(bundle.manifest.model, data, ArtifactNetwork(process), held_out)
+        return measure(get_spec(bundle.manifest.model), ArtifactNetwork(process), data, held_out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
     from reference.spec import ModelSpec
-    from sdk_build.build import Artifact, Built
+    from sdk_build.build.bundles import Built
+    from sdk_build.bundle.artifact import Artifact
 
 TARGETS = ("ios", "android", "web", "all")
 PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "p6")
@@ -75,28 +76,12 @@ def export(
     """Export several models; one that fails does not stop the others.
 
     Args:
-        calibration, data, max_fallbacks: see :class:`sdk_build.build.Sources`.
+        calibration, data, max_fallbacks: see :class:`sdk_build.build.sources.Sources`.
 
     Returns:
         0, or the exit code of the first failure.
     """
-    for what, value, allowed in (("target", target, TARGETS), ("precision", precision, PRECISIONS)):
-        if value not in allowed:
-            raise BadInput(f"{what} is {value!r}; allowed: {', '.join(allowed)}; see --help")
-    for option, folder in (("--calibration", calibration), ("--data", data)):
-        if folder is not None and not folder.is_dir():
-            raise BadInput(f"{option} is {folder}, which is no folder; give one")
-    if max_fallbacks is not None and max_fallbacks < 0:
-        raise BadInput(f"--max-fallbacks is {max_fallbacks}; allowed: 0 or more")
-    if signing_key is not None:
-        from sdk_build.signing import sign
-
-        sign(b"", signing_key)  # an unusable key is refused before minutes of conversion
-    targets = [t for t in TARGETS if t != "all"] if target == "all" else [target]
-    if precision != "default":
-        from sdk_build.build import check_precision
-
-        check_precision(targets, precision)
+    targets = check(target, precision, signing_key, calibration, data, max_fallbacks)
     specs = choose_models(models)
     reporter = Reporter(len(specs), targets, quiet=as_json)
     built: list[Built] = []
@@ -126,6 +111,39 @@ def export(
     return failed[0][1].exit_code if failed else 0
 
 
+def check(
+    target: str,
+    precision: str,
+    signing_key: Path | None,
+    calibration: Path | None,
+    data: Path | None,
+    max_fallbacks: int | None,
+) -> list[str]:
+    """The targets, after everything that can be refused before anything is read.
+
+    Raises:
+        BadInput: a target, precision, folder, number or key can't be used.
+    """
+    for what, value, allowed in (("target", target, TARGETS), ("precision", precision, PRECISIONS)):
+        if value not in allowed:
+            raise BadInput(f"{what} is {value!r}; allowed: {', '.join(allowed)}; see --help")
+    for option, folder in (("--calibration", calibration), ("--data", data)):
+        if folder is not None and not folder.is_dir():
+            raise BadInput(f"{option} is {folder}, which is no folder; give one")
+    if max_fallbacks is not None and max_fallbacks < 0:
+        raise BadInput(f"--max-fallbacks is {max_fallbacks}; allowed: 0 or more")
+    if signing_key is not None:
+        from sdk_build.bundle.signing import sign
+
+        sign(b"", signing_key)  # an unusable key is refused before minutes of conversion
+    targets = [t for t in TARGETS if t != "all"] if target == "all" else [target]
+    if precision != "default":
+        from sdk_build.build.bundles import check_precision
+
+        check_precision(targets, precision)
+    return targets
+
+
 def choose_models(names: list[str]) -> list[ModelSpec]:
     """The specs of ``--model``: names, or all.
 
@@ -146,7 +164,9 @@ def _build(
     given: tuple[Path | None, Path | None, int | None],
     shared: dict[str, Any],
 ) -> list[Built]:
-    from sdk_build.build import Sources, build, build_default
+    from sdk_build.build.bundles import build
+    from sdk_build.build.default import build_default
+    from sdk_build.build.sources import Sources
 
     sources = Sources(*given)
     if precision == "default":
@@ -225,7 +245,7 @@ class Reporter:
 
 def artifact_line(artifact: Artifact) -> str:
     """Model part, runtime, precision, size, the two telling metrics, time."""
-    from sdk_build.bundle import size_of
+    from sdk_build.bundle.files import size_of
 
     worst = dict.fromkeys(("max_abs_of_range", "sqnr_db")) | {c.metric: c.value for c in reversed(artifact.checks)}
     partitions = artifact.delegation.partitions

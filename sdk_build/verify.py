@@ -13,9 +13,9 @@ from reference.errors import OnParError
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
-    from sdk_build.bundle import Bundle
-    from sdk_build.manifest import ModelFile
-    from sdk_build.parity import Check
+    from sdk_build.bundle.files import Bundle
+    from sdk_build.bundle.manifest import ModelFile
+    from sdk_build.proof.parity import Check
 
 PREPROCESS_LIMIT = 5e-5  # float32 against the stored tensor, in units of the input
 
@@ -87,7 +87,7 @@ def verify(path: Path, public_key: Path | None = None) -> Verified:
         ArtifactCrashed: a runtime died or refused an artifact.
         BackendUnavailable: none of the bundle's runtimes is installed.
     """
-    from sdk_build.bundle import open_bundle
+    from sdk_build.bundle.files import open_bundle
     from sdk_build.errors import BackendUnavailable
 
     bundle = open_bundle(path, public_key)
@@ -108,7 +108,7 @@ def _replay_preprocessing(bundle: Bundle) -> list[Check]:
     import numpy as np
 
     from reference.golden import read_input
-    from sdk_build.parity import Check
+    from sdk_build.proof.parity import Check
 
     spec = bundle.manifest.spec
     worst = 0.0
@@ -123,9 +123,9 @@ def _replay_preprocessing(bundle: Bundle) -> list[Check]:
 def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
     """The golden tensors through one artifact, under the limits that the bundle was proved with."""
     from reference.golden import thin_all
-    from sdk_build.build import execution_name
-    from sdk_build.parity import ARTIFACT_STAGES, compare
-    from sdk_build.sandbox import run_artifact
+    from sdk_build.backends import execution_name
+    from sdk_build.proof.parity import ARTIFACT_STAGES, compare
+    from sdk_build.proof.sandbox import run_artifact
 
     spec = bundle.manifest.spec
     count = len(bundle.manifest.golden)

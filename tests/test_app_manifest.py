@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reference.spec import PostprocessSpec, PreprocessSpec
-from sdk_build.manifest import FileEntry, GoldenCase, GoldenTensor, Manifest, ModelFile, TensorEntry
-from sdk_build.parity import Check
+from sdk_build.bundle.manifest import FileEntry, GoldenCase, GoldenTensor, Manifest, ModelFile, TensorEntry
+from sdk_build.proof.parity import Check
 
 ROOT = Path(__file__).parent.parent
 READERS = (

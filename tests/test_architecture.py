@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,43 +14,71 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("reference", "sdk_build", "benchmarks")
+# The rooms in their order: whoever is in one of them may import its own room and those above it in this list. A room is
+# a folder or a single module; what is not listed is a command, below all of them, which nothing but a command imports.
+ROOMS = (
+    # What a model promises.
+    "reference.errors",
+    "reference.spec",
+    "reference.card",
+    # From files to tensors.
+    "reference.geometry",
+    "reference.inputs",
+    # The networks, and what is stored of them.
+    "reference.networks",
+    "reference.checkpoint",
+    "reference.registry",
+    "reference.golden",
+    # Labelled data, what a result means and how good it is, several steps that make one result.
+    "reference.data",
+    "reference.tasks",
+    "reference.pipelines",
+    "reference.animation",
+    "reference.train",
+    # What every command shares.
+    "sdk_build.errors",
+    "sdk_build.quiet",
+    "sdk_build.command",
+    # From a network to an artifact.
+    "sdk_build.lowering",
+    "sdk_build.mil",
+    "sdk_build.backends",
+    # From an artifact to a bundle that was proved.
+    "sdk_build.proof",
+    "sdk_build.bundle",
+    "sdk_build.build",
+    "sdk_build.quantize",
+    # What people and apps see of a bundle.
+    "sdk_build.predict",
+    "sdk_build.report",
+    "sdk_build.app_vectors",
+)
+# Training explores; what ships must not depend on it.
+NEVER = {"sdk_build": ("reference.train",), "benchmarks": ("reference.train",)}
+MOST_MODULES = 18  # directly in one folder
+MOST_LINES = 400  # of a file
+MOST_FUNCTION_LINES = 60
 TOOLCHAINS = {"ai_edge_litert", "ai_edge_quantizer", "coremltools", "executorch", "litert_torch", "torchao"}
 # Where a toolchain may be imported, inside functions: the backends, the reader of Core ML programs, the timing of
 # runtimes.
 TOOLCHAIN_PLACES = (
     "sdk_build.backends.",
-    "sdk_build.quantize.",
     "sdk_build.mil.reader",
     "sdk_build.quiet",
     "benchmarks.",
 )
 # --help and everything that an app's developer runs on a bundle must not wait for torch.
-WITHOUT_TORCH = {
-    "reference": "__init__ camera card depth_files depth_voxelizer errors geometry golden postprocess preprocess spec",
-    "sdk_build": "__init__ app_results app_signatures app_vectors build bundle card_page command delegation draw "
-    "errors export manifest metrics parity "
-    "predict predict_depth quiet records report sandbox signing verify",
-    "benchmarks": "__init__ compare measure run",
-}
-# Everything in reference that is no network: layers, and the files that a network is built from or used by.
-NOT_NETWORKS = {
-    *(
-        "__init__",
-        "card",
-        "checkpoint",
-        "detection",
-        "errors",
-        "evaluate",
-        "face_boxes",
-        "face_pipeline",
-        "golden",
-        "layers",
-        "point_maps",
-        "postprocess",
-    ),
-    *("animate", "camera", "depth_files", "depth_voxelizer", "preprocess", "registry", "spec", "voxel_gallery"),
-}
-SKIPPED_FOLDERS = {"build", "dist", "runs", "node_modules"}
+WITHOUT_TORCH = (
+    "reference.errors reference.spec reference.card reference.golden reference.geometry reference.inputs",
+    "reference.tasks reference.pipelines reference.data.raw_files reference.evaluate reference.animation",
+    "sdk_build.errors sdk_build.quiet sdk_build.command sdk_build.proof sdk_build.bundle sdk_build.build",
+    "sdk_build.backends.__init__ sdk_build.predict sdk_build.report sdk_build.app_vectors",
+    "sdk_build.export sdk_build.verify sdk_build.evaluate sdk_build.app_results sdk_build.quantize.__main__",
+    "benchmarks.compare benchmarks.measure benchmarks.run",
+)
+# Layers and maps that several networks share.
+NOT_NETWORKS = {"reference.networks", "reference.networks.layers", "reference.networks.point_maps"}
+SKIPPED_FOLDERS = {"dist", "runs", "node_modules"}
 TEXT_SUFFIXES = {
     *(".py", ".pyi", ".toml", ".lock", ".yaml", ".yml", ".md", ".cfg", ".json", ".sh", ".html", ".css", ".js", ".mjs"),
     *(".ts", ".tsx", ".kt", ".kts", ".java", ".swift", ".gradle", ".xml", ".properties", ".plist", ".csv", ".txt", ""),
@@ -110,13 +139,60 @@ def _allowed_toolchain_place(module: str) -> bool:
 
 
 def _networks() -> list[str]:
-    return [
-        m for m in SOURCES if re.fullmatch(r"reference\.\w+", m) and m.split(".")[1] not in NOT_NETWORKS | _folders()
-    ]
+    return sorted(set(of(set(SOURCES), "reference.networks")) - NOT_NETWORKS)
 
 
-def _folders() -> set[str]:
-    return {path.name for path in (ROOT / "reference").iterdir() if path.is_dir()}
+def room_of(module: str) -> str:
+    """The room that a module is in; the module itself where it is a command."""
+    if module.endswith(".__main__"):
+        return module
+    return next((room for room in ROOMS if of({module}, room)), module)
+
+
+def edges(module: str) -> dict[str, set[str]]:
+    """The modules that a module names in its imports, anywhere in it, with the names that tie them."""
+    found: dict[str, set[str]] = {}
+    for node in _statements(_tree(module).body, functions=True):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.setdefault(alias.name, set()).add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = _imported(module, node)[0]
+            for alias in node.names:
+                found.setdefault(base, set()).add(alias.name)
+                found.setdefault(f"{base}.{alias.name}", set()).add(alias.name)
+    return {other: names for other, names in found.items() if other in SOURCES and other != module}
+
+
+def wrong_ways() -> list[str]:
+    """Imports from a room to one below it, or into a room that is closed, as lines."""
+    order = {room: number for number, room in enumerate(ROOMS)}
+    found = []
+    for module in SOURCES:
+        here = order.get(room_of(module), len(ROOMS))
+        closed = NEVER.get(module.split(".")[0], ())
+        for other, names in edges(module).items():
+            there = order.get(room_of(other), len(ROOMS))
+            if there > here or of({other}, *closed):
+                found.append(f"{module} imports {', '.join(sorted(names))} from {other}")
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
+    """Pairs of modules that reach each other, the first of which names the second."""
+
+    @cache
+    def reach(start: str) -> frozenset[str]:
+        seen: set[str] = set()
+        waiting = list(graph[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += graph[module]
+        return frozenset(seen)
+
+    return [(module, other) for module in graph for other in graph[module] if module in reach(other)]
 
 
 def test_the_rules_see_what_they_forbid() -> None:
@@ -127,33 +203,71 @@ def test_the_rules_see_what_they_forbid() -> None:
     assert of({"torch.nn", "torchao", "torch"}, "torch") == ["torch", "torch.nn"]
     relative = ast.parse("from .errors import BadInput").body[0]
     assert _imported("reference.spec", relative) == ["reference.errors", "reference.errors.BadInput"]
-    assert {"reference.classifier", "reference.template_keypoints", "reference.voxel"} <= set(_networks())
-    assert not of(set(_networks()), *(f"reference.{name}" for name in NOT_NETWORKS))
+    assert {f"reference.networks.{name}" for name in ("classifier", "template_keypoints", "voxel")} <= set(_networks())
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [("a", "b"), ("b", "c"), ("c", "a")]
+    assert room_of("sdk_build.predict.sheet") == "sdk_build.predict"
+    assert room_of("sdk_build.predict.__main__") == "sdk_build.predict.__main__"
+    assert "get_task" in edges("sdk_build.proof.parity")["reference.tasks"]
+
+
+def test_every_room_is_there() -> None:
+    assert [room for room in ROOMS if not of(set(SOURCES), room)] == []
+
+
+def test_imports_run_one_way() -> None:
+    found = wrong_ways()
+    assert not found, "\n".join(found)
+
+
+def test_no_two_files_need_each_other() -> None:
+    ties = {module: edges(module) for module in SOURCES}
+    found = circles({module: set(others) for module, others in ties.items()})
+    assert not found, "\n".join(f"{a} <-> {b}: {', '.join(sorted(ties[a][b]))}" for a, b in found)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_build_on_each_other(package: str) -> None:
+    later = PACKAGES[PACKAGES.index(package) + 1 :]
+    found = {m: bad for m in of(set(SOURCES), package) if (bad := of(imports(m), *later, "tests"))}
+    assert not found, f"{package} may import only {', '.join(PACKAGES)} up to itself: {found}"
+
+
+@pytest.mark.parametrize("module", _networks())
+def test_networks_stand_alone(module: str) -> None:
+    others = [m for m in _networks() if m != module]
+    assert not of(imports(module), *others), "what two networks share belongs into layers"
+
+
+def test_rooms_are_small() -> None:
+    counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in SOURCES.values())
+    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
 
 
 @pytest.mark.parametrize("module", SOURCES)
-def test_imports_run_one_way(module: str) -> None:
-    later = PACKAGES[PACKAGES.index(module.split(".")[0]) + 1 :]
-    assert not of(imports(module), *later, "tests"), (
-        f"{module} may import only {', '.join(PACKAGES)} up to its own package"
-    )
+def test_files_and_functions_are_short(module: str) -> None:
+    lines = len(SOURCES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= MOST_LINES, f"{module} has {lines} lines; is it one thing?"
+    functions = [n for n in ast.walk(_tree(module)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    # The list of a command's options is a table.
+    long = {
+        f.name: size
+        for f in functions
+        if (size := (f.end_lineno or 0) - f.lineno + 1) > MOST_FUNCTION_LINES and "add_argument" not in ast.unparse(f)
+    }
+    assert not long, f"{module}: {long} have more than {MOST_FUNCTION_LINES} lines"
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("reference")])
-def test_inside_reference(module: str) -> None:
-    own = set(of(imports(module), "reference")) - {"reference"}
-    name = module.removeprefix("reference.")
-    if name == "errors":
-        assert not own
-    elif name == "spec":
-        assert not own - set(of(own, "reference.errors"))
-    elif name.startswith("geometry"):
-        assert not own - set(of(own, "reference.errors", "reference.geometry"))
-    elif name == "layers":
-        assert not of(own, *_networks(), "reference.registry", "reference.train", "reference.data")
-    elif module in _networks():
-        assert not of(own, *(m for m in _networks() if m != module)), "what two networks share belongs into layers"
-        assert not of(own, "reference.registry", "reference.train", "reference.data", "reference.checkpoint")
+def test_generic_code_asks_the_task() -> None:
+    asks = re.compile(r"\bif .*(name|task) == [\"']")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for module, path in SOURCES.items()
+        if not of({module}, "reference.tasks")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if asks.search(line)
+    ]
+    assert asks.search('if spec.name == "classifier":')
+    assert not found, f"branches on the name of a model or task: {', '.join(found)}"
 
 
 @pytest.mark.parametrize("module", SOURCES)
@@ -164,10 +278,11 @@ def test_toolchains_are_imported_where_they_are_needed(module: str) -> None:
 
 
 def test_light_modules_do_not_load_torch() -> None:
-    light = {f"{package}.{name}" for package, names in WITHOUT_TORCH.items() for name in names.split()}
-    light = {name.removesuffix(".__init__") for name in light}
-    light |= {module for module in SOURCES if module.startswith("reference.geometry.")}
-    heavy = {module: chain for module in sorted(light & set(SOURCES)) if (chain := _way_to_torch(module))}
+    named = [name for line in WITHOUT_TORCH for name in line.split()]
+    assert [name for name in named if not of(set(SOURCES), name.removesuffix(".__init__"))] == []
+    light = {name.removesuffix(".__init__") for name in named if name.endswith(".__init__")}
+    light |= {module for name in named if not name.endswith(".__init__") for module in of(set(SOURCES), name)}
+    heavy = {module: chain for module in sorted(light) if (chain := _way_to_torch(module))}
     assert not heavy, "\n".join(" -> ".join(chain) for chain in heavy.values())
 
 
@@ -208,9 +323,10 @@ def _texts(folder: Path = ROOT) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith(".") and path.name != ".ci"
         if path.is_dir():
-            if not hidden and path.name not in SKIPPED_FOLDERS and not path.name.endswith(".egg-info"):
+            built = path.name == "build" and path.parent.name != "sdk_build"
+            if not hidden and not built and path.name not in SKIPPED_FOLDERS and not path.name.endswith(".egg-info"):
                 yield from _texts(path)
-        elif path.suffix.lower() in TEXT_SUFFIXES and path.stat().st_size < 2_000_000:
+        elif path.name != ".git" and path.suffix.lower() in TEXT_SUFFIXES and path.stat().st_size < 2_000_000:
             yield path
 
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.animation.alignment import align_topology
-from reference.animation.library import Figure as Source
-from reference.animation.library import Motion
-from reference.animation.mapping import Mapping, map_nodes
-from reference.animation.mask import Figure
-from reference.animation.medial import Medial, find_skeleton
-from reference.animation.rotations import TINY, about_y
-from reference.animation.shape import Body, Contours, find_contours, inflate
-from reference.animation.skeleton import Array, Clip, Pose, Skeleton, forward, reroot
-from reference.animation.skinning import skin_weights
-from reference.animation.transfer import align_nodes, from_here, in_place, leg_length, lowest, stand, transfer
+from reference.animation.figure.mask import Figure
+from reference.animation.figure.medial import Medial, find_skeleton
+from reference.animation.figure.shape import Body, Contours, find_contours, inflate
+from reference.animation.figure.skinning import skin_weights
+from reference.animation.motion.library import Figure as Source
+from reference.animation.motion.library import Motion
+from reference.animation.motion.rotations import TINY, about_y
+from reference.animation.motion.skeleton import Array, Clip, Pose, Skeleton, forward, reroot
+from reference.animation.retarget.alignment import align_topology
+from reference.animation.retarget.mapping import Mapping, map_nodes
+from reference.animation.retarget.transfer import align_nodes, from_here, in_place, leg_length, lowest, stand, transfer
 
 # How the source is looked at: a drawn person faces us, a drawn animal shows its side, facing left or right.
 VIEWS: dict[str | None, tuple[float, ...]] = {

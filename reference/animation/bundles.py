@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.animation.mask import Picture, Saliency
+from reference.animation.figure.mask import Picture, Saliency
 from reference.errors import BadInput
 
 LABEL_TASK, MASK_TASK = "image_classification", "salient_object_detection"
@@ -57,7 +57,7 @@ def predict(bundle: Path, image: Path) -> dict[str, Any]:
 
 
 def saliency_from(bundle: Path, image: Path) -> Saliency:
-    """A saliency function for :func:`reference.animation.mask.load_figure` from a bundle's ``mask`` result.
+    """A saliency function for :func:`reference.animation.figure.mask.load_figure` from a bundle's ``mask`` result.
 
     The result's ``mask_png`` is a grey PNG of the whole picture in the network's resolution, base64.
 

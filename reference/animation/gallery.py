@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from reference.animation.animate import animate, choose_topology, rig_figure
-from reference.animation.library import load_motion, read_labels, read_library, with_motion
-from reference.animation.mask import Picture, load_figure
-from reference.animation.preview import render_clip, view_of
-from reference.animation.sheet import mapping_panel, mask_panel
+from reference.animation.figure.mask import Picture, load_figure
+from reference.animation.motion.library import load_motion, read_labels, read_library, with_motion
+from reference.animation.output.preview import render_clip, view_of
+from reference.animation.output.sheet import mapping_panel, mask_panel
 from reference.errors import BadInput, OnParError
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from reference.animation.animate import Character, Rig, animate, clearance_of, rig_figure
-from reference.animation.library import Motion, load_motion, read_library
-from reference.animation.mask import load_figure
-from reference.animation.skeleton import Array, Skeleton, forward
-from reference.animation.transfer import leg_length
+from reference.animation.figure.mask import load_figure
+from reference.animation.motion.library import Motion, load_motion, read_library
+from reference.animation.motion.skeleton import Array, Skeleton, forward
+from reference.animation.retarget.transfer import leg_length
 from reference.errors import BadInput, OnParError
 
 # Joints of Animated Drawings and the joints of the figure 'adventurer' that mean the same.
@@ -30,6 +30,9 @@ SAME_JOINTS = {
     "right_hip": "UpperLeg.R", "right_knee": "LowerLeg.R", "right_foot": "LowerLeg.R_end",
     "left_hip": "UpperLeg.L", "left_knee": "LowerLeg.L", "left_foot": "LowerLeg.L_end",
 }  # fmt: skip
+ANNOTATED = {"adventurer"}  # figures whose joints are those of SAME_JOINTS
+STEPPING = {"walk"}  # clips whose feet stay where they are while they stand
+DIFFERENT = {"char6": "four_feet"}  # characters whose annotation has other limbs than their drawing
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ def measure(name: str, image: Path, mask: Path | None, topology: str, annotation
             clips += 1
             finite &= bool(np.isfinite(pose.positions).all() and np.isfinite(pose.rotations).all())
             bone = max(bone, bone_error(character.skeleton, pose.positions))
-            if clip.name == "walk":
+            if clip.name in STEPPING:
                 foot = max(foot, foot_error(character, motion, pose.positions))
-        if annotation is not None and figure.name == "adventurer":
+        if annotation is not None and figure.name in ANNOTATED:
             error = joint_error(rig, character, annotation)
     return Measurement(name, topology, len(rig.skeleton), clips, finite, bone, foot, error)
 
@@ -132,7 +135,7 @@ def _characters(folder: Path) -> Iterable[Measurement]:
         names = {joint["name"] for joint in yaml.safe_load(config.read_text(encoding="utf-8"))["skeleton"]}
         known = names <= set(SAME_JOINTS)
         topology = "two_feet" if known or "left_foot" in names else "four_feet"
-        topology = "four_feet" if config.parent.name == "char6" else topology
+        topology = DIFFERENT.get(config.parent.name, topology)
         yield measure(
             config.parent.name, config.with_name("texture.png"), config.with_name("mask.png"), topology,
             config if known and topology == "two_feet" else None,

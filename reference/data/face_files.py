@@ -2,7 +2,7 @@
 
 A folder holds ``faces.csv`` beside its pictures: columns ``file, x0, y0, x1, y1`` and, if known, ``px0, py0 ... px4,
 py4``, one line a face, in pixels with the picture's outer corner at (0, 0). A picture without a face has one line with
-nothing but its name. The box is the one that :mod:`reference.face_detector` defines.
+nothing but its name. The box is the one that :mod:`reference.networks.face_detector` defines.
 
 ``python -m reference.data.face_files --faces DIR --backgrounds DIR... --out DIR`` composes the held-out scenes from the
 ``val`` splits, and with ``--split train`` scenes to calibrate with.
@@ -20,10 +20,10 @@ import numpy as np
 
 from reference.data.face_scenes import Floats, Scene, Sources, compose
 from reference.data.face_sources import load_backgrounds, load_faces
+from reference.data.raw_files import SCENES_TABLE as TABLE
 from reference.errors import BadInput, OnParError
-from reference.preprocess import load_picture
+from reference.inputs.preprocess import load_picture
 
-TABLE = "faces.csv"
 BOX = ("x0", "y0", "x1", "y1")
 POINTS = tuple(f"p{axis}{i}" for i in range(5) for axis in "xy")
 FRAME, SMALLEST = (480, 640), 24.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reference.data import augment
 from reference.data.face_sources import Face, Picture, five_points
 
-GROW = 1 / 14  # of the landmarks' box on each side: see reference.face_detector
+GROW = 1 / 14  # of the landmarks' box on each side: see reference.networks.face_detector
 LARGEST = 0.95  # longer side of a box, in the frame's height
 LEAST_VISIBLE = 0.6
 LARGEST_TURN = 45.0

@@ -20,9 +20,9 @@ from torch.utils.data import Dataset
 
 from reference.data import augment
 from reference.errors import BadInput
+from reference.inputs.square import CROP_SCALE, roll_of, square_around, upright_square
 
 POINTS = 68
-CROP_SCALE = 1.6  # side of the network's crop in sides of the landmarks' box
 CANVAS_SCALE = 2.2  # what is kept around a face, so that rotations and shifts find real pixels
 CANVAS = 176
 OCCLUDED = 0.3  # share of the training crops with a covered part (row T4)
@@ -55,14 +55,6 @@ class Faces:
     points: NDArray[np.float32]
     yaw: NDArray[np.float32]
     sources: tuple[str, ...]
-
-
-def square_around(points: NDArray[np.float32], scale: float) -> tuple[float, float, float]:
-    """(left, top, side) of a square of ``scale`` longer sides of the points' box, about the box's centre."""
-    low, high = points.min(0), points.max(0)
-    side = float((high - low).max()) * scale
-    center = (low + high) / 2
-    return float(center[0]) - side / 2, float(center[1]) - side / 2, side
 
 
 def yaw_index(points: NDArray[np.float32]) -> float:
@@ -178,22 +170,6 @@ def select(faces: Faces, chosen: NDArray[np.bool_]) -> Faces:
     """Some of the faces: (N,) bool."""
     sources = tuple(np.array(faces.sources)[chosen].tolist())
     return Faces(faces.canvases[chosen], faces.points[chosen], faces.yaw[chosen], sources)
-
-
-def roll_of(points: NDArray[np.float32]) -> float:
-    """Roll of a face in degrees, from the line through the eyes of (68, 2) points; positive: its left eye is lower."""
-    x, y = points[42:48].mean(0) - points[36:42].mean(0)
-    return float(np.degrees(np.arctan2(y, x)))
-
-
-def upright_square(points: NDArray[np.float32], scale: float) -> tuple[float, float, float, float]:
-    """(left, top, side, angle) for :func:`cut_square`: as :func:`square_around`, for the face with its roll undone."""
-    angle = -roll_of(points)
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    turn = np.array([[cos, -sin], [sin, cos]], np.float32)
-    left, top, side = square_around(points @ turn.T, scale)
-    center = np.array([left + side / 2, top + side / 2], np.float32) @ turn  # the inverse of a rotation
-    return float(center[0]) - side / 2, float(center[1]) - side / 2, side, angle
 
 
 @dataclass(frozen=True)

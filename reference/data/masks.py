@@ -23,7 +23,7 @@ from reference.data import augment
 from reference.data.drawings import Mask, measure_outline
 from reference.data.pictures import SUFFIXES
 from reference.errors import BadInput
-from reference.preprocess import load_picture
+from reference.inputs.preprocess import load_picture
 
 Picture = NDArray[np.uint8]
 LARGEST = 256  # longer side of a cached picture

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.data.heads import depth_and_voxels, sample_of
+from reference.data.heads import HEAD_LOADERS, depth_and_voxels, sample_of
 from reference.errors import BadInput
 from reference.geometry.mesh import Mesh, fit_to_cube
 from reference.geometry.mesh_io import MESH_SUFFIXES, read_mesh
@@ -41,6 +41,12 @@ class Objects:
 def find_meshes(folder: Path) -> list[Path]:
     """Every mesh file below a folder, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in MESH_SUFFIXES and p.is_file())
+
+
+def no_shapes(folder: Path) -> BadInput:
+    """The error for a folder that holds neither a head model nor a mesh."""
+    needed = f"{' or '.join(HEAD_LOADERS)}, or {', '.join(MESH_SUFFIXES)} files"
+    return BadInput(f"no head model and no mesh in {folder}; needed: {needed}")
 
 
 def is_held_out(path: Path) -> bool:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from reference.data import augment
 from reference.data.drawings import measure_outline
 from reference.errors import BadInput
-from reference.preprocess import load_picture, preprocess_picture
+from reference.inputs.preprocess import load_picture, preprocess_picture
 from reference.spec import PreprocessSpec
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}

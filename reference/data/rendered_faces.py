@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reference.data.faces import CANVAS, CANVAS_SCALE, Faces, square_around, yaw_index
+from reference.data.faces import CANVAS, CANVAS_SCALE, Faces, yaw_index
 from reference.data.heads import HeadModel
 from reference.errors import BadInput
 from reference.geometry.mesh import Mesh, rotation, vertex_normals
 from reference.geometry.raster import rasterize
+from reference.inputs.square import square_around
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -36,6 +36,7 @@ _LOWEST_CM = -10.2  # the neck ends below the chin
 _SOCKET_FRONT_CM = 7.0
 _EYE_FRONT_CM = 7.9
 _GROUPS = {"eyes": (36, 48), "brows": (17, 27), "nose": (27, 36), "mouth": (48, 68)}
+_FILLED = {"eyes": 2, "mouth": 1}  # groups whose middle belongs to them, with the number of rings of points
 _REACH_CM = {"eyes": 1.1, "brows": 1.0, "nose": 1.6, "mouth": 1.5}
 
 
@@ -236,8 +237,8 @@ def _label(mean_cm: NDArray[np.float64]) -> NDArray[np.uint8]:
     labels[inside & (y <= mouth[1] - 1.5) & (y > mean_cm[8, 1] - 0.6) & (np.abs(x) < 3.5)] = REGIONS.index("chin")
     for name, (first, end) in _GROUPS.items():
         points = mean_cm[first:end]
-        if name in ("eyes", "mouth"):  # the middle of each belongs to it as well
-            halves = (points[:6], points[6:]) if name == "eyes" else (points,)
+        if name in _FILLED:  # the middle of each belongs to it as well
+            halves = np.split(points, _FILLED[name])
             points = np.concatenate([points, *(half.mean(0, keepdims=True) for half in halves)])
         distance = np.linalg.norm(mean_cm[:, None] - points[None], axis=2).min(1) / _REACH_CM[name]
         nearer = (distance < 1) & (distance < best)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reference.errors import BadInput, OnParError
-
-if TYPE_CHECKING:
-    from reference.train.loop import Recipe
+from reference.train.options import Options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,12 +93,13 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     from reference.card import MODELS_DIR
     from reference.train import distributed, qat
     from reference.train.loop import LoopConfig, train
+    from reference.train.recipes import make_recipe
 
     check(name, data, a)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
     distributed.start(device)
     torch.manual_seed(a.seed)
-    recipe = recipe_of(name, data, out, a)
+    recipe = make_recipe(options_of(name, data, out, a))
     if a.qat:
         qat.start_from(recipe.network, a.init or MODELS_DIR / name / "weights.safetensors")
         qat.simulate(recipe.network)
@@ -113,9 +112,17 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
         distributed.stop()
 
 
+def options_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Options:
+    """What a recipe needs of the command line."""
+    given = {field.name: getattr(a, field.name) for field in dataclasses.fields(Options) if hasattr(a, field.name)}
+    folders = {"backgrounds": tuple(a.backgrounds), "unlabelled": tuple(a.unlabelled)}
+    return Options(**{**given, **folders, "name": name, "data": data, "out": out})
+
+
 def check(name: str, data: Path, a: argparse.Namespace) -> None:
     """Refuse what can't be trained, before anything is read."""
     from reference.registry import get_spec
+    from reference.train.recipes import get_entry
 
     get_spec(name)
     for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
@@ -123,62 +130,8 @@ def check(name: str, data: Path, a: argparse.Namespace) -> None:
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not data.is_dir():
         raise BadInput(f"no folder {data}; --data names the folder with the training data")
-    if len(a.backgrounds) > 1 and not name.startswith("face_detector"):
+    if len(a.backgrounds) > 1 and not get_entry(name).many_backgrounds:
         raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
-
-
-def recipe_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Recipe:
-    """The recipe of a model."""
-    from reference.checkpoint import TRAINING_HEADS, load_weights
-    from reference.data.drawings import report_removed
-    from reference.data.face_sources import load_rendered
-    from reference.train import (
-        classifier,
-        distributed,
-        face3d,
-        face_detector,
-        face_detector_refined,
-        hierarchical_keypoints,
-        keypoints,
-        saliency,
-        template_keypoints,
-        voxel,
-    )
-
-    backgrounds = a.backgrounds[0] if a.backgrounds else None
-    if name == "classifier":
-        recipe = classifier.ClassifierRecipe(data, a.epochs, a.batch, a.seed, a.type_weight, a.only_type, a.min_outline)
-        if distributed.rank() == 0 and recipe.removed:
-            report_removed(recipe.removed, out)
-        return recipe
-    if name == "saliency":
-        return saliency.SaliencyRecipe(data, a.epochs, a.batch, a.seed, a.drawings, a.init, unlabelled=a.unlabelled)
-    if name in ("template_keypoints", "template_keypoints_refined"):
-        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
-        points = template_keypoints.KeypointRecipe(faces, a.epochs, a.batch, a.seed, name.endswith("_refined"))
-        if a.init is not None:
-            load_weights(points.network, a.init, ignore=TRAINING_HEADS)
-        return points
-    if name == "hierarchical_keypoints":
-        faces = keypoints.load_training(data, a.heads, backgrounds, a.rendered, out / "rendered.npz", a.seed)
-        balance, copies = None if a.unbalanced else 0.05, 0.0 if a.no_copies else 1.0
-        levels = hierarchical_keypoints.HierarchicalRecipe(faces, a.epochs, a.batch, a.seed, balance, copies)
-        if a.init is not None:
-            load_weights(levels.network, a.init)
-        return levels
-    if name == "face_detector":
-        heads = load_rendered(a.heads, data, a.rendered, a.seed, out / "rendered.npz") if a.heads else []
-        return face_detector.DetectorRecipe(data, a.backgrounds, a.epochs, a.batch, a.seed, a.samples, heads, a.init)
-    if name == "face_detector_refined":
-        return face_detector_refined.RefinerRecipe(
-            data, a.backgrounds, out, a.epochs, a.batch, a.seed, a.samples, a.init
-        )
-    if name == "face3d":
-        return face3d.Face3dRecipe(
-            data, a.heads or data, out, a.epochs, a.batch, a.seed, a.rendered, a.init, a.pretraining, a.frozen
-        )
-    size = int(name.removeprefix("voxel"))
-    return voxel.VoxelRecipe(size, data, a.epochs, a.batch, a.seed, a.samples, a.init, a.objects, a.object_share)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
-from sdk_build.delegation import Delegation
+from sdk_build.backends.delegation import Delegation
+from sdk_build.backends.quantizers.recipes import FLOAT, PRECISIONS, Quantization, Ranges
 from sdk_build.errors import BackendUnavailable
-from sdk_build.quantize.recipes import FLOAT, PRECISIONS, Quantization, Ranges
 
 __all__ = ["PRECISIONS", "RUNTIMES", "TARGETS", "Backend", "Runner", "Runtime", "Tensors", "get_backend"]
 
@@ -69,6 +70,7 @@ class Runtime:
         ranges: whose names calibrated ranges go by; runtimes with the same name share one calibration.
         packages: what must be installed to make or run it here, and whose versions are recorded.
         minimum: the oldest runtime or system version that the artifact is made for.
+        emulated: off Apple's systems, OnPar's own executor runs it.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Runtime:
     packages: tuple[str, ...]
     minimum: str
     ranges: str = "pytorch"
+    emulated: bool = False
 
     def minimum_for(self, precision: str) -> str:
         """The oldest version that runs an artifact which holds ``precision``."""
@@ -96,6 +99,7 @@ RUNTIMES = {
             {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "p6"},
             ("coremltools", "torch"),
             "iOS 16",
+            emulated=True,
         ),
         Runtime(
             "executorch_coreml",
@@ -105,6 +109,7 @@ RUNTIMES = {
             {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "w8"},
             ("executorch", "coremltools", "torch", "torchao"),
             "iOS 16, ExecuTorch 1.4",
+            emulated=True,
         ),
         # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays;
         # it has no float convolution with int8 weights, so those come with dynamic activations.
@@ -169,3 +174,8 @@ def missing_package(runtime: str, error: ImportError) -> BackendUnavailable:
     return BackendUnavailable(
         f"{runtime} needs {what}, which is not installed; run 'make setup' or pip install 'onpar[export]'"
     )
+
+
+def execution_name(runtime: str) -> str:
+    """What runs an artifact on this machine; an emulation says so."""
+    return f"{runtime} (emulated)" if RUNTIMES[runtime].emulated and sys.platform != "darwin" else runtime

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Runner, Tensors
-from sdk_build.delegation import PLACED_ON_DEVICE, Delegation
-from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.delegation import PLACED_ON_DEVICE, Delegation
+from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +29,8 @@ def lower(
     import coremltools as ct
     import torch
 
-    from sdk_build.quantize import mlpackage, pt2e
-    from sdk_build.quantize.shrink_mlpackage import shrink
+    from sdk_build.backends.quantizers import mlpackage, pt2e
+    from sdk_build.backends.quantizers.shrink_mlpackage import shrink
 
     mlpackage.mend_passes()
     recipe = get_recipe(precision)
@@ -64,7 +64,7 @@ def lower(
 
 def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
     """Ranges by the names of PyTorch's exported graph."""
-    from sdk_build.quantize import pt2e
+    from sdk_build.backends.quantizers import pt2e
 
     return pt2e.observe(network, spec, samples)
 
@@ -76,7 +76,7 @@ def always_float(network: nn.Module) -> tuple[str, ...]:
 
 def inspect(path: Path) -> Delegation:
     """Core ML decides on the phone where an operation runs; here only their number is known."""
-    from sdk_build.mil import read_program
+    from sdk_build.mil.reader import read_program
 
     operations = [o for o in read_program(path).operations if o.op_type != "const"]
     return Delegation(PLACED_ON_DEVICE, len(operations), 0, 0)
@@ -100,6 +100,6 @@ def load(path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
     del threads
     if sys.platform == "darwin":
         return CoreMLRunner(path)
-    from sdk_build.mil import EmulatedCoreML
+    from sdk_build.mil.executor import EmulatedCoreML
 
     return EmulatedCoreML(path)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
-from sdk_build.delegation import Delegation, count
-from sdk_build.errors import BadInput, LoweringError
-from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.delegation import Delegation, count
+from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.errors import LoweringError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +32,8 @@ def lower(
     """Write a .pte file."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
+    from sdk_build.backends.quantizers import pt2e
     from sdk_build.lowering.gates import fold_hard_sigmoids
-    from sdk_build.quantize import pt2e
 
     recipe = get_recipe(precision)
     if not recipe.quantized:
@@ -50,7 +51,7 @@ def lower(
 
 def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
     """Ranges by the names of PyTorch's exported graph."""
-    from sdk_build.quantize import pt2e
+    from sdk_build.backends.quantizers import pt2e
 
     return pt2e.observe(network, spec, samples)
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import Runner, Tensors, coreml
 from sdk_build.backends.coreml import always_float
+from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.executorch import lower_with, observe
-from sdk_build.delegation import Delegation
-from sdk_build.errors import BadInput
-from sdk_build.quantize.recipes import FLOAT, Quantization, Recipe, get_recipe
+from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Recipe, get_recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,7 @@ def lower(
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
-    from sdk_build.quantize import mlpackage, pt2e
+    from sdk_build.backends.quantizers import mlpackage, pt2e
 
     mlpackage.mend_passes()
     recipe = get_recipe(precision)
@@ -62,7 +62,7 @@ def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
     """
     from executorch.backends.apple.coreml import executorchcoreml
 
-    from sdk_build.quantize.shrink_mlpackage import shrink
+    from sdk_build.backends.quantizers.shrink_mlpackage import shrink
 
     with tempfile.TemporaryDirectory() as folder:
         root = _unflatten(content, "the delegate", Path(folder))
@@ -76,7 +76,7 @@ def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
 def _compress(package: Path, recipe: Recipe) -> None:
     import coremltools as ct
 
-    from sdk_build.quantize import mlpackage
+    from sdk_build.backends.quantizers import mlpackage
 
     model = mlpackage.compress_weights(ct.models.MLModel(str(package), skip_model_load=True), recipe)
     shutil.rmtree(package)

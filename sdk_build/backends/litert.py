@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
-from sdk_build.delegation import Delegation, count
-from sdk_build.errors import BadInput
-from sdk_build.quantize.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.delegation import Delegation, count
+from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +31,8 @@ def lower(
     network: nn.Module, spec: ModelSpec, precision: str, path: Path, quantization: Quantization = FLOAT
 ) -> Delegation:
     """Write a .tflite file; ``fp16`` stores weights in half precision and computes as the delegate likes."""
-    from sdk_build.quantize import tflite
-    from sdk_build.quantize.shrink_tflite import shrink
+    from sdk_build.backends.quantizers import tflite
+    from sdk_build.backends.quantizers.shrink_tflite import shrink
 
     model = convert(network, spec)
     if precision != "fp32":
@@ -44,7 +44,7 @@ def lower(
 
 def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
     """Ranges by the names of the float .tflite's tensors."""
-    from sdk_build.quantize import tflite
+    from sdk_build.backends.quantizers import tflite
 
     return tflite.observe(convert(network, spec), spec.input.name, samples)
 

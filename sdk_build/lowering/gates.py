@@ -10,11 +10,11 @@ import copy
 
 from torch import Tensor, nn
 
-from reference.layers import SqueezeExcite
+from reference.networks.layers import SqueezeExcite
 
 
 class FoldedGate(nn.Module):
-    """Six times a :class:`reference.layers.SqueezeExcite`, whose gate is a convolution with a clamp."""
+    """Six times a :class:`reference.networks.layers.SqueezeExcite`, whose gate is a convolution with a clamp."""
 
     def __init__(self, source: SqueezeExcite) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reference.layers import Normalize
+from reference.networks.layers import Normalize
 from sdk_build.errors import LoweringError
 
 

@@ -32,7 +32,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from reference.voxel import ToVolume, VoxelNetwork
+from reference.networks.voxel import ToVolume, VoxelNetwork
 from sdk_build.errors import LoweringError
 
 LARGEST_CAT = 4  # XNNPACK joins no more tensors at once
@@ -267,7 +267,7 @@ class LastTransposedConv3d(nn.Module):
 
 
 class LoweredVoxelNetwork(nn.Module):
-    """A :class:`reference.voxel.VoxelNetwork` without 3-D operations, for a batch of one.
+    """A :class:`reference.networks.voxel.VoxelNetwork` without 3-D operations, for a batch of one.
 
     Takes (1, 1, size, size), gives (1, size, size, size), as the original does.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sdk_build.errors import BadInput
+from reference.errors import BadInput
 from sdk_build.mil.executor import EmulatedCoreML, OpTrace
 
 # What coremltools' fp16 pass appends to the name of every operation that it converts.

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import sdk_build.mil.dtypes as dtypes
+import sdk_build.mil.features as features
 from sdk_build.errors import LoweringError, UnsupportedOperation
-from sdk_build.mil import dtypes, features
 from sdk_build.mil.ops import OPERATIONS
 from sdk_build.mil.program import MilOperation, MilProgram, MilTensor, Ref, Value
 from sdk_build.mil.reader import read_program

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdk_build.errors import BadInput
-from sdk_build.mil import dtypes
+import sdk_build.mil.dtypes as dtypes
+from reference.errors import BadInput
 from sdk_build.mil.program import MilTensor
 
 # Core ML widens or rounds between its two float types; anything else is a mistake of the caller.

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import sdk_build.mil.dtypes as dtypes
 from sdk_build.errors import UnsupportedOperation
-from sdk_build.mil import dtypes
 
 
 def _unary(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sdk_build.errors import BadInput, LoweringError
+from reference.errors import BadInput
+from sdk_build.errors import LoweringError
 from sdk_build.mil.program import Constant, MilOperation, MilProgram, MilTensor, Ref, Value
 
 # Names of the enums ArrayFeatureType.ArrayDataType and ImageFeatureType.ColorSpace in Core ML's

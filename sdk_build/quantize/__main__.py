@@ -70,7 +70,7 @@ def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[s
 
 def _check(runtimes: list[str] | None, precisions: list[str] | None) -> None:
     from sdk_build.backends import RUNTIMES
-    from sdk_build.quantize.recipes import get_recipe
+    from sdk_build.backends.quantizers.recipes import get_recipe
 
     for runtime in runtimes or []:
         if runtime not in RUNTIMES:

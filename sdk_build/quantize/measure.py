@@ -7,17 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reference.errors import BadInput
+from reference.errors import BadInput, OnParError
 from reference.spec import ModelSpec
-from sdk_build import parity
-from sdk_build.accuracy import Evaluation, load_evaluation
-from sdk_build.backends import RUNTIMES
-from sdk_build.build import Reference, execution_name, limits_of, load_reference, lower_artifact
-from sdk_build.bundle import size_of
-from sdk_build.errors import OnParError
-from sdk_build.manifest import NamedValue
-from sdk_build.quantize.calibration import COUNT, evaluation_digests, load_calibration
-from sdk_build.quantize.measured import (
+from sdk_build.backends import RUNTIMES, execution_name
+from sdk_build.backends.quantizers.pt2e import observe
+from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.build.artifact import limits_of, lower_artifact
+from sdk_build.build.calibration import COUNT, evaluation_digests, load_calibration
+from sdk_build.build.measured import (
     Measured,
     MeasuredArtifact,
     budget_used,
@@ -29,13 +26,16 @@ from sdk_build.quantize.measured import (
     values_of,
     weights_digest,
 )
-from sdk_build.quantize.pt2e import observe
-from sdk_build.quantize.recipes import get_recipe
+from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.tuning import Tuning, always_float
+from sdk_build.bundle.files import size_of
+from sdk_build.bundle.manifest import NamedValue
+from sdk_build.proof import parity
+from sdk_build.proof.accuracy import Evaluation, load_evaluation
+from sdk_build.proof.sandbox import run_artifact
 from sdk_build.quantize.search import Trial, search
 from sdk_build.quantize.sensitivity import measure_parts
-from sdk_build.quantize.tuning import Tuning, always_float
 from sdk_build.quiet import quiet
-from sdk_build.sandbox import run_artifact
 
 SENSITIVITY_SAMPLES = 8
 LARGE = 1 << 18  # outputs of more values count as volumes: fewer calibration samples, for time

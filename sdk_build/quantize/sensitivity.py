@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
-from sdk_build.metrics import CAP_DB, sqnr_db
-from sdk_build.quantize.pt2e import export, module_path, operation
-from sdk_build.quantize.recipes import Ranges
+from sdk_build.backends.quantizers.pt2e import export, module_path, operation
+from sdk_build.backends.quantizers.recipes import Ranges
+from sdk_build.proof.metrics import CAP_DB, sqnr_db
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
@@ -32,7 +32,7 @@ def measure_parts(
     """Parts with the SQNR in dB of the worst output when they alone have 8 bits, the worst first.
 
     Args:
-        ranges: as :func:`sdk_build.quantize.pt2e.observe` gives them.
+        ranges: as :func:`sdk_build.backends.quantizers.pt2e.observe` gives them.
     """
     import torch
 

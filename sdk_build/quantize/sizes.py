@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reference.errors import BadInput
+from reference.errors import BadInput, OnParError
 from reference.spec import ModelSpec
-from sdk_build import parity
-from sdk_build.backends import RUNTIMES
-from sdk_build.build import Reference, execution_name, limits_of, load_reference, lower_artifact
-from sdk_build.bundle import size_of
-from sdk_build.errors import OnParError
-from sdk_build.quantize.measured import Measured, MeasuredArtifact, load_measured, save_measured
-from sdk_build.quantize.recipes import get_recipe
-from sdk_build.quantize.tuning import Tuning
-from sdk_build.sandbox import run_artifact
+from sdk_build.backends import RUNTIMES, execution_name
+from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.build.artifact import limits_of, lower_artifact
+from sdk_build.build.measured import Measured, MeasuredArtifact, load_measured, save_measured
+from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.tuning import Tuning
+from sdk_build.bundle.files import size_of
+from sdk_build.proof import parity
+from sdk_build.proof.sandbox import run_artifact
 
 TOLERANCE_DB = 0.1  # rounding to 8 bits rarely tips the other way
 

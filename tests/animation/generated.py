@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from reference.animation.skeleton import Clip, Skeleton
+from reference.animation.motion.skeleton import Clip, Skeleton
 
 
 @st.composite

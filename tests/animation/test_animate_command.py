@@ -13,12 +13,12 @@ from PIL import Image
 
 from reference.animate import main
 from reference.animation import bundles
-from reference.animation.character import open_character
-from reference.animation.gltf import clip_names
+from reference.animation.motion.gltf import clip_names
+from reference.animation.output.character import open_character
 from reference.errors import BadInput
 from reference.geometry.glb import read_glb
-from reference.postprocess import Mask
-from reference.preprocess import Region
+from reference.inputs.preprocess import Region
+from reference.tasks.salient_object_detection import Mask
 
 from .generated import animal, person, picture_of
 
@@ -114,7 +114,7 @@ def test_a_failure_while_writing_leaves_nothing(drawing, tmp_path, monkeypatch, 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reference.animation.character.save_character", full)
+    monkeypatch.setattr("reference.animation.output.character.save_character", full)
     assert main([str(drawing / "person.png"), "--out", str(tmp_path / "o")]) == 2
     assert "No space left" in capsys.readouterr().err
     assert list((tmp_path / "o").iterdir()) == []

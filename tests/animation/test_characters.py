@@ -12,13 +12,13 @@ from PIL import Image
 from safetensors import safe_open
 
 from reference.animation.animate import animate, choose_topology, map_motion, rig_figure
-from reference.animation.character import GOLDEN_LIMIT, golden_error, open_character, save_character
-from reference.animation.glb import quaternions, write_glb
-from reference.animation.library import load_motion, read_library
-from reference.animation.mask import Figure, load_figure
+from reference.animation.figure.mask import Figure, load_figure
 from reference.animation.measure import SAME_JOINTS, holds, main, measure, table
-from reference.animation.preview import posed_vertices, render_clip, view_of
-from reference.animation.skeleton import forward
+from reference.animation.motion.library import load_motion, read_library
+from reference.animation.motion.skeleton import forward
+from reference.animation.output.character import GOLDEN_LIMIT, golden_error, open_character, save_character
+from reference.animation.output.glb import quaternions, write_glb
+from reference.animation.output.preview import posed_vertices, render_clip, view_of
 from reference.errors import BadInput
 from reference.geometry.glb import accessor, read_glb
 

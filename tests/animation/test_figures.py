@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reference.animation.animate import rig_figure
-from reference.animation.mask import Figure, clean_mask, figure_on_paper, load_figure
-from reference.animation.medial import find_skeleton
-from reference.animation.shape import find_contours, inflate
-from reference.animation.skinning import skin_weights
+from reference.animation.figure.mask import Figure, clean_mask, figure_on_paper, load_figure
+from reference.animation.figure.medial import find_skeleton
+from reference.animation.figure.shape import find_contours, inflate
+from reference.animation.figure.skinning import skin_weights
 from reference.errors import BadInput
 
 from .generated import animal, person, picture_of

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from reference.animation.bvh import read_bvh
-from reference.animation.gltf import clip_names, read_skeleton
-from reference.animation.library import (
+from reference.animation.motion.bvh import read_bvh
+from reference.animation.motion.gltf import clip_names, read_skeleton
+from reference.animation.motion.library import (
     MOTIONS_DIR,
     figure_for,
     load_file,
@@ -20,7 +20,7 @@ from reference.animation.library import (
     read_library,
     with_motion,
 )
-from reference.animation.skeleton import forward, resample
+from reference.animation.motion.skeleton import forward, resample
 from reference.errors import BadInput
 from reference.geometry.glb import pack, read_glb
 

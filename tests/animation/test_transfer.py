@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from reference.animation.alignment import align_topology
-from reference.animation.library import load_motion, read_library
-from reference.animation.mapping import map_nodes
-from reference.animation.rotations import shortest_arcs
-from reference.animation.skeleton import Clip, Skeleton, forward, reroot
-from reference.animation.transfer import align_nodes, in_place, lowest, stand, transfer
+from reference.animation.motion.library import load_motion, read_library
+from reference.animation.motion.rotations import shortest_arcs
+from reference.animation.motion.skeleton import Clip, Skeleton, forward, reroot
+from reference.animation.retarget.alignment import align_topology
+from reference.animation.retarget.mapping import map_nodes
+from reference.animation.retarget.transfer import align_nodes, in_place, lowest, stand, transfer
 from reference.errors import BadInput
 
 from .generated import random_clip, skeletons

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import arm64
 from benchmarks.arm64 import CACHE, Count, calls_of, compare, read_counts, write_counts
 from reference.errors import BadInput
-from sdk_build.bundle import open_bundle
+from sdk_build.bundle.files import open_bundle
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable
 
 ONE = Count("tiny-web-w8a8", "cortex-a53", 1_000_000)

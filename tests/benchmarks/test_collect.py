@@ -13,8 +13,8 @@ from benchmarks.collect import accept, choose_phone, digests, from_ios
 from benchmarks.devices import UNMEASURED, judge, load_devices
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES
+from sdk_build.bundle.records import read_records
 from sdk_build.errors import BackendUnavailable, BenchmarkFailed
-from sdk_build.records import read_records
 from tests.sdk_build.test_records import RECORD
 
 LISTING = "List of devices attached\n"

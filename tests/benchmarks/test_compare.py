@@ -9,7 +9,7 @@ import pytest
 from benchmarks import compare as module
 from benchmarks.compare import compare, pair_up, verdict
 from reference.errors import BadInput
-from sdk_build.records import Peer, write_records
+from sdk_build.bundle.records import Peer, write_records
 from tests.sdk_build.test_records import RECORD
 
 

@@ -12,8 +12,8 @@ from benchmarks import gates
 from benchmarks.gates import Figures, compare, read_baseline, write_baseline
 from reference.errors import BadInput
 from sdk_build.backends import litert
+from sdk_build.bundle.records import Peer
 from sdk_build.quiet import quiet
-from sdk_build.records import Peer
 from tests.quantize.conftest import SPEC, Tiny
 from tests.sdk_build.test_records import RECORD
 
@@ -66,7 +66,7 @@ def test_a_missing_delegate_is_seen(figures, tiny):
 def test_a_wrong_mean_is_seen(bundle, reseal):
     """The bundle's artifact, made from a network whose normalisation subtracts another mean."""
     from reference.registry import get_spec
-    from sdk_build.build import load_reference
+    from sdk_build.build.reference import load_reference
 
     reference = load_reference(get_spec("template_keypoints"))
     wrong = copy.deepcopy(reference.lowered)
@@ -78,7 +78,7 @@ def test_a_wrong_mean_is_seen(bundle, reseal):
         litert.lower(wrong, reference.spec, "fp16", bundle / "model.tflite")
 
     def update(document):
-        from sdk_build.bundle import sha256_of
+        from sdk_build.bundle.files import sha256_of
 
         document["model_files"][0]["sha256"] = sha256_of(bundle / "model.tflite")
 

@@ -9,8 +9,8 @@ from benchmarks import run as module
 from benchmarks.measure import interleave
 from benchmarks.run import Protocol, measure
 from reference.errors import BadInput
-from sdk_build.bundle import open_bundle
-from sdk_build.records import parse_record
+from sdk_build.bundle.files import open_bundle
+from sdk_build.bundle.records import parse_record
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from reference.errors import BadInput
-from reference.face3d import VERTICES
 from reference.geometry import face_topology
 from reference.geometry.face_topology import (
     JAW,
@@ -15,6 +14,7 @@ from reference.geometry.face_topology import (
     spread_vertices,
 )
 from reference.geometry.mesh import Mesh, rotation
+from reference.networks.face3d import VERTICES
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sdk_build.lowering import fold_batch_norm
+from sdk_build.lowering.batch_norm import fold_batch_norm
 
 
 def randomized(norm):

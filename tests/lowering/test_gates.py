@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from reference.layers import SqueezeExcite
+from reference.networks.layers import SqueezeExcite
 from sdk_build.lowering.gates import FoldedGate, fold_hard_sigmoids
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from reference.layers import Normalize
+from reference.networks.layers import Normalize
+from reference.networks.voxel import ToVolume
 from reference.registry import MODELS, build_network, get_spec
-from reference.voxel import ToVolume
 from sdk_build.errors import LoweringError
 from sdk_build.lowering import lower
 

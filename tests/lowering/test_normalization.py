@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from reference.layers import Normalize
+from reference.networks.layers import Normalize
 from sdk_build.errors import LoweringError
-from sdk_build.lowering import fold_normalization
-from sdk_build.lowering.normalization import SubtractMean
+from sdk_build.lowering.normalization import SubtractMean, fold_normalization
 
 
 @settings(max_examples=40)

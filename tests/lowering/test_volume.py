@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from reference.voxel import ToVolume, VoxelNetwork
+from reference.networks.voxel import ToVolume, VoxelNetwork
 from sdk_build.errors import LoweringError
-from sdk_build.lowering import lower_volumes
 from sdk_build.lowering.volume import (
     LARGEST_CAT,
     LastTransposedConv3d,
@@ -16,6 +15,7 @@ from sdk_build.lowering.volume import (
     PairedTransposedConv3d,
     TransposedConv3dAs2d,
     join,
+    lower_volumes,
     neighbours,
 )
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sdk_build.mil import EmulatedCoreML, MilOperation, MilProgram, MilTensor
+from sdk_build.mil.executor import EmulatedCoreML
+from sdk_build.mil.program import MilOperation, MilProgram, MilTensor
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from sdk_build.errors import BadInput, LoweringError
-from sdk_build.mil import (
-    EmulatedCoreML,
-    MilOperation,
-    MilProgram,
-    MilTensor,
-    OpTrace,
-    Ref,
-    compare_traces,
-    executor,
-    sqnr_db,
-)
+from reference.errors import BadInput
+from sdk_build.errors import LoweringError
+from sdk_build.mil import executor, sqnr_db
+from sdk_build.mil.compare import compare_traces
+from sdk_build.mil.executor import EmulatedCoreML, OpTrace
+from sdk_build.mil.program import MilOperation, MilProgram, MilTensor, Ref
 
 from .harness import array, noise
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sdk_build.errors import LoweringError, UnsupportedOperation
-from sdk_build.mil import OPERATIONS, EmulatedCoreML, MilTensor
+from sdk_build.mil.executor import EmulatedCoreML
+from sdk_build.mil.ops import OPERATIONS
+from sdk_build.mil.program import MilTensor
 
 from . import cases_conv, cases_elementwise, cases_image, cases_index, cases_math, cases_quant, cases_tensor
 from .harness import Case, array, check_case, ints, program_of, run_case, scalar

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdk_build.errors import BadInput
-from sdk_build.mil import EmulatedCoreML, OpTrace, sqnr_db
+from reference.errors import BadInput
+from sdk_build.mil import sqnr_db
+from sdk_build.mil.executor import EmulatedCoreML, OpTrace
 
 from . import nets
 from .harness import noise

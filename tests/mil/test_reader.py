@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdk_build.errors import BadInput, LoweringError, OnParError
-from sdk_build.mil import read_program
+from reference.errors import BadInput, OnParError
+from sdk_build.errors import LoweringError
+from sdk_build.mil.reader import read_program
 
 from . import nets
 from .harness import noise

@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from sdk_build import build as build_module
 from sdk_build.backends import get_backend
-from sdk_build.build import Reference, make_artifact, measure_accuracy
-from sdk_build.delegation import Delegation
+from sdk_build.backends.delegation import Delegation
+from sdk_build.build import artifact as build_module
+from sdk_build.build.artifact import make_artifact, measure_accuracy
+from sdk_build.build.reference import Reference
+from sdk_build.build.tuning import PLAIN
 from sdk_build.errors import AccuracyError, DelegationError, LoweringError
-from sdk_build.parity import Check
+from sdk_build.proof.parity import Check
 from sdk_build.quantize import measure
-from sdk_build.quantize.tuning import PLAIN
 from sdk_build.quiet import quiet
 from tests.quantize.conftest import SPEC, Tiny
 

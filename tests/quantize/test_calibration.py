@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from reference.data.raw_files import find_raw
 from reference.errors import BadInput
-from reference.face_pipeline import square_of_box
-from reference.preprocess import load_picture, sample_picture
+from reference.inputs.preprocess import load_picture, sample_picture
+from reference.inputs.square import square_of_box
 from reference.registry import get_spec
-from sdk_build.quantize.calibration import evaluation_digests, find_raw, load_calibration
+from sdk_build.build.calibration import evaluation_digests, load_calibration
 
 
 def picture(path, seed):

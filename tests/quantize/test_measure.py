@@ -7,11 +7,11 @@ import pytest
 
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES
-from sdk_build.manifest import CalibrationEntry
+from sdk_build.build.calibration import Calibration
+from sdk_build.build.measured import MeasuredArtifact, load_measured
+from sdk_build.bundle.manifest import CalibrationEntry
 from sdk_build.quantize import __main__ as command
 from sdk_build.quantize import measure as module
-from sdk_build.quantize.calibration import Calibration
-from sdk_build.quantize.measured import MeasuredArtifact, load_measured
 
 EVERY = [(runtime, held) for runtime in RUNTIMES for held in module.held_by(runtime)]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sdk_build.quantize.mlpackage import WEIGHTED, compress_weights
-from sdk_build.quantize.recipes import get_recipe
+from sdk_build.backends.quantizers.mlpackage import WEIGHTED, compress_weights
+from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.quiet import quiet
 
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from reference.spec import PreprocessSpec, TensorSpec
 from sdk_build.backends import get_backend
-from sdk_build.quantize import mlpackage, pt2e
-from sdk_build.quantize.recipes import FLOAT, get_recipe
+from sdk_build.backends.quantizers import mlpackage, pt2e
+from sdk_build.backends.quantizers.recipes import FLOAT, get_recipe
 from sdk_build.quiet import quiet
 from tests.quantize.conftest import SPEC
 

@@ -4,7 +4,7 @@ import pytest
 
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES, TARGETS, precisions_of
-from sdk_build.quantize.recipes import PRECISIONS, RECIPES, get_recipe, is_inside
+from sdk_build.backends.quantizers.recipes import PRECISIONS, RECIPES, get_recipe, is_inside
 
 
 def test_runtimes_hold_known_precisions():

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from sdk_build.quantize.pt2e import module_path, observe
+from sdk_build.backends.quantizers.pt2e import module_path, observe
 from sdk_build.quantize.sensitivity import _to_8_bits, _weights_to_8_bits, measure_parts
 
 
@@ -45,7 +45,7 @@ def test_observe_names_every_activation(network, spec, samples):
 
 
 def test_module_path_of_a_node(network, spec):
-    from sdk_build.quantize.pt2e import export
+    from sdk_build.backends.quantizers.pt2e import export
 
     paths = {n.name: module_path(n) for n in export(network, spec).graph.nodes if n.op == "call_function"}
     assert paths["conv2d_1"] == "body.0"

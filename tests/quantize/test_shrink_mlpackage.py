@@ -12,10 +12,11 @@ from torch import nn
 
 from reference.spec import TensorSpec
 from sdk_build.backends import coreml, executorch_coreml
+from sdk_build.backends.quantizers import shrink_mlpackage
+from sdk_build.backends.quantizers.shrink_mlpackage import shrink
 from sdk_build.errors import LoweringError
-from sdk_build.mil import EmulatedCoreML, compare_traces
-from sdk_build.quantize import shrink_mlpackage
-from sdk_build.quantize.shrink_mlpackage import shrink
+from sdk_build.mil.compare import compare_traces
+from sdk_build.mil.executor import EmulatedCoreML
 from sdk_build.quiet import quiet
 
 PRECISIONS = ("fp32", "fp16", "w8")

@@ -7,9 +7,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from sdk_build.backends import litert
-from sdk_build.quantize import shrink_tflite, tflite
-from sdk_build.quantize.recipes import FLOAT, get_recipe
-from sdk_build.quantize.shrink_tflite import shrink
+from sdk_build.backends.quantizers import shrink_tflite, tflite
+from sdk_build.backends.quantizers.recipes import FLOAT, get_recipe
+from sdk_build.backends.quantizers.shrink_tflite import shrink
 from sdk_build.quiet import quiet
 
 PRECISIONS = ("fp32", "fp16", "w8")

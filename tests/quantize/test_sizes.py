@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from reference.errors import BadInput
-from sdk_build.delegation import Delegation
+from sdk_build.backends.delegation import Delegation
+from sdk_build.build.measured import Measured, MeasuredArtifact, load_measured, save_measured, weights_digest
+from sdk_build.bundle.manifest import NamedValue
 from sdk_build.errors import LoweringError
-from sdk_build.manifest import NamedValue
-from sdk_build.parity import Check
+from sdk_build.proof.parity import Check
 from sdk_build.quantize import __main__ as command
 from sdk_build.quantize import sizes
-from sdk_build.quantize.measured import Measured, MeasuredArtifact, load_measured, save_measured, weights_digest
 
 ACCURACY = (NamedValue("top1", 90.0),)
 

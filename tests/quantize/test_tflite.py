@@ -9,8 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from sdk_build.backends import litert
-from sdk_build.quantize import tflite
-from sdk_build.quantize.recipes import FLOAT, Quantization, get_recipe
+from sdk_build.backends.quantizers import tflite
+from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, get_recipe
 from sdk_build.quiet import quiet
 
 

@@ -9,12 +9,11 @@ import pytest
 
 from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES, TARGETS, get_backend
-from sdk_build.delegation import Delegation
-from sdk_build.errors import DelegationError, LoweringError
-from sdk_build.manifest import CalibrationEntry, NamedValue
-from sdk_build.metrics import sqnr_db
-from sdk_build.quantize.calibration import Calibration
-from sdk_build.quantize.measured import (
+from sdk_build.backends.delegation import Delegation
+from sdk_build.backends.quantizers.recipes import Quantization
+from sdk_build.backends.quantizers.tflite import scope_pattern, shorten
+from sdk_build.build.calibration import Calibration
+from sdk_build.build.measured import (
     Measured,
     MeasuredArtifact,
     budget_used,
@@ -26,11 +25,12 @@ from sdk_build.quantize.measured import (
     smallest,
     weights_digest,
 )
-from sdk_build.quantize.recipes import Quantization
-from sdk_build.quantize.tflite import scope_pattern, shorten
-from sdk_build.quantize.tuning import Tuning, always_float
+from sdk_build.build.tuning import Tuning, always_float
+from sdk_build.bundle.manifest import CalibrationEntry, NamedValue
+from sdk_build.errors import DelegationError, LoweringError
+from sdk_build.proof.metrics import sqnr_db
+from sdk_build.proof.sandbox import run_artifact
 from sdk_build.quiet import quiet
-from sdk_build.sandbox import run_artifact
 
 CALIBRATION = CalibrationEntry("set", 4, 0, "0" * 64)
 

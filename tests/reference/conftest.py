@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from reference import classifier
 from reference.data.faces import MIRROR
+from reference.networks import classifier
 
 
 @pytest.fixture(autouse=True)

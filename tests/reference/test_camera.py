@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from reference.camera import Plane, YuvFrame, picture_from_yuv, upright, yuv_factors
 from reference.errors import BadInput
+from reference.inputs.camera import Plane, YuvFrame, picture_from_yuv, upright, yuv_factors
 
 
 def frame(y, u, v, **changes):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from reference.depth_files import FARTHEST_MM, NEAREST_MM, DepthFormat, read_depth, to_millimetres
 from reference.errors import BadInput
+from reference.inputs.depth_files import FARTHEST_MM, NEAREST_MM, DepthFormat, read_depth, to_millimetres
 
 WIDTH, HEIGHT = 12, 9
 

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.card import MODELS_DIR
-from reference.depth_voxelizer import (
+from reference.errors import BadInput
+from reference.geometry.mesh import Mesh, triangulate
+from reference.geometry.raster import depth_image
+from reference.geometry.voxelize import crop_or_pad
+from reference.inputs.preprocess import Region, load_picture, preprocess_depth
+from reference.pipelines.depth import (
     HEAD_REACH_MM,
     check_box,
     clean_depth,
@@ -15,13 +20,8 @@ from reference.depth_voxelizer import (
     to_depth_pixels,
     to_mesh,
 )
-from reference.errors import BadInput
-from reference.geometry.mesh import Mesh, triangulate
-from reference.geometry.raster import depth_image
-from reference.geometry.voxelize import crop_or_pad
-from reference.postprocess import VoxelGrid
-from reference.preprocess import Region, load_picture, preprocess_depth
 from reference.registry import get_spec
+from reference.tasks.depth_to_voxels import VoxelGrid
 
 SPEC = get_spec("voxel64").preprocess
 WHOLE = Region(0, 0, 120, 90)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from reference.data.pictures import AllTypesSampler
-from reference.train import classifier, distributed
+from reference.train import distributed
+from reference.train.recipes import classifier
 
 
 def test_the_processes_share_a_batch_without_overlap():

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from reference import classifier
 from reference.data.drawings import enclosed, find_lines, measure_outline, report_removed
 from reference.data.pictures import complete_drawings, list_pictures
 from reference.errors import BadInput
+from reference.networks import classifier
 
 
 def ring(gap_degrees=0, size=160, paper=255):

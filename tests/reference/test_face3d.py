@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from reference import face3d
 from reference.card import MODELS_DIR
 from reference.checkpoint import TRAINING_HEADS, load_weights, save_weights
-from reference.face3d import DENSE, DENSE_LOOK, EXPRESSION, IDENTITY, LOOK, POSE, VERTICES, Reading
 from reference.geometry.face_topology import load_topology
 from reference.geometry.mesh import rotation
 from reference.golden import load_golden
-from reference.point_maps import HIDDEN, POINTS
-from reference.postprocess import FaceMesh, postprocess
-from reference.preprocess import Region
+from reference.inputs.preprocess import Region
+from reference.networks import face3d
+from reference.networks.face3d import DENSE, DENSE_LOOK, EXPRESSION, IDENTITY, LOOK, POSE, VERTICES, Reading
+from reference.networks.point_maps import HIDDEN, POINTS
+from reference.tasks import decode as postprocess
+from reference.tasks.face_reconstruction import FaceMesh
 
 REGION = Region(10, 20, 200, 200)
 

@@ -8,21 +8,29 @@ import numpy as np
 import pytest
 import torch
 
-from reference import face_detector
 from reference.card import MODELS_DIR
 from reference.data import face_files
 from reference.data.face_files import read_scenes, write_scenes
 from reference.data.face_scenes import Scene, Sources, compose, grow_box, place, similarity, visible_share, warp
 from reference.data.face_sources import five_points, load_backgrounds, load_faces, make_face, paint_over
-from reference.detection import average_precision, cascade_faces, detect, evaluate_cascade, figures, match
 from reference.errors import BadInput
 from reference.evaluate import main as evaluate_main
-from reference.face_boxes import from_points
 from reference.golden import read_input
-from reference.postprocess import FaceBoxes, find_faces, keep_best, postprocess
-from reference.preprocess import Region, preprocess_picture
+from reference.inputs.preprocess import Region, preprocess_picture
+from reference.networks import face_detector
+from reference.pipelines.face_boxes import from_points
+from reference.tasks import decode as postprocess
+from reference.tasks.box_figures import average_precision, figures, match
+from reference.tasks.face_detection import FaceBoxes, cascade_faces, detect, evaluate_cascade, find_faces, keep_best
 from reference.train.__main__ import main as train_main
-from reference.train.face_detector import MOST_FACES, as_rows, assign, box_overlap, detection_loss, equal_weights
+from reference.train.recipes.face_detector import (
+    MOST_FACES,
+    as_rows,
+    assign,
+    box_overlap,
+    detection_loss,
+    equal_weights,
+)
 
 HEIGHT, WIDTH = face_detector.HEIGHT, face_detector.WIDTH
 
@@ -224,7 +232,7 @@ def test_any_picture_has_an_answer(height, width):
     """8 x 8 pixels, portrait, a thin strip: the whole picture lies inside what the network sees."""
     network = face_detector.build().eval()
     with torch.no_grad():
-        found = detect(network, picture(height, width), 0.0)
+        found = detect(face_detector.SPEC, network, picture(height, width), 0.0)
     assert np.isfinite(found.boxes_px).all()
     _, region = preprocess_picture(picture(height, width), face_detector.SPEC.preprocess)
     assert region.left <= 0 and region.top <= 0 and region.left + region.width >= width
@@ -364,8 +372,8 @@ def test_the_baseline_answers_in_boxes_of_our_kind():
 
 
 def test_training_resumes_and_is_evaluated(folders, capsys, monkeypatch):
-    monkeypatch.setattr("reference.train.face_detector.VALIDATION_SCENES", 2)
-    monkeypatch.setattr("reference.train.face_detector.FRAMES", ((0.5, (64, 96)), (1.0, (80, 112))))
+    monkeypatch.setattr("reference.train.recipes.face_detector.VALIDATION_SCENES", 2)
+    monkeypatch.setattr("reference.train.recipes.face_detector.FRAMES", ((0.5, (64, 96)), (1.0, (80, 112))))
     out = folders / "out"
     init = MODELS_DIR / "template_keypoints" / "weights.safetensors"
     options = f"face_detector --init {init} --data {folders}/faces --out {out} --batch 2 --samples 4"

@@ -7,16 +7,17 @@ import pytest
 import torch
 
 from reference.data import face_files
-from reference.data.face_candidates import CANVAS, Candidates, collect, cut_out
-from reference.detection import detect, threshold_at
 from reference.errors import BadInput
 from reference.evaluate import main as evaluate_main
-from reference.face_detector_refined import SIZE
-from reference.face_pipeline import refine, square_of_box
-from reference.postprocess import FaceBoxes
-from reference.preprocess import sample_picture
-from reference.train import face_detector_refined as recipe
+from reference.inputs.preprocess import sample_picture
+from reference.inputs.square import square_of_box
+from reference.networks import face_detector
+from reference.networks.face_detector_refined import SIZE
+from reference.tasks.box_figures import threshold_at
+from reference.tasks.face_detection import FaceBoxes, detect, refine
 from reference.train.__main__ import main as train_main
+from reference.train.recipes import face_detector_refined as recipe
+from reference.train.recipes.face_candidates import CANVAS, Candidates, collect, cut_out
 from tests.reference.test_face_detector import folders, picture, scene, sources  # noqa: F401 - fixtures
 
 PICTURE = picture(96, 128)
@@ -81,7 +82,7 @@ def test_candidates_show_what_the_network_will_see():
     found = cut_out(place, detector_of((0.3, 0.2, 0.9, 0.8, 0.7), (0.0, 0.0, 0.1, 0.1, 0.5), (0.5, 0.5, 0.6, 0.6, 0.1)))
     assert found.scores.tolist() == pytest.approx([0.7, 0.5])  # what is hopeless is left out
     assert found.canvases.shape == (2, CANVAS, CANVAS, 3)
-    first = detect(detector_of((0.3, 0.2, 0.9, 0.8, 0.7)), place.picture, 0.2).boxes_px[0]
+    first = detect(face_detector.SPEC, detector_of((0.3, 0.2, 0.9, 0.8, 0.7)), place.picture, 0.2).boxes_px[0]
     square = square_of_box(*(float(v) for v in first))
     seen = sample_picture(place.picture, square, (SIZE, SIZE))[0].transpose(1, 2, 0)
     edge = (CANVAS - SIZE) // 2
@@ -90,7 +91,7 @@ def test_candidates_show_what_the_network_will_see():
 
 def test_candidates_know_how_right_they_are():
     full = detector_of((0.0, 0.0, 1.0, 1.0, 0.9))
-    seen = detect(full, scene().picture, 0.2).boxes_px[0]
+    seen = detect(face_detector.SPEC, full, scene().picture, 0.2).boxes_px[0]
     upper = seen * [1, 1, 1, 0.5]
     found = [cut_out(scene(*truth), full).overlaps for truth in ([seen], [upper, seen + 100], [])]
     assert found[0] == pytest.approx([1]) and found[2].tolist() == [0]
@@ -151,7 +152,7 @@ def test_the_threshold_for_so_many_false_boxes():
 def test_training_resumes_and_is_evaluated(folders, capsys, monkeypatch):  # noqa: F811
     monkeypatch.setattr(recipe, "WATCHED_SCENES", 2)
     monkeypatch.setattr(recipe, "SCENES_A_FILE", 3)
-    monkeypatch.setattr("reference.data.face_candidates.LOWEST_SCORE", 0.001)
+    monkeypatch.setattr("reference.train.recipes.face_candidates.LOWEST_SCORE", 0.001)
     out = folders / "out"
     options = f"face_detector_refined --data {folders}/faces --out {out} --batch 2 --samples 4"
     options += f" --backgrounds {folders}/plain"

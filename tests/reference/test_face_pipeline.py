@@ -7,15 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.face_pipeline import (
-    FaceKeypointDetector,
-    Square,
-    likeness,
-    square_from_points,
-    square_of_box,
-    thumbnail_of,
-)
-from reference.preprocess import Region
+from reference.inputs.preprocess import Region
+from reference.inputs.square import Square, square_from_points, square_of_box
+from reference.pipelines.faces import FaceKeypointDetector, likeness, thumbnail_of
 from tests.reference.conftest import rough_face
 
 SHAPE = rough_face() - (rough_face().min(0) + rough_face().max(0)) / 2

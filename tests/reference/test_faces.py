@@ -21,13 +21,11 @@ from reference.data.faces import (
     join,
     learn_templates,
     load_faces,
-    roll_of,
     select,
-    square_around,
-    upright_square,
     yaw_index,
 )
 from reference.errors import BadInput
+from reference.inputs.square import roll_of, square_around, upright_square
 
 
 def test_mirror_swaps_the_sides_of_a_face():

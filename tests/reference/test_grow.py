@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from reference.train.grow import grow_from
-from reference.voxel import VoxelNetwork
+from reference.networks.voxel import VoxelNetwork
+from reference.train.recipes.grow import grow_from
 
 
 def test_a_grown_network_is_the_smaller_one_interpolated():

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from reference import classifier
 from reference.data.pictures import AllTypesSampler, PictureDataset, list_pictures
 from reference.errors import BadInput
+from reference.networks import classifier
 
 NAMES = (classifier.LABELS, classifier.IMAGE_TYPES)
 

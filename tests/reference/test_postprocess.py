@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from reference.postprocess import Classification, Keypoints, VoxelGrid, postprocess, softmax
-from reference.preprocess import Region
+from reference.inputs.preprocess import Region
 from reference.registry import get_spec
+from reference.tasks import decode as postprocess
+from reference.tasks.depth_to_voxels import VoxelGrid
+from reference.tasks.face_keypoints import Keypoints
+from reference.tasks.image_classification import Classification, softmax
 
 REGION = Region(10, 20, 50, 100)
 

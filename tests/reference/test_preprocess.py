@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reference.errors import BadInput
-from reference.preprocess import (
+from reference.inputs.preprocess import (
     OBJECT_MARGIN,
     Region,
     bilinear_weights,

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from reference import classifier, voxel
-from reference.classifier import Classifier
 from reference.errors import BadInput
-from reference.layers import Normalize, round_channels
+from reference.networks import classifier, voxel
+from reference.networks.classifier import Classifier
+from reference.networks.layers import Normalize, round_channels
 from reference.registry import MODELS, build_network, get_spec
 
 # Billions of operations; its shapes are checked without numbers.

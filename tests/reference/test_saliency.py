@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from reference import classifier, saliency
 from reference.checkpoint import load_features, save_weights
 from reference.data.masks import (
     CARTOON,
@@ -31,10 +30,11 @@ from reference.data.masks import (
 )
 from reference.errors import BadInput, WeightsError
 from reference.evaluate import main as evaluate_main
-from reference.postprocess import Mask
-from reference.preprocess import Region
+from reference.inputs.preprocess import Region
+from reference.networks import classifier, saliency
+from reference.tasks.salient_object_detection import Mask, evaluate, load_validation, precision_recall
 from reference.train.__main__ import main
-from reference.train.saliency import evaluate, load_validation, mask_loss, precision_recall
+from reference.train.recipes.saliency import mask_loss
 
 
 def disc(height=96, width=128, radius=30):
@@ -177,7 +177,7 @@ def test_precision_and_recall_at_every_threshold():
 
 def test_metrics_of_known_answers(pairs):
     validation = list_pairs(pairs, "val")
-    metrics = evaluate(lambda x: torch.zeros(1, 1, 224, 224), validation)
+    metrics = evaluate(saliency.SPEC, lambda x: torch.zeros(1, 1, 224, 224), validation)
     share = np.mean([disc(radius=18 + 5 * n).mean() for n in range(4)])
     assert metrics["mae"] == pytest.approx(share, rel=1e-5)
     assert metrics["iou"] == 0
@@ -185,7 +185,7 @@ def test_metrics_of_known_answers(pairs):
     def oracle(x):  # the subject is red, the rest grey
         return ((x[:, :1] - x[:, 1:2]) * 255 / 140).clamp(0, 1)
 
-    metrics = evaluate(oracle, validation)
+    metrics = evaluate(saliency.SPEC, oracle, validation)
     assert metrics["iou"] > 0.97
     assert metrics["max_f"] > 0.98
     assert metrics["mae"] < 0.01

@@ -11,6 +11,7 @@ from reference import spec
 from reference.errors import BadInput
 from reference.registry import MODELS
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec, from_json
+from reference.tasks import get_task
 
 IMAGE = TensorSpec("image", (1, 3, 4, 6), "NCHW", "intensity", (0.0, 1.0))
 LOGITS = TensorSpec("logits", (1, 2), "NC", "logit")
@@ -62,7 +63,7 @@ def preprocess_specs(draw):
 
 def through_json(value):
     """What a reader of the written text sees: lists instead of tuples."""
-    return json.loads(json.dumps(dataclasses.asdict(value)))
+    return json.loads(json.dumps(value.to_json() if isinstance(value, ModelSpec) else dataclasses.asdict(value)))
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -124,7 +125,6 @@ PREPROCESS_RULES = {
     "box too wide": ({"box_grow": 1.5}, ("box_grow is 1.5", "allowed: 0 to 1")),
 }
 MODEL_RULES = {
-    "task": ({"task": "chess"}, ("task of model tiny is 'chess'", "allowed: image_classification")),
     "two inputs": ({"inputs": (IMAGE, LOGITS)}, ("model tiny has 2 inputs", "exactly one")),
     "no input": ({"inputs": ()}, ("model tiny has 0 inputs", "exactly one")),
     "no output": ({"outputs": ()}, ("model tiny has no outputs", "name at least one")),
@@ -155,9 +155,26 @@ def test_model_rules(change, parts, refused):
         dataclasses.replace(MODEL, **change)
 
 
+def test_task_must_exist(refused):
+    with refused(BadInput, "task of model tiny is 'chess'", "allowed: image_classification"):
+        get_task(dataclasses.replace(MODEL, task="chess"))
+
+
 def test_result_type_must_exist(refused):
     with refused(BadInput, "result is 'Poem'", "allowed: Classification, Mask, FaceBoxes, Keypoints, VoxelGrid"):
-        PostprocessSpec("Poem")
+        get_task(dataclasses.replace(MODEL, postprocess=PostprocessSpec("Poem")))
+
+
+def test_result_type_must_be_the_task_s(refused):
+    with refused(BadInput, "result of model tiny is 'Mask'", "image_classification gives Classification"):
+        get_task(dataclasses.replace(MODEL, postprocess=PostprocessSpec("Mask", 0.5)))
+
+
+def test_what_a_model_refines_is_no_part_of_a_bundle(refused):
+    document = dataclasses.replace(MODEL, refines="classifier").to_json()
+    assert document == MODEL.to_json()
+    with refused(BadInput, "ModelSpec has unknown keys ['refines']"):
+        ModelSpec.from_json({**document, "refines": "classifier"})
 
 
 def test_unknown_key_is_refused_at_every_depth(refused):

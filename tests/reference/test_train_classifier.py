@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from reference import classifier
 from reference.errors import BadInput
-from reference.train.classifier import ClassifierRecipe, ReverseGradient, evaluate, load_validation, mix
+from reference.networks import classifier
+from reference.tasks.image_classification import evaluate, load_validation
+from reference.train.recipes.classifier import ClassifierRecipe, ReverseGradient, mix
 
 
 def test_reverse_gradient_is_the_identity_and_turns_the_gradient_round():
@@ -89,7 +90,7 @@ class Fixed(nn.Module):
 
 def test_evaluation_counts_each_image_type_alike(picture_folder):
     (picture_folder / "val" / "photo" / "horse" / "cut.png").write_bytes(b"no picture")
-    metrics = evaluate(Fixed(), load_validation(picture_folder))
+    metrics = evaluate(Fixed(), load_validation(classifier.SPEC, picture_folder))
     # Photos have no blue (the fixture's colours): one horse of seven right; elsewhere one dog of seven.
     assert metrics["top1_by_type"] == pytest.approx(dict.fromkeys(sorted(classifier.IMAGE_TYPES), 100 / 7))
     assert metrics["top1_mean"] == metrics["top1_worst"] == pytest.approx(100 / 7)
@@ -102,19 +103,19 @@ def test_evaluation_takes_a_folder_of_other_image_types_and_fewer_classes(pictur
     shutil.rmtree(picture_folder / "val" / "sketch")
     shutil.rmtree(picture_folder / "val" / "cartoon" / "dog")
     (picture_folder / "val" / "photo").rename(picture_folder / "val" / "x-ray")
-    metrics = evaluate(Fixed(), load_validation(picture_folder))
+    metrics = evaluate(Fixed(), load_validation(classifier.SPEC, picture_folder))
     assert metrics["top1_by_type"] == pytest.approx({"art_painting": 100 / 7, "cartoon": 0, "x-ray": 100 / 7})
     assert metrics["top1_worst"] == 0
     (picture_folder / "val" / "cartoon" / "cat").mkdir()
     with refused(BadInput, "unknown class 'cat'", "allowed: dog, elephant"):
-        load_validation(picture_folder)
+        load_validation(classifier.SPEC, picture_folder)
 
 
 def test_evaluation_of_unreadable_pictures_alone_is_refused(picture_folder, refused):
     for path in (picture_folder / "val").rglob("*.png"):
         path.write_bytes(b"no picture")
     with refused(BadInput, "none of the 28 validation pictures can be read", "restore them"):
-        evaluate(Fixed(), load_validation(picture_folder))
+        evaluate(Fixed(), load_validation(classifier.SPEC, picture_folder))
 
 
 def test_mixing_replaces_a_rectangle_and_knows_its_share():

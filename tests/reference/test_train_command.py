@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reference import classifier
 from reference.checkpoint import load_weights, save_weights
 from reference.errors import WeightsError
+from reference.networks import classifier
+from reference.networks.voxel import VoxelNetwork
 from reference.train.__main__ import main
-from reference.train.voxel import resample_slices, start_from
-from reference.voxel import VoxelNetwork
+from reference.train.recipes.voxel import resample_slices, start_from
 
 
 def one_line(text):

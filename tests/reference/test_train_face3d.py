@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from reference import face3d
+from reference.data.face_mixes import Validation
 from reference.data.face_renders import Renders, cached_renders, load_head_shapes
 from reference.data.faces import CANVAS, Faces
 from reference.errors import BadInput
 from reference.geometry.face_topology import REGIONS, load_topology
 from reference.geometry.mesh import rotation
-from reference.train import face3d as training
-from reference.train.region_loss import SIZE, barycentric, normals_of, region_loss, visible
+from reference.networks import face3d
+from reference.tasks.face_reconstruction import evaluate, landmark_errors
+from reference.train.recipes import face3d as training
+from reference.train.recipes.region_loss import SIZE, barycentric, normals_of, region_loss, visible
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +93,10 @@ def test_the_landmark_error_is_that_of_the_keypoints(topology):
     vertices = placed(topology).transpose(1, 2).numpy()
     numbers = training.landmark_vertices(vertices, topology)
     points = np.take_along_axis(vertices[..., :2], numbers[..., None], 1)
-    assert training.landmark_errors(vertices, points, topology).tolist() == [0]
+    assert landmark_errors(vertices, points, topology).tolist() == [0]
     eyes = np.linalg.norm(points[0, 36] - points[0, 45])
     shifted = points + np.array([0.1 * eyes, 0])
-    assert training.landmark_errors(vertices, shifted.astype(np.float32), topology)[0] == pytest.approx(10, rel=1e-3)
+    assert landmark_errors(vertices, shifted.astype(np.float32), topology)[0] == pytest.approx(10, rel=1e-3)
 
 
 def test_targets_lose_pose_and_size_but_not_shape(topology):
@@ -155,14 +157,14 @@ def test_the_mean_face_is_as_good_as_the_mean_face(topology):
     rng = np.random.default_rng(1)
     shapes = (topology.mean + rng.normal(0, 0.03, (2, *topology.mean.shape))).astype(np.float16)
     targets = training.Targets(shapes, shapes, np.zeros((2, face3d.VERTICES, 2), np.float32))
-    data = training.Validation(topology, faces_of(3), faces_of(2), targets)
-    metrics = training.evaluate(Perfect(vertices, topology.mean), data)
+    data = Validation(topology, faces_of(3), faces_of(2), targets)
+    metrics = evaluate(Perfect(vertices, topology.mean), data)
     assert metrics["shape_error_ratio"] == pytest.approx(1)
     assert metrics["mean_face_error_mm"] == pytest.approx(metrics["shape_error_mm"])
     assert 2 < metrics["mean_face_error_mm"] < 8
     assert metrics["nme_percent"] > 10  # random points
-    without = training.Validation(topology, faces_of(3), None, None)
-    assert "shape_error_ratio" not in training.evaluate(Perfect(vertices, topology.mean), without)
+    without = Validation(topology, faces_of(3), None, None)
+    assert "shape_error_ratio" not in evaluate(Perfect(vertices, topology.mean), without)
 
 
 @pytest.fixture

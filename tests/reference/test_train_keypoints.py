@@ -11,23 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference import evaluate as evaluate_command
-from reference import hierarchical_keypoints
 from reference.card import MODELS_DIR
 from reference.checkpoint import TRAINING_HEADS, load_weights
-from reference.data.faces import CANVAS, CROP_SCALE, Faces, align_to, shape_range, square_around
+from reference.data.faces import CANVAS, Faces, align_to, shape_range
 from reference.errors import BadInput
-from reference.hierarchical_keypoints import LinearAttention
+from reference.inputs.square import CROP_SCALE, square_around
+from reference.networks import hierarchical_keypoints
+from reference.networks.hierarchical_keypoints import LinearAttention
 from reference.registry import build_network, get_spec
+from reference.tasks.face_keypoints import evaluate, evaluate_cascade, normalized_errors
 from reference.train import __main__ as command
-from reference.train.keypoints import (
+from reference.train.recipes.keypoints import (
     balance_poses,
     epoch_order,
-    evaluate,
-    evaluate_cascade,
     heat_loss,
     load_backdrops,
     load_training,
-    normalized_errors,
     point_loss,
 )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.video import Agreement, agree, frame_rate, is_video, read_frames
+from reference.pipelines.video import Agreement, agree, frame_rate, is_video, read_frames
 
 
 def run(labels, frames, unconfirmed="suppress"):

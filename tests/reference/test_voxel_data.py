@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,15 @@ import torch
 
 from reference import evaluate
 from reference.data.meshes import chosen_meshes, find_meshes, front_view, is_held_out, load_objects
+from reference.data.voxels import HeadVoxels
 from reference.errors import BadInput
 from reference.geometry.mesh import Mesh, scaling, transform, triangulate
 from reference.geometry.mesh_io import write_mesh
-from reference.train import voxel
+from reference.tasks.depth_to_voxels import measure
 from reference.train.__main__ import main as train
+
+# Of a spec what measuring needs, at a size that takes no time.
+SMALL = SimpleNamespace(preprocess=SimpleNamespace(size=(24, 24)), postprocess=SimpleNamespace(threshold=0.5))
 
 
 def box(width=1.0, height=1.0, depth=1.0, at=(0, 0, 0)):
@@ -95,11 +100,11 @@ def test_a_network_that_answers_the_truth_is_perfect(folder):
     def answers(depth):
         return torch.from_numpy(truth[depth.numpy().tobytes()][None]).float()
 
-    metrics = voxel.measure(folder, 24, answers)
+    metrics = measure(SMALL, answers, folder)
     assert metrics["iou_mean"] == metrics["iou_worst"] == 1
     assert metrics["chamfer_percent"] == pytest.approx(0, abs=0.1)
     # The check can fail: an answer of nothing.
-    nothing = voxel.measure(folder, 24, lambda depth: torch.zeros(1, 24, 24, 24))
+    nothing = measure(SMALL, lambda depth: torch.zeros(1, 24, 24, 24), folder)
     assert nothing == {"iou_mean": 0, "iou_worst": 0, "chamfer_percent": 100}
 
 
@@ -152,11 +157,11 @@ def test_heads_stay_the_same_beside_objects(folder):
             return box(0.5, 0.5 + 0.4 * rng.random())
 
     objects = load_objects(folder)
-    plain = voxel.HeadVoxels([Ball()], 16, 20, True, 3)
-    mixed = voxel.HeadVoxels([Ball()], 16, 20, True, 3, objects, 0.4)
+    plain = HeadVoxels([Ball()], 16, 20, True, 3)
+    mixed = HeadVoxels([Ball()], 16, 20, True, 3, objects, 0.4)
     same = [torch.equal(plain[i][0], mixed[i][0]) for i in range(20)]
     assert 0 < sum(same) < 20
-    alone = voxel.HeadVoxels([], 16, 4, True, 3, objects, 0.4)
+    alone = HeadVoxels([], 16, 4, True, 3, objects, 0.4)
     assert all(depth.shape == (1, 16, 16) and voxels.any() for depth, voxels in (alone[i] for i in range(4)))
 
 

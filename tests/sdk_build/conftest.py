@@ -15,8 +15,8 @@ import torch
 
 from reference.card import MODELS_DIR
 from reference.registry import get_spec
-from sdk_build.bundle import MANIFEST, SIGNATURE, hash_files
-from sdk_build.signing import sign
+from sdk_build.bundle.files import MANIFEST, SIGNATURE, hash_files
+from sdk_build.bundle.signing import sign
 
 ROOT = Path(__file__).parents[2]
 MODEL = "template_keypoints"
@@ -35,7 +35,7 @@ def one_thread():
 
 def _shared_dist(tmp_path_factory, model):
     """A folder with one web bundle of a model, made once; the workers of a run share it."""
-    from sdk_build.build import build
+    from sdk_build.build.bundles import build
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{model}-dist"

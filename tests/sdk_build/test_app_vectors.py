@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from sdk_build.app_vectors import FOLDER, build, main, to_text
+from sdk_build.app_vectors.__main__ import main
+from sdk_build.app_vectors.collection import FOLDER, collect, to_text
 
 FLOAT_ARRAYS = {"tensor", "seen", "points", "points_px", "template_points_px", "values", "actual", "expected"}
 FLOAT_ARRAYS |= {"vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
@@ -14,7 +15,7 @@ FLOAT_ARRAYS |= {"vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
 
 @pytest.fixture(scope="module")
 def vectors():
-    return build()
+    return collect()
 
 
 def same(stored, made):

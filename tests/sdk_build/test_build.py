@@ -13,25 +13,20 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from reference.errors import WeightsError
+from reference.errors import BadInput, WeightsError
 from reference.golden import LARGEST, Golden, thin
 from reference.registry import get_spec
-from sdk_build import build as build_module
-from sdk_build.build import (
-    Artifact,
-    build,
-    build_default,
-    check_limits,
-    git_commit,
-    load_reference,
-    make_artifact,
-    tool_versions,
-    write_bundle,
-    write_golden_files,
-)
-from sdk_build.bundle import open_bundle
-from sdk_build.errors import BackendUnavailable, BadInput, LoweringError, ParityError
-from sdk_build.quantize.measured import load_measured
+from sdk_build.build import bundles as build_module
+from sdk_build.build import default as default_module
+from sdk_build.build.artifact import make_artifact
+from sdk_build.build.bundles import build, write_bundle
+from sdk_build.build.default import build_default
+from sdk_build.build.measured import load_measured
+from sdk_build.build.reference import check_limits, load_reference
+from sdk_build.bundle.artifact import Artifact
+from sdk_build.bundle.contents import git_commit, tool_versions, write_golden_files
+from sdk_build.bundle.files import open_bundle
+from sdk_build.errors import BackendUnavailable, LoweringError, ParityError
 
 SPEC = get_spec("template_keypoints")
 
@@ -238,8 +233,8 @@ def test_default_precision_falls_back_and_says_why(monkeypatch):
             raise ParityError("sqnr_db 31 dB < 40 dB; try\nanother")
         return []
 
-    monkeypatch.setattr(build_module, "build", pretend)
-    monkeypatch.setattr(build_module, "load_measured", lambda *_: None)
+    monkeypatch.setattr(default_module, "build", pretend)
+    monkeypatch.setattr(default_module, "load_measured", lambda *_: None)
     assert build_default(SPEC, print, notices.append, ("web",)) == []
     assert asked == ["fp16", "fp32"]
     assert "no quantisation is measured" in notices[0] and "sdk_build.quantize template_keypoints" in notices[0]
@@ -253,8 +248,8 @@ def test_without_a_precision_within_the_budget_the_best_is_named(monkeypatch):
     failed = [dataclasses.replace(a, passed=False, reason=f"misses by {i}") for i, a in enumerate(measured.artifacts)]
     nothing = dataclasses.replace(measured, artifacts=tuple(failed))
     notices = []
-    monkeypatch.setattr(build_module, "build", lambda *_, **__: [])
-    monkeypatch.setattr(build_module, "load_measured", lambda *_: nothing)
+    monkeypatch.setattr(default_module, "build", lambda *_, **__: [])
+    monkeypatch.setattr(default_module, "load_measured", lambda *_: nothing)
     build_default(SPEC, print, notices.append, ("web",))
     assert "no quantisation is measured" in notices[0]
     assert notices[1].startswith("template_keypoints: nearest to it came litert") and "misses by" in notices[1]
@@ -264,7 +259,7 @@ def test_default_precision_hides_no_other_error(monkeypatch, refused):
     def broken(*_, **__):
         raise LoweringError("no")
 
-    monkeypatch.setattr(build_module, "build", broken)
+    monkeypatch.setattr(default_module, "build", broken)
     with refused(LoweringError, "no"):
         build_default(SPEC, print, print, ("web",))
 
@@ -286,7 +281,7 @@ def test_a_large_golden_input_stays_whole_and_a_large_output_is_thinned(tmp_path
     case = Golden(raw, image, np.zeros(1, np.float32), {"faces": faces})
     folder = tmp_path / "bundle"
     folder.mkdir()
-    (golden,) = write_golden_files(SimpleNamespace(golden=[case], spec=spec), folder)
+    (golden,) = write_golden_files(spec, [case], folder)
     assert {t.tensor: (t.shape, t.stride) for t in golden.tensors} == {
         "image": (spec.input.shape, 1),
         "faces": (spec.outputs[0].shape, 1),
@@ -295,8 +290,6 @@ def test_a_large_golden_input_stays_whole_and_a_large_output_is_thinned(tmp_path
     large = dataclasses.replace(spec.outputs[0], shape=(1, LARGEST, 2))
     case = dataclasses.replace(case, outputs={"faces": thin(np.zeros(large.shape, np.float32))})
     (tmp_path / "other").mkdir()
-    reference = SimpleNamespace(
-        golden=[case], spec=SimpleNamespace(inputs=spec.inputs, outputs=(large,), input=spec.input)
-    )
-    (golden,) = write_golden_files(reference, tmp_path / "other")
+    wide = SimpleNamespace(inputs=spec.inputs, outputs=(large,), input=spec.input)
+    (golden,) = write_golden_files(wide, [case], tmp_path / "other")
     assert [t.stride for t in golden.tensors] == [1, 3]

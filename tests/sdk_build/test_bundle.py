@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from reference.errors import BadInput
 from sdk_build import verify
-from sdk_build.bundle import (
+from sdk_build.bundle.files import (
     MANIFEST,
     SIGNATURE,
     clean_up,
@@ -23,7 +24,7 @@ from sdk_build.bundle import (
     size_of,
     workspace,
 )
-from sdk_build.errors import BadInput, BundleInvalid, BundleNotFound, ChecksumMismatch, ParityError, SignatureInvalid
+from sdk_build.errors import BundleInvalid, BundleNotFound, ChecksumMismatch, ParityError, SignatureInvalid
 
 EMPTY_SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reference.card import load_card
 from reference.registry import get_spec
-from sdk_build.card_page import card_page
+from sdk_build.bundle.card_page import card_page
 
 ROWS = ({"training": "photos only", "top1_mean": 33.4}, {"training": "the full method", "top1_mean": 44.3})
 

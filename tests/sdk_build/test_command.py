@@ -4,9 +4,10 @@ import inspect
 
 import pytest
 
+from reference.errors import BadInput, OnParError
 from sdk_build import errors
 from sdk_build.command import error_line, exit_with
-from sdk_build.errors import BadInput, OnParError, ParityError
+from sdk_build.errors import ParityError
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OnParError)]
 

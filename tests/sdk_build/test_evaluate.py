@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from reference import evaluate as reference_evaluate
-from reference.classifier import LABELS
+from reference.networks.classifier import LABELS
 from sdk_build import evaluate
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from reference.errors import BadInput
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 from sdk_build.backends import executorch_coreml
-from sdk_build.errors import BadInput
 from sdk_build.quiet import quiet
 
 SPEC = ModelSpec(

@@ -11,7 +11,7 @@ import pytest
 
 from reference.registry import MODELS
 from sdk_build import export
-from sdk_build.bundle import open_bundle
+from sdk_build.bundle.files import open_bundle
 
 from .conftest import MODEL, ROOT
 
@@ -24,13 +24,13 @@ CHECK_KEYS = ["runtime", "stage", "output", "metric", "value", "limit", "passed"
 WEB = ("--target", "web", "--model", MODEL, "--precision", "fp16")
 
 
-@pytest.mark.parametrize("module", ["export", "verify", "predict", "report"])
+@pytest.mark.parametrize("module", ["export", "verify", "predict", "report", "quantize"])
 def test_help_imports_nothing_heavy(module):
     script = f"""
-import sys
-from sdk_build import {module}
+import runpy, sys
+sys.argv[1:] = ["--help"]
 try:
-    {module}.main(["--help"])
+    runpy.run_module("sdk_build.{module}", run_name="__main__", alter_sys=True)
 except SystemExit as ended:
     assert ended.code == 0
 print(sorted({HEAVY!r} & set(sys.modules)))
@@ -179,7 +179,8 @@ def test_text_for_people(web_dist, tmp_path, monkeypatch, capsys):
     """One line per artifact and one per bundle, in 100 columns where nobody watches."""
     reporter = export.Reporter(1, ["web"], quiet=False)
     manifest = open_bundle(next(web_dist.iterdir())).manifest
-    from sdk_build.build import Artifact, Built
+    from sdk_build.build.bundles import Built
+    from sdk_build.bundle.artifact import Artifact
 
     entry = manifest.model_files[0]
     checks = tuple(c for c in manifest.parity if c.runtime == "litert")

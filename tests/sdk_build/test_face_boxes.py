@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reference.postprocess import FaceBoxes
-from sdk_build.draw import LINE, POINT, draw
-from sdk_build.predict import Prediction, describe
-from sdk_build.predict_video import FrameResult, draw_frame
+from reference.tasks.face_detection import FaceBoxes
+from sdk_build.predict.base import FrameResult, Prediction
+from sdk_build.predict.canvas import LINE, POINT
+from sdk_build.predict.face_detection import describe, draw, draw_frame
 
 
 def faces(*rows):
@@ -18,6 +18,12 @@ def faces(*rows):
 
 
 PICTURE = np.full((480, 640, 3), 90, np.uint8)
+
+
+def prediction_of(found):
+    return Prediction(Path("p.png"), (found,), PICTURE, "litert")
+
+
 ONE, CUT = (100, 120, 200, 230, 0.93), (-40, 300, 80, 420, 0.5)
 
 
@@ -26,7 +32,7 @@ ONE, CUT = (100, 120, 200, 230, 0.93), (-40, 300, 80, 420, 0.5)
     [(faces(), "no face found"), (faces(ONE), "1 face (93 %)"), (faces(ONE, CUT), "2 faces (93 %, 50 %)")],
 )
 def test_a_line_for_people(found, line):
-    assert describe(Prediction(Path("p.png"), (found,), PICTURE, "litert")) == line
+    assert describe(prediction_of(found)) == line
 
 
 def shows(drawn, color, x, y, reach=3):
@@ -35,7 +41,7 @@ def shows(drawn, color, x, y, reach=3):
 
 
 def test_boxes_and_points_are_drawn_where_they_are():
-    drawn = draw(PICTURE, [faces(ONE, CUT)])
+    drawn = draw(prediction_of(faces(ONE, CUT)), False)
     assert drawn.shape == PICTURE.shape
     for x, y in ((100, 175), (200, 175), (150, 230), (80, 360)):
         assert shows(drawn, LINE, x, y)
@@ -44,7 +50,7 @@ def test_boxes_and_points_are_drawn_where_they_are():
 
 
 def test_without_a_face_the_picture_says_so():
-    drawn = draw(PICTURE, [faces()])
+    drawn = draw(prediction_of(faces()), False)
     assert drawn.shape == PICTURE.shape and (drawn[-10:] > 200).any() and (drawn[:300] == 90).all()
 
 

@@ -8,8 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from reference.registry import get_spec
 from reference.spec import TensorSpec
+from sdk_build.backends.delegation import count
 from sdk_build.backends.litert import inspect, load, lower
-from sdk_build.delegation import count
 from sdk_build.quiet import quiet
 
 from .tflite_files import INT, write_sums

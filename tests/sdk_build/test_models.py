@@ -5,8 +5,10 @@ import pytest
 from reference.card import MODELS_DIR
 from reference.registry import MODELS
 from sdk_build.backends import RUNTIMES, TARGETS
-from sdk_build.build import build, load_reference, make_artifact
-from sdk_build.bundle import open_bundle
+from sdk_build.build.artifact import make_artifact
+from sdk_build.build.bundles import build
+from sdk_build.build.reference import load_reference
+from sdk_build.bundle.files import open_bundle
 
 FULL = "template_keypoints"  # converted for every target in each run; the others' Core ML files are slow to make
 QUICK = (FULL, "classifier", "voxel64")

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from reference.card import load_card
+from reference.card import MODELS_DIR, load_card
 from reference.checkpoint import load_weights
 from reference.golden import load_golden, run_reference
 from reference.registry import MODELS, build_network, get_spec
-from sdk_build import parity
-from sdk_build.build import MODELS_DIR, load_reference
+from reference.tasks import get_task
+from sdk_build.build.reference import load_reference
 from sdk_build.errors import InsensitiveCheck, ParityError
 from sdk_build.lowering import lower
-from sdk_build.metrics import TASK_METRICS
+from sdk_build.proof import parity
 
 NAME = "template_keypoints"
 SPEC = get_spec(NAME)
@@ -256,7 +256,7 @@ def test_every_card_limits_what_its_task_is_about(name):
     limits = load_card(name).parity
     for precision in ("fp32", "fp16"):
         assert limits[precision].keys() & {"sqnr_db", "max_abs_of_range"}, precision
-        assert TASK_METRICS[get_spec(name).task] in limits[precision]
+        assert get_task(get_spec(name)).agreement.name in limits[precision]
     assert limits["fp32"]["max_abs_of_range"] <= 1e-4
     assert limits["lowered"]["max_abs_of_range"] <= 1e-8
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from reference.card import MODELS_DIR
-from sdk_build import predict
+from sdk_build.predict import __main__ as predict
 
 FACE = MODELS_DIR / "template_keypoints" / "golden" / "input_0.png"
 BOX = "--box=8,8,100,100"

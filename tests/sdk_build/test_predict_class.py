@@ -11,11 +11,12 @@ from PIL import Image
 
 from reference import sounds as synthesis
 from reference.card import MODELS_DIR
-from reference.classifier import LABELS
 from reference.errors import BadInput
-from sdk_build import predict, sounds
-from sdk_build.bundle import open_bundle
-from sdk_build.sheet import page_paths, parse_grid
+from reference.networks.classifier import LABELS
+from sdk_build.bundle.files import open_bundle
+from sdk_build.predict import __main__ as predict
+from sdk_build.predict import sounds
+from sdk_build.predict.sheet import page_paths, parse_grid
 
 GOLDEN = [MODELS_DIR / "classifier" / "golden" / f"input_{n}.png" for n in (0, 1)]
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from reference.card import MODELS_DIR
 from reference.geometry.mesh_io import read_mesh
-from sdk_build import predict
+from sdk_build.predict import __main__ as predict
 
 FACE = MODELS_DIR / "template_keypoints" / "golden" / "input_1.png"
 DEPTH = MODELS_DIR / "voxel64" / "golden" / "input_0.png"
@@ -63,7 +63,7 @@ def test_a_frame_becomes_a_mesh_of_every_kind(voxel_bundle, frame, tmp_path, cap
 
 
 def test_a_turntable_and_a_picture(voxel_bundle, frame, tmp_path, capsys, monkeypatch):
-    from sdk_build import predict_depth
+    from sdk_build.predict import depth_to_voxels as predict_depth
 
     monkeypatch.setattr(predict_depth, "TURNTABLE_FRAMES", 6)
     monkeypatch.setattr(predict_depth, "TURNTABLE_SIDE", 64)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from reference.card import MODELS_DIR
-from sdk_build import predict
+from sdk_build.predict import __main__ as predict
 
 PHOTO = MODELS_DIR / "face_detector" / "golden" / "input_0.png"
 

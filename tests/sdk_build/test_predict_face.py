@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reference import face3d
 from reference.errors import BadInput
-from reference.face_reconstructor import draw_faces, draw_views, save_mesh, take_texture, to_glb
 from reference.geometry.face_topology import load_topology
 from reference.geometry.mesh_io import read_obj
-from reference.postprocess import FaceMesh
-from reference.preprocess import Region
-from sdk_build.draw import draw
-from sdk_build.predict import Prediction, describe, save_all
-from sdk_build.predict_face import predict_face_meshes
+from reference.inputs.preprocess import Region
+from reference.networks import face3d
+from reference.pipelines.reconstruction import draw_faces, draw_views, save_mesh, take_texture, to_glb
+from reference.tasks.face_reconstruction import FaceMesh
+from sdk_build.predict.base import Prediction
+from sdk_build.predict.face_reconstruction import VIEW, describe, draw, predict_face_meshes
+from sdk_build.predict.saving import save_all
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ def test_files_are_chosen_by_their_ending(face, picture, tmp_path, refused):
 def test_predictions_become_meshes_pictures_and_a_line(face, picture, tmp_path):
     prediction = Prediction(Path("photo.jpg"), (face, face), picture, "here")
     assert describe(prediction) == "2 faces; the largest: yaw 0, pitch 0, roll 0 degrees"
-    assert save_all([prediction], tmp_path / "out.glb", None, False) == [tmp_path / "out.glb"]
+    assert save_all(VIEW, [prediction], tmp_path / "out.glb", None, False) == [tmp_path / "out.glb"]
     assert (tmp_path / "out.glb").stat().st_size > 50_000
-    drawn = draw(picture, [face])
+    drawn = draw(Prediction(Path("photo.jpg"), (face,), picture, "here"), False)
     assert drawn.shape[1] > 2 * drawn.shape[0] * 0.9
-    assert save_all([prediction], tmp_path / "out.png", None, False) == [tmp_path / "out.png"]
+    assert save_all(VIEW, [prediction], tmp_path / "out.png", None, False) == [tmp_path / "out.png"]
     views = draw_views(face, picture, 64)
     assert [v.shape for v in views] == [(64, 64, 3)] * 3
     assert np.abs(views[0].astype(int) - views[2]).mean() > 3

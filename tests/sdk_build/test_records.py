@@ -7,7 +7,16 @@ import math
 import pytest
 
 from reference.errors import BadInput
-from sdk_build.records import Device, Peer, Record, Sustained, parse_record, read_records, this_device, write_records
+from sdk_build.bundle.records import (
+    Device,
+    Peer,
+    Record,
+    Sustained,
+    parse_record,
+    read_records,
+    this_device,
+    write_records,
+)
 
 RECORD = Record(
     bundle="tiny-android-w8a8",

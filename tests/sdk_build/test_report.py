@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from sdk_build import report
-from sdk_build.bundle import open_bundle
-from sdk_build.report import HEADER, Row, print_table, rows_of
-from sdk_build.report_page import _scatter
+from sdk_build.bundle.files import open_bundle
+from sdk_build.report import __main__ as report
+from sdk_build.report.page import _scatter
+from sdk_build.report.table import HEADER, Row, print_table, rows_of
 
 WIDEST = Row(
     model="hierarchical_keypoints",

@@ -7,10 +7,12 @@ import pytest
 
 from reference.registry import get_spec
 from reference.spec import TensorSpec
-from sdk_build import predict, sandbox, verify
+from sdk_build import verify
 from sdk_build.backends import RUNTIMES, get_backend
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable
-from sdk_build.sandbox import run_artifact
+from sdk_build.predict import __main__ as predict
+from sdk_build.proof import sandbox
+from sdk_build.proof.sandbox import run_artifact
 
 from .tflite_files import write_endless, write_sums
 

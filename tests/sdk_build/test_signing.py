@@ -7,11 +7,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from reference.errors import BadInput
 from sdk_build import export, verify
-from sdk_build.bundle import MANIFEST, SIGNATURE, open_bundle
-from sdk_build.errors import BadInput, SignatureInvalid
-from sdk_build.signing import sign
-from sdk_build.signing import verify as verify_signature
+from sdk_build.bundle.files import MANIFEST, SIGNATURE, open_bundle
+from sdk_build.bundle.signing import sign
+from sdk_build.bundle.signing import verify as verify_signature
+from sdk_build.errors import SignatureInvalid
 
 CONTENT = b'{"format_version": 1}\n'
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sdk_build import verify
-from sdk_build.bundle import MANIFEST
+from sdk_build.bundle.files import MANIFEST
 
 
 def run(capsys, *arguments):

@@ -41,7 +41,7 @@ public struct Sustained: Sendable {
     public let firstP50Ms, lastP50Ms: Double
 }
 
-/// How long one artifact takes on this device: the record of sdk_build/records.py, schema version 2.
+/// How long one artifact takes on this device: the record of sdk_build/bundle/records.py, schema version 2.
 ///
 /// A sample is one run of the model alone. Loads happen in this process, so that the file may be in the page cache.
 public struct BenchmarkRecord: Sendable {

@@ -4,7 +4,7 @@ private let judged = ["face", "background"]
 /// Score of the detector from which on no judge is asked.
 private let sure: Float = 0.8
 
-/// The second network of the detector's cascade: reference/face_pipeline.py, refine.
+/// The second network of the detector's cascade: reference/pipelines/faces.py, refine.
 final class FaceJudge {
     private let clock: StageClock
     private let crop: PicturePreprocessor

@@ -58,7 +58,7 @@ final class StageClock {
     }
 }
 
-/// Finds faces and their keypoints in pictures, and follows them through videos: reference/face_pipeline.py.
+/// Finds faces and their keypoints in pictures, and follows them through videos: reference/pipelines/faces.py.
 final class FaceTracker {
     private let find: FindFaces
     private let first: PointNetwork

@@ -4,7 +4,7 @@ private let capDb = 200.0
 private let outerEyes = (36, 45)
 private let faceScore: Float = 0.3
 
-/// How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for.
+/// How far an output is from the golden one: the metrics of sdk_build/proof/metrics.py that bundles set limits for.
 enum Metric: String, CaseIterable {
     case maxAbsOfRange = "max_abs_of_range"
     case sqnrDb = "sqnr_db"

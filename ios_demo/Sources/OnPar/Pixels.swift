@@ -98,7 +98,7 @@ public enum YuvMatrix: String, Sendable {
     var weights: (red: Double, blue: Double) { self == .bt601 ? (0.299, 0.114) : (0.2126, 0.0722) }
 }
 
-/// A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/camera.py.
+/// A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/inputs/camera.py.
 public struct YuvFrame: PixelSource {
     private let place: Placement
     private let y, u, v: Plane

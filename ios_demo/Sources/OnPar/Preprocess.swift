@@ -16,7 +16,7 @@ private let objectMargin = 0.03
 /// The farthest pixel keeps this value; 0 means "no measurement".
 private let farthestValue = 1.0 / 16
 
-/// The region with the network's aspect ratio: rule 2 of reference/preprocess.py.
+/// The region with the network's aspect ratio: rule 2 of reference/inputs/preprocess.py.
 func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box? = nil, boxGrow: Double? = nil) throws
     -> Region
 {

@@ -65,7 +65,7 @@ type RefineBoxes = (found: readonly FaceBox[], picture: PixelSource) => Promise<
 /**
  * Keeps the boxes of which the geometric mean of the detector's and the judge's score reaches the judge's threshold, the
  * surest first. Of some the detector is sure, others can't reach the threshold: the judge looks at what lies between.
- * reference/face_pipeline.py, refine.
+ * reference/pipelines/faces.py, refine.
  */
 export function boxRefiner({ size, threshold, logits }: Judging, clock: StageClock): RefineBoxes {
   const crop = new PicturePreprocessor({ size: [size, size], color: 'RGB', resize: 'cover', boxGrow: 0 });

@@ -136,7 +136,7 @@ export type YuvMatrix = 'bt601' | 'bt709';
 /** (Kr, Kb) of ITU-R BT.601 and BT.709. */
 const LUMA_WEIGHTS: Record<YuvMatrix, readonly [number, number]> = { bt601: [0.299, 0.114], bt709: [0.2126, 0.0722] };
 
-/** A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/camera.py. */
+/** A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/inputs/camera.py. */
 export class YuvFrame implements PixelSource {
   readonly width: number;
   readonly height: number;

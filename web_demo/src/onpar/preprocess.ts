@@ -1,5 +1,5 @@
 /**
- * From pixels or a depth map to the input tensor: the four rules of reference/preprocess.py.
+ * From pixels or a depth map to the input tensor: the four rules of reference/inputs/preprocess.py.
  * Mean and standard deviation are inside the model.
  */
 import { BadInput } from './errors';

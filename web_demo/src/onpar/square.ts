@@ -1,4 +1,4 @@
-/** Turned square crops, as the keypoint networks see them: reference/face_pipeline.py. */
+/** Turned square crops, as the keypoint networks see them: reference/pipelines/faces.py. */
 import { BadInput } from './errors';
 import type { PixelSource } from './pixels';
 import type { FaceBox } from './postprocess';

@@ -14,7 +14,7 @@ class Device(val name: String, val kind: String, val os: String) {
 class Sustained(val seconds: Double, val calls: Int, val firstP50Ms: Double, val lastP50Ms: Double)
 
 /**
- * How long one artifact takes on this device: the record of sdk_build/records.py, schema version 2.
+ * How long one artifact takes on this device: the record of sdk_build/bundle/records.py, schema version 2.
  *
  * A sample is one run of the model alone. Loads happen in this process, so that the file may be in the page cache.
  */

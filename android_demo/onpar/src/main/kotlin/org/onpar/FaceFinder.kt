@@ -9,7 +9,7 @@ private val JUDGED = listOf("face", "background")
 private const val SURE = 0.8f
 
 /**
- * The second network of the detector's cascade: reference/face_pipeline.py, refine.
+ * The second network of the detector's cascade: reference/pipelines/faces.py, refine.
  *
  * @param size side of the square that it sees, in pixels.
  * @param logits from the tensor of a square to logits of face and background.

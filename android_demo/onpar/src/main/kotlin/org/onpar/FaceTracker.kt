@@ -90,7 +90,7 @@ internal class StageClock {
     fun timings(): Timings = Timings(pre / 1e6, inference / 1e6, (System.nanoTime() - began - pre - inference) / 1e6)
 }
 
-/** Finds faces and their keypoints in pictures, and follows them through videos: reference/face_pipeline.py. */
+/** Finds faces and their keypoints in pictures, and follows them through videos: reference/pipelines/faces.py. */
 internal class FaceTracker(
     private val find: FindFaces,
     private val first: PointNetwork,

@@ -9,7 +9,7 @@ private const val LEFT_EYE = 36
 private const val RIGHT_EYE = 45
 private const val FACE_SCORE = 0.3f
 
-/** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
+/** How far an output is from the golden one: the metrics of sdk_build/proof/metrics.py that bundles set limits for. */
 enum class Metric(val largerIsBetter: Boolean, private val measure: (actual: FloatArray, expected: FloatArray, columns: Int) -> Double) {
     MAX_ABS_OF_RANGE(false, { a, e, _ -> maxAbsOfRange(a, e) }),
     SQNR_DB(true, { a, e, _ -> decibel(meanOf(e) { i -> e[i].toDouble() * e[i] }, a, e) }),

@@ -88,7 +88,7 @@ enum class YuvRange { FULL, LIMITED }
 /** Weights of red and blue in brightness, ITU-R BT.601 and BT.709. */
 enum class YuvMatrix(val red: Double, val blue: Double) { BT601(0.299, 0.114), BT709(0.2126, 0.0722) }
 
-/** A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/camera.py. */
+/** A camera frame: a Y plane, and U and V planes of half the size. Integer arithmetic, as in reference/inputs/camera.py. */
 class YuvFrame(
     width: Int,
     height: Int,

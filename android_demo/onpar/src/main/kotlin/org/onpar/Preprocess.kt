@@ -15,7 +15,7 @@ private const val OBJECT_MARGIN = 0.03
 /** The farthest pixel keeps this value; 0 means "no measurement". */
 private const val FARTHEST_VALUE = 1.0 / 16
 
-/** The region with the network's aspect ratio: rule 2 of reference/preprocess.py. */
+/** The region with the network's aspect ratio: rule 2 of reference/inputs/preprocess.py. */
 fun chooseRegion(width: Int, height: Int, spec: PreprocessSpec, box: Box? = null, boxGrow: Double = spec.boxGrow): Region {
     var left = 0.0
     var top = 0.0

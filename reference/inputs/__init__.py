@@ -1,0 +1,1 @@
+"""From files and camera frames to tensors."""

@@ -1,0 +1,1 @@
+"""Several steps that make one result: faces, depth, reconstruction, video."""

@@ -1,0 +1,76 @@
+"""The tasks by name: what a result is, how it is read, compared and measured. Adding one is a line here.
+
+Every task is one module; generic code asks :func:`get_task` and never compares names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reference.errors import BadInput
+from reference.inputs.preprocess import Region
+from reference.spec import ModelSpec
+from reference.tasks import (
+    depth_to_voxels,
+    face_detection,
+    face_keypoints,
+    face_reconstruction,
+    image_classification,
+    salient_object_detection,
+)
+from reference.tasks.base import Metrics, Network, Result, Task, Tensors
+
+TASKS: dict[str, Task] = {
+    "image_classification": image_classification.TASK,
+    "salient_object_detection": salient_object_detection.TASK,
+    "face_detection": face_detection.TASK,
+    "face_keypoints": face_keypoints.TASK,
+    "depth_to_voxels": depth_to_voxels.TASK,
+    "face_reconstruction": face_reconstruction.TASK,
+}
+
+
+def get_task(spec: ModelSpec) -> Task:
+    """The task of a model.
+
+    Raises:
+        BadInput: there is no such task, or it has another result type than the spec.
+    """
+    if spec.task not in TASKS:
+        raise BadInput(f"task of model {spec.name} is {spec.task!r}; allowed: {', '.join(TASKS)}")
+    task, result = TASKS[spec.task], spec.postprocess.result
+    known = list(dict.fromkeys(each.result.__name__ for each in TASKS.values()))
+    if result not in known:
+        raise BadInput(f"result is {result!r}; allowed: {', '.join(known)}")
+    if result != task.result.__name__:
+        raise BadInput(f"result of model {spec.name} is {result!r}; {spec.task} gives {task.result.__name__}")
+    return task
+
+
+def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:
+    """The typed result of one input's output tensors (batch of 1)."""
+    return get_task(spec).decode(outputs, spec, region)
+
+
+def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = False) -> Metrics:
+    """Metrics of whatever maps a model's input batches to its outputs, on the validation part of a data folder.
+
+    The second network of a cascade is measured together with the stored weights of the first one.
+
+    Args:
+        held_out: of a folder of meshes, only those that training leaves out.
+
+    Raises:
+        BadInput: unknown task or unusable folder.
+    """
+    from reference.registry import get_spec
+
+    if not data.is_dir():
+        raise BadInput(f"no folder {data}; --data names the folder with the validation data")
+    if not spec.refines:
+        return get_task(spec).measure(spec, network, data, held_out)
+    first = get_spec(spec.refines)
+    cascade = get_task(first).cascade
+    if cascade is None:
+        raise BadInput(f"model {spec.name} refines {first.name}, whose task {first.task} has no cascade")
+    return cascade.measure(first, spec, network, data)

@@ -1,0 +1,128 @@
+"""Image classification: one of several classes (document I)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reference.errors import BadInput
+from reference.inputs.preprocess import Region
+from reference.spec import ModelSpec
+from reference.tasks.base import Array, Metric, Metrics, Network, Task, Tensors, same_shape
+
+if TYPE_CHECKING:
+    from reference.data.pictures import PreparedPictures
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a picture shows.
+
+    Attributes:
+        scores: (label, probability) of every class, most probable first.
+    """
+
+    scores: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        return self.scores[0][0]
+
+    @property
+    def score(self) -> float:
+        return self.scores[0][1]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of (N,) logits."""
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
+
+
+def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Classification:
+    """Probabilities of the ``logits``, most probable first; equal ones keep the classes' order."""
+    probabilities = softmax(outputs["logits"][0])
+    order = np.argsort(-probabilities, kind="stable")
+    return Classification(tuple((spec.labels[i], float(probabilities[i])) for i in order))
+
+
+def top1_agreement(actual: Array, expected: Array) -> float:
+    """Share of rows of (N, classes) whose largest entry is in the same place."""
+    a, e = same_shape(actual, expected)
+    return float((a.argmax(-1) == e.argmax(-1)).mean()) if np.isfinite(a).all() else 0.0
+
+
+def load_validation(spec: ModelSpec, data: Path) -> PreparedPictures:
+    """The validation pictures ``val/<image type>/<class>/*`` of a folder; any of the types, any of the classes."""
+    from reference.data.pictures import PreparedPictures, list_pictures
+
+    return PreparedPictures(list_pictures(data, "val", spec.labels), spec.preprocess)
+
+
+def evaluate(network: Network, data: PreparedPictures) -> Metrics:
+    """Top-1 in percent: the mean over the image types, the worst type, each; and what was taken for what.
+
+    Args:
+        network: (B, 3, H, W) pictures to (B, classes) logits: the reference or an artifact.
+
+    Returns:
+        ``top1_mean``, ``top1_worst``, ``top1_by_type`` {type: percent}, ``confusion`` {true class: {predicted: count}},
+        ``pictures`` and ``unreadable`` (counts).
+    """
+    import torch
+    from torch.utils.data import DataLoader
+
+    predicted, labels, kinds = [], [], []
+    for images, truth, types in DataLoader(data, batch_size=64):
+        predicted.append(network(images).argmax(1))
+        labels.append(truth)
+        kinds.append(types)
+    guess, truth, kind = (torch.cat(parts) for parts in (predicted, labels, kinds))
+    good = truth >= 0
+    names, classes = data.files.type_names, data.files.class_names
+    right = (guess == truth).float()
+    by_type = {
+        name: 100 * float(right[good & (kind == t)].mean())
+        for t, name in enumerate(names)
+        if bool((good & (kind == t)).any())
+    }
+    if not by_type:
+        raise BadInput(
+            f"none of the {len(data)} validation pictures can be read, first {data.skipped[0]}; restore them"
+        )
+    counts = torch.bincount(truth[good] * len(classes) + guess[good], minlength=len(classes) ** 2)
+    rows = counts.view(len(classes), len(classes)).tolist()
+    return {
+        "top1_mean": float(np.mean(list(by_type.values()))),
+        "top1_worst": min(by_type.values()),
+        "top1_by_type": by_type,
+        "confusion": {c: dict(zip(classes, row, strict=True)) for c, row in zip(classes, rows, strict=True)},
+        "pictures": int(good.sum()),
+        "unreadable": len(data.skipped),
+    }
+
+
+def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = False) -> Metrics:
+    """:func:`evaluate` on a folder's validation pictures.
+
+    Raises:
+        BadInput: the folder can't be used.
+    """
+    return evaluate(network, load_validation(spec, data))
+
+
+TASK = Task(
+    name="image_classification",
+    result=Classification,
+    decode=decode,
+    agreement=Metric("top1_agreement", top1_agreement, True, short="top-1 same"),
+    measure=measure,
+)

@@ -1,0 +1,1 @@
+"""What the Kotlin, Swift and TypeScript libraries are held to."""

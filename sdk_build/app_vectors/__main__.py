@@ -1,0 +1,32 @@
+"""``python -m sdk_build.app_vectors``: small inputs with their exact results, for the tests of the apps.
+
+The Kotlin, Swift and web libraries read ``tests/vectors/vectors.json`` and must give what Python gives: orientations,
+odd sizes, camera frames with strides, crops at the border, turned crops, faces that are followed, results, face meshes,
+metrics, signatures and bad inputs. Byte arrays and tensors (little-endian float32) are base64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sdk_build.app_vectors.collection import FOLDER, collect, to_text
+from sdk_build.app_vectors.encoding import Json
+
+
+def main(arguments: list[str] | None = None, make: Callable[[], Json] = collect) -> int:
+    """Write the file; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sdk_build.app_vectors", description=__doc__.splitlines()[0])
+    parser.add_argument("--output-dir", type=Path, default=FOLDER)
+    a = parser.parse_args(arguments)
+    text = to_text(make())
+    a.output_dir.mkdir(parents=True, exist_ok=True)
+    (a.output_dir / "vectors.json").write_text(text, encoding="utf-8")
+    print(f"{a.output_dir / 'vectors.json'}: {len(text) / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

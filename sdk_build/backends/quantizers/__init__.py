@@ -1,0 +1,1 @@
+"""What a precision is, and how each toolchain's program gets it."""

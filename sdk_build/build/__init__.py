@@ -1,0 +1,1 @@
+"""From a model to proved bundles: reference, artifact, bundle, and which precision."""

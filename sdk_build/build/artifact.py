@@ -1,0 +1,110 @@
+"""One artifact: made by its toolchain, run in a child process, proved against the reference, and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from reference.errors import BadInput, OnParError
+from sdk_build.backends import RUNTIMES, execution_name, get_backend, missing_package
+from sdk_build.backends.delegation import Delegation
+from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.build.measured import exceeded
+from sdk_build.build.reference import Reference
+from sdk_build.build.tuning import PLAIN, Tuning
+from sdk_build.bundle.analysis import error_histogram
+from sdk_build.bundle.artifact import Artifact
+from sdk_build.errors import AccuracyError, LoweringError
+from sdk_build.proof import parity
+from sdk_build.proof.sandbox import run_artifact
+from sdk_build.quiet import quiet
+
+
+def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path, tuning: Tuning = PLAIN) -> Artifact:
+    """Write one artifact and prove it (stage 3), in a child process.
+
+    Raises:
+        LoweringError: the toolchain could not convert the network.
+        ArtifactCrashed, ParityError: it does not run, or differs.
+        DelegationError, AccuracyError: it leaves too much to the CPU, or loses more accuracy than the budget.
+    """
+    began = time.monotonic()
+    spec = reference.spec
+    held = RUNTIMES[runtime].precisions[precision]
+    limits = limits_of(reference, held)
+    path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
+    delegation = lower_artifact(reference, runtime, held, path, tuning)
+    tuning.require_delegation(f"{spec.name} {runtime} {held}", delegation)
+    inputs = [{spec.input.name: case.input} for case in reference.golden]
+    actual = run_artifact(runtime, path, spec, inputs)
+    executed_by = execution_name(runtime)
+    quantized = get_recipe(held).quantized
+    checks = parity.check_artifact(executed_by, spec, limits, actual, reference.expected, quantized)
+    parity.require(checks, f"{spec.name} {held}")
+    return Artifact(
+        runtime,
+        held,
+        path,
+        delegation,
+        tuple(checks),
+        executed_by,
+        time.monotonic() - began,
+        tuning.entry(reference.lowered, runtime, held),
+        measure_accuracy(reference, runtime, held, path, tuning),
+        error_histogram(actual, reference.expected),
+    )
+
+
+def limits_of(reference: Reference, held: str) -> Mapping[str, float]:
+    """The card's parity limits of a precision.
+
+    Raises:
+        BadInput: there are none, so nothing could be proved.
+    """
+    if held not in reference.card.parity:
+        raise BadInput(
+            f"card of {reference.spec.name}: parity lacks {held!r}; it has {', '.join(reference.card.parity)}: "
+            "add limits, or choose one of them"
+        )
+    return reference.card.parity[held]
+
+
+def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Delegation:
+    """Quantise and write, with the toolchain's failures as one line.
+
+    Raises:
+        LoweringError: the toolchain could not convert the network.
+        BadInput: calibration is needed.
+    """
+    spec = reference.spec
+    backend = get_backend(runtime)
+    try:
+        with quiet():
+            quantization = tuning.quantization(reference.lowered, spec, runtime, held)
+            return backend.lower(reference.lowered, spec, held, path, quantization)
+    except (OnParError, OSError):
+        raise
+    except ImportError as error:
+        raise missing_package(runtime, error) from error
+    except Exception as error:  # toolchains raise anything; the user gets one line with the cause
+        line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        remedy = "try another precision"
+        if get_recipe(held).needs_ranges and tuning.calibration is None:
+            remedy += f", or measure the ranges of this graph anew: python -m sdk_build.quantize {spec.name} --data DIR"
+        raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); {remedy}") from error
+
+
+def measure_accuracy(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Mapping[str, float]:
+    """The task's metrics of an artifact: measured where there are data, else stored ones, else none.
+
+    Raises:
+        AccuracyError: a quantised artifact loses more than the card's budget.
+    """
+    if tuning.evaluation is None:
+        return tuning.stored_accuracy(reference.lowered, runtime, held)
+    accuracy = tuning.evaluation.of_artifact(runtime, path)
+    reason = exceeded(reference.card.budget, accuracy, tuning.evaluation.reference)
+    if reason:
+        raise AccuracyError(f"{reference.spec.name} {runtime} {held}: {reason}; try another precision")
+    return accuracy

@@ -1,0 +1,187 @@
+"""From a registered model to proved bundles: the whole story is :func:`build`, top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reference.card import MODELS_DIR
+from reference.errors import BadInput
+from reference.spec import ModelSpec
+from sdk_build.backends import TARGETS, precisions_of
+from sdk_build.build.artifact import make_artifact
+from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.sources import NOTHING, Sources, open_sources
+from sdk_build.bundle.analysis import write_analysis
+from sdk_build.bundle.artifact import Artifact
+from sdk_build.bundle.card_page import card_page
+from sdk_build.bundle.contents import (
+    bundle_name,
+    copy_sounds,
+    git_commit,
+    model_file,
+    tool_versions,
+    write_golden_files,
+)
+from sdk_build.bundle.files import clean_up, hash_files, place, seal, workspace
+from sdk_build.bundle.manifest import FORMAT_VERSION, GoldenCase, Manifest, NamedText, NamedValue
+from sdk_build.proof.parity import Check
+
+Progress = Callable[[str], None]
+TOPOLOGY = "topology.safetensors"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was written."""
+
+    path: Path
+    manifest: Manifest
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``export --json``."""
+        m = self.manifest
+        return {
+            "id": m.id,
+            "path": str(self.path),
+            "model": m.model,
+            "target": m.target,
+            "precision": m.precision,
+            "passed": all(check.passed for check in m.parity),
+            "size_bytes": m.size_bytes,
+            "seconds": round(self.seconds, 2),
+            "parity": [check.to_json() for check in m.parity],
+        }
+
+
+def build(
+    spec: ModelSpec,
+    targets: Iterable[str],
+    precision: str,
+    output_dir: Path,
+    signing_key: Path | None = None,
+    models_dir: Path = MODELS_DIR,
+    progress: Progress = lambda line: None,
+    artifact_done: Callable[[Artifact], None] = lambda artifact: None,
+    sources: Sources = NOTHING,
+) -> list[Built]:
+    """Reference, lowering, artifacts, proof, bundles.
+
+    Args:
+        precision: one that every target can have (:func:`sdk_build.backends.precisions_of`).
+        sources: data for calibration and accuracy.
+        progress: told what starts.
+        artifact_done: told about each proved artifact.
+
+    Raises:
+        OnParError: the first thing that failed; bundles of this call that were already written stay.
+    """
+    began = time.monotonic()
+    targets = list(targets)
+    clean_up(output_dir)
+    check_precision(targets, precision)
+    built = []
+    with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
+        progress(f"{spec.name}: reference")
+        reference = load_reference(spec, models_dir)
+        tuning = open_sources(sources, reference, progress)
+        artifacts = {}
+        for runtime in dict.fromkeys(runtime for target in targets for runtime in TARGETS[target]):
+            progress(f"{spec.name}: {runtime}")
+            artifacts[runtime] = make_artifact(reference, runtime, precision, folder, tuning)
+            artifact_done(artifacts[runtime])
+        for target in targets:
+            mine = [artifacts[runtime] for runtime in TARGETS[target]]
+            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began))
+            began = time.monotonic()  # a later target pays only for what it adds
+    return built
+
+
+def write_bundle(
+    reference: Reference,
+    target: str,
+    precision: str,
+    artifacts: list[Artifact],
+    output_dir: Path,
+    signing_key: Path | None,
+    began: float,
+) -> Built:
+    """Copy proved artifacts, golden files and card into a bundle and put it in place."""
+    spec = reference.spec
+    name = bundle_name(spec, target, precision)
+    checks = reference.checks + tuple(check for artifact in artifacts for check in artifact.checks)
+    with workspace(output_dir, name) as folder:
+        for artifact in artifacts:
+            copy = shutil.copytree if artifact.path.is_dir() else shutil.copy2
+            copy(artifact.path, folder / artifact.path.name)
+        golden = write_golden_files(spec, reference.golden, folder)
+        write_analysis(folder, artifacts, reference.measured.operations if reference.measured else ())
+        if spec.labels:
+            (folder / "labels.txt").write_text("\n".join(spec.labels) + "\n")
+        topology = reference.folder / TOPOLOGY
+        if topology.is_file():  # a mesh's triangles, which are the same for every result
+            shutil.copy2(topology, folder / TOPOLOGY)
+        sounds = copy_sounds(spec, reference.card, reference.folder, folder)
+        (folder / "card.md").write_text(card_page(spec, reference.card, name, artifacts, checks))
+        manifest = describe(reference, name, target, precision, artifacts, checks, golden, sounds, folder)
+        seal(folder, manifest, signing_key)
+        path = place(folder, output_dir, name)
+    return Built(path, manifest, time.monotonic() - began)
+
+
+def describe(
+    reference: Reference,
+    name: str,
+    target: str,
+    precision: str,
+    artifacts: list[Artifact],
+    checks: tuple[Check, ...],
+    golden: tuple[GoldenCase, ...],
+    sounds: tuple[NamedText, ...],
+    folder: Path,
+) -> Manifest:
+    """The manifest of a bundle whose files are all in ``folder``."""
+    spec, card = reference.spec, reference.card
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        id=name,
+        model=spec.name,
+        task=spec.task,
+        target=target,
+        precision=precision,
+        document=spec.document,
+        description=spec.description,
+        labels=spec.labels,
+        preprocess=spec.preprocess,
+        postprocess=spec.postprocess,
+        model_files=tuple(model_file(spec, artifact) for artifact in artifacts),
+        golden=golden,
+        parity=checks,
+        accuracy=tuple(NamedValue(key, float(value)) for key, value in card.accuracy.items()),
+        accuracy_data=card.accuracy_data,
+        tool_versions=tool_versions(artifact.runtime for artifact in artifacts),
+        git_commit=git_commit(),
+        code_license="Apache-2.0",
+        weights_license=card.weights_license,
+        spec=spec,
+        files=tuple(hash_files(folder)),
+        sounds=sounds,
+    )
+
+
+def check_precision(targets: Iterable[str], precision: str) -> None:
+    """Refuse a precision that a target can't have.
+
+    Raises:
+        BadInput: names the target and what it can have.
+    """
+    for target in targets:
+        if precision not in precisions_of(target):
+            raise BadInput(
+                f"{precision} is not possible for target {target}; allowed: {', '.join(precisions_of(target))}"
+            )

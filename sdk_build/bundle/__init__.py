@@ -1,0 +1,1 @@
+"""The folder that an app embeds: its files, manifest, signature, card page and records."""

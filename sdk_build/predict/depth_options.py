@@ -1,0 +1,58 @@
+"""What ``predict`` is told about depth maps."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reference.errors import BadInput
+from reference.inputs.depth_files import DepthFormat
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """What ``predict`` was told about depth maps.
+
+    Attributes:
+        file: the depth map that belongs to a picture; None: the given files are depth maps themselves.
+        reach_mm: see :func:`reference.pipelines.depth.clean_depth`; None: a head's reach around a face that was
+            found, and no limit around a box that was given.
+        crop: cut or pad instead of scaling (row V4).
+    """
+
+    file: Path | None = None
+    form: DepthFormat = field(default_factory=DepthFormat)
+    reach_mm: float | None = None
+    crop: bool = False
+
+    @classmethod
+    def of(cls, a: argparse.Namespace) -> DepthOptions:
+        """From the command line.
+
+        Raises:
+            BadInput: an option has a value that makes no sense.
+        """
+        if a.depth_turn not in (0, 90, 180, 270):
+            raise BadInput(f"--depth-turn is {a.depth_turn}; allowed: 90, 180 or 270 degrees counter-clockwise")
+        if a.depth_reach is not None and not 0 < a.depth_reach < float("inf"):
+            raise BadInput(f"--depth-reach is {a.depth_reach}; allowed: a distance above 0 in millimetres")
+        if a.depth is not None and len(a.files) > 1:
+            raise BadInput(f"--depth is one depth map for {len(a.files)} pictures; give one picture with it")
+        form = DepthFormat(a.depth_unit, parse_size(a.depth_size), a.depth_type, a.depth_turn // 90)
+        return cls(a.depth, form, a.depth_reach, a.depth_fit == "crop")
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``WxH`` as (width, height).
+
+    Raises:
+        BadInput: not two whole numbers above 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if match is None:
+        raise BadInput(f"--depth-size is {text!r}; allowed: WIDTHxHEIGHT, e.g. 640x480")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,152 @@
+"""Faces and their keypoints in pictures and videos: bundles that work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference.errors import BadInput
+
+JUDGED = ("face", "background")
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reference.inputs.preprocess import Region
+    from reference.pipelines.faces import FaceKeypointDetector, FindFaces, PointNetwork
+    from reference.tasks.face_detection import FaceBoxes
+    from sdk_build.bundle.files import Bundle
+
+    Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Helpers:
+    """Bundles that work with a keypoint bundle, or with a detector.
+
+    Attributes:
+        detector: finds the faces; None: OpenCV's frontal cascade.
+        refined: the second network of the keypoints' cascade; None: the first one looks twice.
+        detector_refined: the second network of the detector's cascade; None: the detector's word counts.
+    """
+
+    detector: Bundle | None = None
+    refined: Bundle | None = None
+    detector_refined: Bundle | None = None
+
+    @classmethod
+    def open(cls, detector: Path | None, refined: Path | None, detector_refined: Path | None) -> Helpers:
+        """Open the bundles of a keypoint bundle.
+
+        Raises:
+            BadInput: one is of another task, or the detector's second network has no first.
+        """
+        if detector_refined is not None and detector is None:
+            raise BadInput("--detector-refined goes with --detector; give both, or neither for OpenCV's cascade")
+        return cls(
+            _open("--detector", detector, "face_detection"),
+            _open("--refined", refined, "face_keypoints"),
+            open_judge("--detector-refined", detector_refined),
+        )
+
+
+def open_judge(option: str, path: Path | None) -> Bundle | None:
+    """Open a second network of the detector's cascade.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    bundle = _open(option, path, "image_classification")
+    if bundle is not None and bundle.manifest.labels != JUDGED:
+        raise BadInput(
+            f"{option} is {bundle.manifest.id}, which does not tell {' from '.join(JUDGED)}; give one that does"
+        )
+    return bundle
+
+
+def _open(option: str, path: Path | None, task: str) -> Bundle | None:
+    from sdk_build.bundle.files import open_bundle
+
+    if path is None:
+        return None
+    bundle = open_bundle(path)
+    if bundle.manifest.task != task:
+        raise BadInput(f"{option} is {bundle.manifest.id}, a model for {bundle.manifest.task}; give one for {task}")
+    return bundle
+
+
+@contextmanager
+def open_pipeline(bundle: Bundle, runtime: str, helpers: Helpers) -> Iterator[FaceKeypointDetector]:
+    """The face pipeline over artifacts, each loaded once in a child process of its own."""
+    from reference.pipelines.face_boxes import find_faces
+    from reference.pipelines.faces import FaceKeypointDetector
+
+    with ExitStack() as stack:
+        first = _points_of(stack, bundle, runtime)
+        second = _points_of(stack, helpers.refined, runtime) if helpers.refined else None
+        find = _squares_of(stack, helpers, runtime) if helpers.detector else find_faces
+        yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.preprocess.size[0])
+
+
+def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:
+    process, spec = _start(stack, bundle, runtime)
+
+    def points(tensor: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        outputs = process.run({spec.input.name: tensor})
+        found = [outputs[t.name][0] for t in spec.outputs]
+        return found[0], found[-1]
+
+    return points
+
+
+def _squares_of(stack: ExitStack, helpers: Helpers, runtime: str) -> FindFaces:
+    from reference.inputs.square import square_of_box
+
+    assert helpers.detector is not None
+    look = stack.enter_context(open_detector(helpers.detector, runtime, helpers.detector_refined))
+
+    def find(picture: Picture) -> list[Region]:
+        return [square_of_box(*(float(v) for v in box)) for box in look(picture).boxes_px]
+
+    return find
+
+
+@contextmanager
+def open_detector(detector: Bundle, runtime: str, second: Bundle | None) -> Iterator[Callable[[Picture], FaceBoxes]]:
+    """The faces that a detector, and if given its second network, find; each is loaded once in a child process."""
+    from reference.inputs.preprocess import preprocess_picture
+    from reference.tasks.face_detection import find_faces, refine
+
+    with ExitStack() as stack:
+        process, spec = _start(stack, detector, runtime)
+        judge, judged = _start(stack, second, runtime) if second else (None, spec)
+        threshold = judged.postprocess.threshold
+        lowest = threshold**2 if second else threshold
+
+        def look(picture: Picture) -> FaceBoxes:
+            tensor, region = preprocess_picture(picture, spec.preprocess)
+            outputs = process.run({spec.input.name: tensor})
+            found = find_faces(outputs[spec.outputs[0].name][0], region, lowest)
+            if judge is None:
+                return found
+            logits = judged.outputs[0].name
+            return refine(
+                found, picture, lambda crop: judge.run({judged.input.name: crop})[logits][0],
+                judged.preprocess.size[0], threshold,
+            )  # fmt: skip
+
+        yield look
+
+
+def _start(stack: ExitStack, bundle: Bundle, runtime: str) -> Any:
+    from sdk_build.bundle.files import choose_runtime
+    from sdk_build.proof.sandbox import ArtifactProcess
+
+    held = [entry.runtime for entry in bundle.manifest.model_files]
+    chosen, artifact = choose_runtime(bundle, runtime if runtime in held else None)
+    spec = bundle.manifest.spec
+    return stack.enter_context(ArtifactProcess(chosen, artifact, spec)), spec
