@@ -23,7 +23,8 @@ class Mesh:
     colors: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        vertices = np.ascontiguousarray(self.vertices, np.float32)
+        with np.errstate(over="ignore"):  # what float32 can't hold becomes infinity, which is refused below
+            vertices = np.ascontiguousarray(self.vertices, np.float32)
         faces = np.ascontiguousarray(self.faces, np.int32)
         _check_geometry(vertices, faces)
         # Frozen dataclasses only take the converted arrays this way.

@@ -72,14 +72,16 @@ def test_truncated_ply(tmp_path):
         (b"ply\n", b"ply2\n", "has no PLY header, allowed is a PLY file"),
         (
             b"binary_little",
-            b"binary_big",
-            "has format binary_big_endian, allowed are ascii and binary_little_endian",
+            b"binary_middle",
+            "has format binary_middle_endian, allowed are ascii, binary_little_endian, binary_big_endian",
         ),
         (
             b"property float z",
             b"property half z",
             "has the header entry 'property half z', which isn't known",
         ),
+        # The bytes are in the other order: nothing but nonsense comes out.
+        (b"binary_little", b"binary_big", "mesh faces name vertices"),
         (
             b"property float z\n",
             b"",
