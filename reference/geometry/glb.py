@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 MAGIC = 0x46546C67
 LARGEST_BYTES = 200_000_000
-_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
+_COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression")
 _READ_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _NORMALIZED = {5120: 127.0, 5121: 255.0, 5122: 32767.0, 5123: 65535.0}
@@ -77,22 +77,61 @@ def accessor(glb: Glb, index: int) -> NDArray[Any]:
     """The values of an accessor, (N, width); normalised integers become float64.
 
     Raises:
-        BadInput: sparse, outside the file, or of an unknown type.
+        BadInput: outside the file, in another file, or of an unknown type.
+    """
+    values = stored(glb, index)
+    entry = glb.document["accessors"][index]
+    if not entry.get("normalized"):
+        return values
+    try:
+        return np.maximum(values.astype(np.float64) / _NORMALIZED[entry["componentType"]], -1.0)
+    except KeyError as error:
+        raise BadInput(f"{glb.name} lacks the data of accessor {index} ({error!r}); it is damaged") from error
+
+
+def stored(glb: Glb, index: int) -> NDArray[Any]:
+    """The values of an accessor as they are stored, (N, width): sparse ones whole, integers as integers.
+
+    Raises:
+        BadInput: outside the file, in another file, or of an unknown type.
     """
     try:
         entry = glb.document["accessors"][index]
-        if "sparse" in entry or "bufferView" not in entry:
-            raise BadInput(f"{glb.name} stores values sparsely; allowed: plain accessors; export it again")
-        view = glb.document["bufferViews"][entry["bufferView"]]
         kind, width = np.dtype(_READ_TYPES[entry["componentType"]]), _WIDTHS[entry["type"]]
-        start = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
-        stride = view.get("byteStride", kind.itemsize * width)
-        rows = np.ndarray((entry["count"], width), kind, glb.binary, start, (stride, kind.itemsize))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        if "bufferView" in entry:
+            values = _rows(glb, entry, entry["count"], kind, width)
+        elif "sparse" in entry:
+            values = np.zeros((entry["count"], width), kind)
+        else:
+            raise ValueError("no bufferView")
+        return _with_sparse(glb, entry, values) if "sparse" in entry else values
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise BadInput(f"{glb.name} lacks the data of accessor {index} ({error!r}); it is damaged") from error
-    if entry.get("normalized"):
-        return np.maximum(rows.astype(np.float64) / _NORMALIZED[entry["componentType"]], -1.0)
-    return rows.copy()
+
+
+def _rows(glb: Glb, place: dict[str, Any], count: int, kind: np.dtype[Any], width: int) -> NDArray[Any]:
+    """(count, width) values of a place: a view and an offset in it."""
+    view = glb.document["bufferViews"][place["bufferView"]]
+    if view.get("buffer", 0) != 0 or "uri" in glb.document.get("buffers", [{}])[0]:
+        raise BadInput(f"{glb.name} keeps its values in another file; allowed: a GLB file that holds all; export it so")
+    start = view.get("byteOffset", 0) + place.get("byteOffset", 0)
+    stride = view.get("byteStride", kind.itemsize * width)
+    return np.ndarray((count, width), kind, glb.binary, start, (stride, kind.itemsize)).copy()
+
+
+def _with_sparse(glb: Glb, entry: dict[str, Any], values: NDArray[Any]) -> NDArray[Any]:
+    """``values`` with those that the accessor lists by number in their place."""
+    sparse = entry["sparse"]
+    try:
+        count, numbers = sparse["count"], sparse["indices"]
+        kind = np.dtype(_READ_TYPES[numbers["componentType"]])
+        where = _rows(glb, numbers, count, kind, 1)[:, 0].astype(np.int64)
+        if kind.kind != "u":
+            raise ValueError(f"numbers as {kind}")
+        values[where] = _rows(glb, sparse["values"], count, values.dtype, values.shape[1])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{glb.name} stores values sparsely, without them ({error!r}); it is damaged") from error
+    return values
 
 
 def node_matrix(node: dict[str, Any]) -> Array:

@@ -1,4 +1,8 @@
-"""Meshes as binary glTF 2.0 (GLB) files: the shapes of a scene, without its textures, skins and clips."""
+"""Meshes as binary glTF 2.0 (GLB) files: the shapes of a scene, without its textures, skins and clips.
+
+Read here and not by trimesh (5.2), which takes sparse, normalised and skinned shapes wrongly and leaves fans out
+without a word; written here because trimesh stores colours as 8-bit light, which loses dark ones.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from reference.geometry.glb import read_glb as open_glb
 from reference.geometry.mesh import Mesh, vertex_normals
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+_PICTURES = "KHR_texture_basisu"
 _GAMMA = 2.2  # glTF states colours as light, Mesh as sRGB
 
 
@@ -27,7 +32,12 @@ def read_glb(path: Path) -> Mesh:
     Raises:
         BadInput: another format, damaged, compressed, or without a triangle.
     """
-    glb = open_glb(path, "mesh", "a .ply, .obj or .glb file")
+    glb = open_glb(path, "mesh", "a .ply, .obj, .glb, .stl or .off file")
+    if _PICTURES in [*glb.document.get("extensionsRequired", []), *glb.document.get("extensionsUsed", [])]:
+        raise BadInput(
+            f"{path.name} has KTX2 pictures ({_PICTURES}); allowed: PNG, JPEG or no pictures; export it with these, "
+            "or run `npx @gltf-transform/cli ktxdecompress IN OUT`"
+        )
     try:
         parts = [_primitive(glb, p, matrix) for p, matrix in _placed(glb) if p.get("mode", _TRIANGLES) >= _TRIANGLES]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

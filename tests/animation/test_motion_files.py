@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from reference.animation.motion.bvh import read_bvh
-from reference.animation.motion.gltf import clip_names, read_skeleton
+from reference.animation.motion.gltf import clip_names, read_skeleton, strip
 from reference.animation.motion.library import (
     MOTIONS_DIR,
     figure_for,
@@ -22,7 +22,7 @@ from reference.animation.motion.library import (
 )
 from reference.animation.motion.skeleton import forward, resample
 from reference.errors import BadInput
-from reference.geometry.glb import pack, read_glb
+from reference.geometry.glb import Buffers, pack, read_glb
 
 LIBRARY = read_library()
 BVH = """HIERARCHY
@@ -282,3 +282,36 @@ def test_stripped_files_hold_what_the_library_needs():
                 glb = read_glb(path)
                 assert clip in clip_names(glb) and "meshes" not in glb.document
                 read_skeleton(glb, [clip])
+
+
+def test_sparse_and_normalised_clips_survive_stripping(tmp_path):
+    """A quarter turn as 16-bit parts of one, stored sparsely: read right, and again from the stripped file."""
+    buffers = Buffers()
+    times = buffers.add(np.array([0, 1], np.float32))
+    numbers = buffers.view(np.array([0, 1], np.uint8).tobytes())
+    turns = buffers.view((np.array([[0, 0, 0, 1], [0, 0, 0.5**0.5, 0.5**0.5]]) * 32767).round().astype("<i2").tobytes())
+    document = {
+        "asset": {"version": "2.0"},
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "root", "children": [1]}, {"name": "tip", "translation": [0, 1, 0]}],
+        "skins": [{"joints": [0, 1]}],
+        "animations": [
+            {
+                "name": "turn",
+                "channels": [{"sampler": 0, "target": {"node": 0, "path": "rotation"}}],
+                "samplers": [{"input": times, "output": 1}],
+            }
+        ],
+        **buffers.document(),
+    }
+    sparse = {
+        "count": 2, "indices": {"bufferView": numbers, "componentType": 5121}, "values": {"bufferView": turns},
+    }  # fmt: skip
+    document["accessors"].append(
+        {"componentType": 5122, "normalized": True, "count": 2, "type": "VEC4", "sparse": sparse}
+    )
+    (tmp_path / "a.glb").write_bytes(pack(document, buffers.binary))
+    (tmp_path / "b.glb").write_bytes(strip(read_glb(tmp_path / "a.glb"), ["turn"]))
+    for name in ("a.glb", "b.glb"):
+        _, [(pose, _)] = read_skeleton(read_glb(tmp_path / name), ["turn"])
+        np.testing.assert_allclose(pose.positions[-1], [[0, 0, 0], [-1, 0, 0]], atol=1e-4)

@@ -45,7 +45,7 @@ def test_round_trip(tmp_path, colored):
     np.testing.assert_array_equal(result.colors, expected)
 
 
-@pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb", ".GLB"])
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb", ".GLB", ".off"])
 def test_the_ending_decides(tmp_path, suffix):
     mesh = cube(0.3)
     path = tmp_path / f"mesh{suffix}"
@@ -66,6 +66,124 @@ def test_kinds_of_triangles(tmp_path, mode, indices, faces):
     primitive = {"POSITION": CORNERS, "indices": np.array(indices, np.uint16), "mode": mode}
     result = read_glb(glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [primitive]))
     assert result.faces.tolist() == faces
+
+
+def changed(path, change):
+    """The file with its JSON part changed, and whatever bytes ``change`` returns put behind the others."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<I", content, 12)
+    document, binary = json.loads(content[20 : 20 + length]), content[28 + length :]
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary)})
+    binary += change(document) or b""
+    document["bufferViews"][-1]["byteLength"] = len(binary) - document["bufferViews"][-1]["byteOffset"]
+    document["buffers"] = [document["buffers"][0] | {"byteLength": len(binary)}]
+    path.write_bytes(pack(document, binary))
+    return path
+
+
+@pytest.mark.parametrize(("kind", "number"), [("<u1", 5121), ("<u2", 5123), ("<u4", 5125)])
+@pytest.mark.parametrize("base", [True, False])
+def test_sparse_positions(tmp_path, base, kind, number):
+    """Vertices 1 and 4 move; without a base the others lie in the origin."""
+
+    def sparse(document):
+        entry, view = document["accessors"][0], len(document["bufferViews"]) - 1
+        if not base:
+            del entry["bufferView"]
+        entry["sparse"] = {
+            "count": 2,
+            "indices": {"bufferView": view, "componentType": number, "byteOffset": 4},
+            "values": {"bufferView": view, "byteOffset": 12},
+        }
+        numbers = np.array([1, 4], kind).tobytes()
+        return (bytes(4) + numbers).ljust(12, b"\0") + np.array([[7, 8, 9], [-1, -2, -3]], "<f4").tobytes()
+
+    primitive = {"POSITION": CORNERS, "indices": np.array([0, 1, 2, 1, 3, 4], np.uint8)}
+    result = read_glb(changed(glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [primitive]), sparse))
+    expected = CORNERS.copy() if base else np.zeros_like(CORNERS)
+    expected[[1, 4]] = [[7, 8, 9], [-1, -2, -3]]
+    np.testing.assert_array_equal(result.vertices, expected)
+
+
+def test_sparse_indices_and_normalised_integers_in_steps(tmp_path):
+    """A face is rewired, and positions are 16-bit parts of one in steps of 8 bytes."""
+
+    def sparse(document):
+        positions, indices = document["accessors"]
+        view = len(document["bufferViews"]) - 1
+        positions.update(bufferView=view, componentType=5122, normalized=True, byteOffset=8)
+        document["bufferViews"][view]["byteStride"] = 8
+        document["bufferViews"].append({"buffer": 0, "byteOffset": document["bufferViews"][view]["byteOffset"]})
+        place = {"bufferView": view + 1}
+        indices["sparse"] = {
+            "count": 1, "indices": {**place, "componentType": 5121}, "values": {**place, "byteOffset": 4},
+        }  # fmt: skip
+        rows = np.zeros((5, 4), "<i2")
+        rows[:, :3] = CORNERS / 2 * 32767
+        return bytes([2, 0, 0, 0, 3, 0, 0, 0]) + rows.tobytes()
+
+    primitive = {"POSITION": CORNERS, "indices": np.array([0, 1, 2], np.uint8)}
+    result = read_glb(changed(glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [primitive]), sparse))
+    assert result.faces.tolist() == [[0, 1, 3]]
+    np.testing.assert_allclose(result.vertices, CORNERS / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"sparse": {"count": 1}}, ("stores values sparsely, without them",)),
+        (
+            {"sparse": {"count": 1, "indices": {"bufferView": 0, "componentType": 5126}, "values": {"bufferView": 0}}},
+            ("sparsely", "numbers as float32"),
+        ),
+        (
+            # 0, 0, 0, 1.0: the last is beyond the vertices.
+            {"sparse": {"count": 4, "indices": {"bufferView": 0, "componentType": 5125}, "values": {"bufferView": 0}}},
+            ("sparsely", "out of bounds"),
+        ),
+        ({"bufferView": 9}, ("lacks the data of accessor 0",)),
+        ({"count": 10**15}, ("lacks the data of accessor 0",)),
+        ({"normalized": True}, ("lacks the data of accessor 0",)),
+    ],
+)
+def test_damaged_accessors(tmp_path, refused, change, parts):
+    path = glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [{"POSITION": CORNERS}])
+    with refused(BadInput, "mesh.glb", *parts):
+        read_glb(changed(path, lambda document: document["accessors"][0].update(change)))
+
+
+def test_values_that_only_an_extension_could_give_or_in_another_file(tmp_path, refused):
+    (tmp_path / "other.bin").write_bytes(CORNERS.tobytes())
+    for change, part in (
+        (lambda d: d["accessors"][0].pop("bufferView") and None, "no bufferView"),
+        (lambda d: d["buffers"][0].update(uri="other.bin"), "keeps its values in another file"),
+        (lambda d: d["bufferViews"][0].update(buffer=1), "keeps its values in another file"),
+    ):
+        path = glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [{"POSITION": CORNERS}])
+        with refused(BadInput, "mesh.glb", part):
+            read_glb(changed(path, change))
+
+
+def test_targets_of_a_morph_are_left_out(tmp_path):
+    def morph(document):
+        document["meshes"][0]["primitives"][0]["targets"] = [{"POSITION": 0}]
+        document["meshes"][0]["weights"] = [1.0]
+
+    path = glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [{"POSITION": CORNERS[:3]}])
+    np.testing.assert_array_equal(read_glb(changed(path, morph)).vertices, CORNERS[:3])
+
+
+@pytest.mark.parametrize("key", ["extensionsUsed", "extensionsRequired"])
+def test_compressed_shapes_and_pictures_are_refused_with_a_way_out(tmp_path, refused, key):
+    for extension, part in (
+        ("KHR_draco_mesh_compression", "export it without compression, or run `npx @gltf-transform/cli copy IN OUT`"),
+        ("EXT_meshopt_compression", "export it without compression"),
+        ("KHR_meshopt_compression", "export it without compression"),
+        ("KHR_texture_basisu", "export it with these, or run `npx @gltf-transform/cli ktxdecompress IN OUT`"),
+    ):
+        path = glb_file(tmp_path / "mesh.glb", [{"mesh": 0}], [{"POSITION": CORNERS[:3]}], **{key: [extension]})
+        with refused(BadInput, "mesh.glb ", extension, "; allowed: ", part):
+            read_mesh(path)
 
 
 def test_without_indices_every_three_corners_are_a_face(tmp_path):
@@ -126,13 +244,13 @@ def test_bad_files(tmp_path, refused):
         (cut, "cut.glb"),
         (tmp_path / "text.glb", "text.glb can't be read", "allowed: binary glTF 2.0"),
         (draco, "d.glb is compressed (KHR_draco_mesh_compression)"),
-        (tmp_path / "none.glb", "no mesh", "give a .ply, .obj or .glb file"),
-        (tmp_path / "mesh.stl", "mesh.stl is no mesh file; allowed: .ply, .obj, .glb"),
+        (tmp_path / "none.glb", "no mesh", "give a .ply, .obj, .glb, .stl or .off file"),
+        (tmp_path / "mesh.3ds", "mesh.3ds is no mesh file; allowed: .ply, .obj, .glb, .stl, .off"),
     ):
         with refused(BadInput, *parts):
             read_mesh(path)
-    with refused(BadInput, "mesh.stl is no mesh file; allowed: .ply, .obj, .glb"):
-        write_mesh(cube(), tmp_path / "mesh.stl")
+    with refused(BadInput, "mesh.3ds is no mesh file; allowed: .ply, .obj, .glb, .stl, .off"):
+        write_mesh(cube(), tmp_path / "mesh.3ds")
 
 
 def test_the_file_is_well_formed(tmp_path):

@@ -1,7 +1,7 @@
 """Reads skeletons and clips from binary glTF 2.0 files (GLB), and takes everything else out of such a file.
 
-The container is read by :mod:`reference.geometry.glb`; skins and clips are read here, because libraries for meshes drop
-them.
+The container is read by :mod:`reference.geometry.glb`; skins and clips are read here, because trimesh drops them and
+pygltflib gives back the JSON part alone, without the values of its arrays.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from reference.animation.motion.skeleton import Array, Clip, Pose, Skeleton, clip_of
 from reference.errors import BadInput
-from reference.geometry.glb import Glb, accessor, compose, node_matrix, pack
+from reference.geometry.glb import Glb, accessor, compose, node_matrix, pack, stored
 
 
 def clip_names(glb: Glb) -> list[str]:
@@ -189,8 +189,8 @@ def strip(glb: Glb, clips: list[str]) -> bytes:
     def copy(index: int) -> int:
         nonlocal binary
         if index not in moved:
-            values = accessor(glb, index)
-            entry = {k: v for k, v in glb.document["accessors"][index].items() if k not in ("bufferView", "byteOffset")}
+            values, old = stored(glb, index), glb.document["accessors"][index]
+            entry = {k: v for k, v in old.items() if k not in ("bufferView", "byteOffset", "sparse")}
             views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes})
             accessors.append({**entry, "bufferView": len(views) - 1})
             moved[index] = len(accessors) - 1
