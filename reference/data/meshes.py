@@ -1,7 +1,7 @@
 """Folders of meshes as training and validation data of the voxel networks (document V, row V3).
 
-Any folder with .ply, .obj and .glb files, at any depth; no unit, position or size is expected, because every mesh is
-fitted into the canonical cube. One mesh in ten, chosen by the name of its file, is never trained on.
+Any folder with .ply, .obj, .glb, .stl and .off files, at any depth; no unit, position or size is expected, because
+every mesh is fitted into the canonical cube. One mesh in ten, chosen by the name of its file, is never trained on.
 """
 
 from __future__ import annotations

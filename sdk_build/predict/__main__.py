@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sdk_build.predict.base import GivenBundles, Prediction, View
 
 RUNTIMES = ("litert", "executorch", "coreml", "executorch_coreml")
-MESHES = (".glb", ".obj", ".ply", ".gif")  # endings of --save that are no picture's
+MESHES = (".glb", ".obj", ".ply", ".stl", ".off", ".gif")  # endings of --save that are no picture's
 DEPTH_OPTIONS = ("depth", "depth_size", "depth_type", "depth_unit", "depth_turn", "depth_reach", "depth_fit")
 HELPERS = ("--detector", "--refined", "--detector-refined")
 
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         metavar="PATH",
         help="picture or video of the result; a folder for several; a face mesh also as .glb or .obj, a solid also as "
-        ".glb, .obj, .ply or turning .gif",
+        ".glb, .obj, .ply, .stl, .off or turning .gif",
     )
     parser.add_argument("--label", choices=("beside", "on"), default="beside", help="where the class is drawn")
     parser.add_argument("--sheet", metavar="CxR", help="save pages of C columns and R rows of classified pictures")

@@ -179,5 +179,5 @@ VIEW = View(
     draw=draw,
     predict=predict,
     frames=None,
-    writers=dict.fromkeys((".glb", ".obj", ".ply", ".gif"), save_solid),
+    writers=dict.fromkeys((".glb", ".obj", ".ply", ".stl", ".off", ".gif"), save_solid),
 )

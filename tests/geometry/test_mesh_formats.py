@@ -1,6 +1,8 @@
 """PLY, OBJ, STL and OFF as other programs write them, and what is refused; GLB is in test_mesh_glb.py."""
 
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -306,3 +308,10 @@ def test_written_as_text_or_by_another_ending_it_stays_the_same_mesh(tmp_path):
         np.testing.assert_array_equal(back.faces, mesh.faces)
         if suffix != ".off":
             np.testing.assert_array_equal(back.colors, mesh.colors)
+
+
+def test_libraries_are_loaded_when_a_file_needs_them():
+    """trimesh takes a second to load, which no command's --help may cost."""
+    code = "import sys, reference.geometry.mesh_io; print({'trimesh', 'mapbox_earcut', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

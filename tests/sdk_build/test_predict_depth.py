@@ -47,12 +47,14 @@ def filled(out):
 def test_a_frame_becomes_a_mesh_of_every_kind(voxel_bundle, frame, tmp_path, capsys):
     photo, depth = frame
     meshes = []
-    for suffix in (".glb", ".obj", ".ply"):
+    for suffix in (".glb", ".obj", ".ply", ".off", ".stl"):
         target = tmp_path / "new" / f"head{suffix}"
         out = run(capsys, voxel_bundle, photo, "--depth", depth, "--save", target)
         assert out.endswith(f"saved {target}\n")
         assert "voxels filled" in out
         meshes.append(read_mesh(target))
+    solid = meshes.pop()  # STL: three corners for each face
+    np.testing.assert_allclose(solid.vertices, meshes[0].vertices[meshes[0].faces.ravel()], atol=1e-5)
     for mesh in meshes[1:]:
         np.testing.assert_allclose(mesh.vertices, meshes[0].vertices, atol=1e-5)
         np.testing.assert_array_equal(mesh.faces, meshes[0].faces)
