@@ -64,12 +64,14 @@ def read_stl(path: Path) -> Mesh:
     from trimesh.exchange.stl import load_stl
 
     content = path.read_bytes()
+    binary = len(content) == 84 + 50 * int.from_bytes(content[80:84], "little")
+    if not binary:  # another encoding, of a name, would ask for one more library
+        content = content.decode("utf-8", "replace").encode()
     read = loaded(path, content, load_stl)
     solids = list(read.get("geometry", {"": read}).values())
     if not solids:
         raise BadInput(f"{path.name} holds no whole solid; allowed: an STL file, binary or text; export it again")
     corners = np.concatenate([solid["vertices"] for solid in solids])
-    binary = len(content) == 84 + 50 * (len(corners) // 3)
     promised = len(re.findall(rb"(?mi)^[ \t]*facet\b", content))
     if not binary and promised * 3 != len(corners):
         raise BadInput(f"{path.name} holds {len(corners) // 3} of its {promised} faces whole; export it again")

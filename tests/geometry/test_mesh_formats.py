@@ -189,7 +189,8 @@ def stl_text(faces=FACES, name="square"):
 def test_stl_text_and_binary(tmp_path):
     corners = SQUARE[FACES].reshape(-1, 3)
     path = file(tmp_path / "m.STL", stl_text())
-    for content in (stl_text(), stl_text().replace("\n", "\r\n"), stl_text().upper()):
+    named = stl_text(name="St\u00fcck").encode("latin-1")
+    for content in (stl_text(), stl_text().replace("\n", "\r\n"), stl_text().upper(), named):
         mesh = read_mesh(file(path, content))
         np.testing.assert_array_equal(mesh.vertices, corners)
         assert mesh.faces.tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -72,7 +72,8 @@ def test_a_mesh_is_fitted_whatever_its_place_and_size(tmp_path):
 
 def test_too_thin_objects_are_left_out(tmp_path, refused):
     write_mesh(box(0.002, 1, 0.002), tmp_path / "needle1.ply")
-    with refused(BadInput, f"no mesh to train on in {tmp_path} (1 files of .ply, .obj, .glb, .stl, .off, none solid enough)"):
+    files = "1 files of .ply, .obj, .glb, .stl, .off"
+    with refused(BadInput, f"no mesh to train on in {tmp_path} ({files}, none solid enough)"):
         load_objects(tmp_path)
 
 
