@@ -27,7 +27,7 @@ swift)
     "a shift by half a pixel" 'fill(i, start + (Double(i) + 0.5) * scale' 'fill(i, start + Double(i) * scale')
   ;;
 web)
-  demo=web_demo file=web_demo/src/onpar/preprocess.ts arguments=(build/screenshots)
+  demo=web_demo file=web_demo/src/onpar/image/preprocess.ts arguments=(build/screenshots)
   faults=("a wrong mean" 'this.tensor[to + ox] = value / 255' 'this.tensor[to + ox] = value / 255 - 0.45'
     "a swapped channel" 'const from = c * count - left' 'const from = (2 - c) * count - left'
     "a shift by half a pixel" 'const center = start + (i + 0.5) * scale' 'const center = start + i * scale')

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 READERS = (
     "android_demo/onpar/src/main/kotlin/org/onpar/Manifest.kt",
     "ios_demo/Sources/OnPar/Manifest.swift",
-    "web_demo/src/onpar/manifest.ts",
+    "web_demo/src/onpar/bundle/manifest.ts",
 )
 KINDS = (Manifest, PreprocessSpec, PostprocessSpec, ModelFile, TensorEntry, GoldenCase, GoldenTensor, Check, FileEntry)
 

@@ -5,15 +5,22 @@ import { classify } from '../src/examples/classify';
 import { findFaces } from '../src/examples/find_faces';
 import { reconstructFaces } from '../src/examples/reconstruct_faces';
 import * as onpar from '../src/onpar';
-import * as finder from '../src/onpar/face_finder';
-import * as meshes from '../src/onpar/face_mesh';
-import * as tracker from '../src/onpar/face_tracker';
-import * as manifest from '../src/onpar/manifest';
-import * as metrics from '../src/onpar/metrics';
-import * as postprocess from '../src/onpar/postprocess';
-import * as preprocess from '../src/onpar/preprocess';
-import * as signature from '../src/onpar/signature';
-import * as square from '../src/onpar/square';
+import * as manifest from '../src/onpar/bundle/manifest';
+import * as signature from '../src/onpar/bundle/signature';
+import * as depthPreprocess from '../src/onpar/depth/depth_preprocess';
+import * as boxes from '../src/onpar/faces/face_boxes';
+import * as finder from '../src/onpar/faces/face_finder';
+import * as meshes from '../src/onpar/faces/face_mesh';
+import * as tracker from '../src/onpar/faces/face_tracker';
+import * as square from '../src/onpar/faces/square';
+import * as preprocess from '../src/onpar/image/preprocess';
+import * as region from '../src/onpar/image/region';
+import * as metrics from '../src/onpar/proof/metrics';
+import * as outputs from '../src/onpar/runner/outputs';
+import * as depthVoxelizer from '../src/onpar/tasks/depth_voxelizer';
+import * as faceKeypointDetector from '../src/onpar/tasks/face_keypoint_detector';
+import * as imageClassifier from '../src/onpar/tasks/image_classifier';
+import * as saliencySegmenter from '../src/onpar/tasks/saliency_segmenter';
 
 /** Size of LiteRT's WebAssembly memory. */
 function wasmBytes(): number {
@@ -31,15 +38,22 @@ async function classifyExample(bundles: string, wasmPath: string): Promise<strin
 Object.assign(globalThis, {
   onpar: {
     ...onpar,
-    ...finder,
     ...manifest,
-    ...meshes,
-    ...metrics,
-    ...postprocess,
-    ...preprocess,
     ...signature,
-    ...square,
+    ...depthPreprocess,
+    ...boxes,
+    ...finder,
+    ...meshes,
     ...tracker,
+    ...square,
+    ...preprocess,
+    ...region,
+    ...metrics,
+    ...outputs,
+    ...depthVoxelizer,
+    ...faceKeypointDetector,
+    ...imageClassifier,
+    ...saliencySegmenter,
     wasmBytes,
     classifyExample,
     animate,

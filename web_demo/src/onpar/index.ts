@@ -1,31 +1,28 @@
 /** OnPar for the web: open a bundle, get typed results, prove on the spot that they are the reference's. */
-export * from './errors';
-export { Bundle, filesSource, httpSource, type BundleSource } from './bundle';
-export type { Manifest, PreprocessSpec, PostprocessSpec } from './manifest';
-export { DepthMap, Picture, YuvFrame, type PixelSource, type Plane, type YuvMatrix, type YuvRange } from './pixels';
-export type { Box, Region } from './preprocess';
-export type { Classification, FaceBox, FaceBoxes, Keypoints, Mask, VoxelGrid } from './postprocess';
-export type { Runner } from './runner';
-export { LiteRtRunner, threadsAvailable, webGpuAvailable, type LiteRtOptions } from './litert_runner';
-export {
-  DepthVoxelizer,
-  FaceDetector,
-  FaceKeypointDetector,
-  FaceReconstructor,
-  ImageClassifier,
-  SaliencySegmenter,
-  type Detection,
-  type JudgeOptions,
-  type TaskOptions,
-  type Timings,
-} from './tasks';
-export { FaceMesh, FaceTopology, type FaceExpression, type FacePose } from './face_mesh';
-export { FaceBoxPipeline } from './face_box_pipeline';
-export { FaceMeshPipeline, type MeshOptions } from './face_mesh_pipeline';
-export { FaceKeypointPipeline } from './face_keypoint_pipeline';
-export type { DetectedFace, TrackerOptions } from './face_tracker';
-export { Square } from './square';
-export { decodeDepthPng, isDepthPng } from './depth_png';
-export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './golden_self_test';
-export { CharacterAnimator } from './character_animator';
-export type { CharacterClip, CharacterFile } from './character_file';
+export * from './bundle/errors';
+export { Bundle, filesSource, httpSource, type BundleSource } from './bundle/bundle';
+export type { Manifest, PreprocessSpec, PostprocessSpec } from './bundle/manifest';
+export { Picture, YuvFrame, type PixelSource, type Plane, type YuvMatrix, type YuvRange } from './image/pixels';
+export type { Box, Region } from './image/region';
+export { DepthMap } from './depth/depth_map';
+export { decodeDepthPng, isDepthPng } from './depth/depth_png';
+export type { Runner } from './runner/runner';
+export { LiteRtRunner, threadsAvailable, webGpuAvailable, type LiteRtOptions } from './runner/litert_runner';
+export type { Detection, Timings } from './runner/detection';
+export type { FaceBox, FaceBoxes } from './faces/face_boxes';
+export { FaceBoxPipeline } from './faces/face_box_pipeline';
+export { FaceKeypointPipeline } from './faces/face_keypoint_pipeline';
+export { FaceMesh, FaceTopology, type FaceExpression, type FacePose } from './faces/face_mesh';
+export { FaceMeshPipeline, type MeshOptions } from './faces/face_mesh_pipeline';
+export type { DetectedFace, TrackerOptions } from './faces/face_tracker';
+export { Square } from './faces/square';
+export type { JudgeOptions, TaskOptions } from './tasks/open';
+export { DepthVoxelizer, type VoxelGrid } from './tasks/depth_voxelizer';
+export { FaceDetector } from './tasks/face_detector';
+export { FaceKeypointDetector, type Keypoints } from './tasks/face_keypoint_detector';
+export { FaceReconstructor } from './tasks/face_reconstructor';
+export { ImageClassifier, type Classification } from './tasks/image_classifier';
+export { SaliencySegmenter, type Mask } from './tasks/saliency_segmenter';
+export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './proof/golden_self_test';
+export { CharacterAnimator } from './character/character_animator';
+export type { CharacterClip, CharacterFile } from './character/character_file';

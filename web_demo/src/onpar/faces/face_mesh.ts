@@ -1,9 +1,9 @@
 /** Faces in three dimensions: reference/postprocess.py and reference/geometry/face_topology.py. */
-import type { Bundle } from './bundle';
-import { BundleInvalid } from './errors';
-import { output, toPicture, type Context, type Tensors } from './postprocess';
-import type { Region } from './preprocess';
-import { SafeTensors } from './safetensors';
+import type { Bundle } from '../bundle/bundle';
+import { BundleInvalid } from '../bundle/errors';
+import { SafeTensors } from '../bundle/safetensors';
+import { toPicture, type Region } from '../image/region';
+import { output, type Context, type Tensors } from '../runner/outputs';
 import { FACE_POINTS } from './square';
 
 const TOPOLOGY = 'topology.safetensors';

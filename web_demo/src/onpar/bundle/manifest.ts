@@ -188,6 +188,12 @@ function safePath(path: string): string {
   return path;
 }
 
+export function thresholdOf(manifest: Manifest): number {
+  const { threshold } = manifest.postprocess;
+  if (threshold === null) throw new BundleInvalid(`${manifest.id} has no threshold; export the bundle again`);
+  return threshold;
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,10 +1,10 @@
 /** A face detector and the second network of its cascade: box, score and five points of every face, the surest first. */
-import type { Bundle } from './bundle';
+import { demand, type Bundle } from '../bundle/bundle';
+import type { PixelSource } from '../image/pixels';
+import { loadAll, type LoadRunner, type Runner } from '../runner/runner';
+import type { FaceBox, FaceBoxes } from './face_boxes';
 import { boxFinder, demandJudge } from './face_finder';
-import { demand, FacePipeline, loadAll, type LoadRunner } from './face_pipeline';
-import type { PixelSource } from './pixels';
-import type { FaceBox, FaceBoxes } from './postprocess';
-import type { Runner } from './runner';
+import { FacePipeline } from './face_pipeline';
 
 /**
  * `FaceDetector.fromBundles` opens one. The second network looks at each box that may be a face in the picture's own

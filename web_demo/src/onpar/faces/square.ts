@@ -1,8 +1,8 @@
-/** Turned square crops, as the keypoint networks see them: reference/pipelines/faces.py. */
-import { BadInput } from './errors';
-import type { PixelSource } from './pixels';
-import type { FaceBox } from './postprocess';
-import type { Region } from './preprocess';
+/** Turned square crops, as the keypoint networks see them: reference/face_pipeline.py. */
+import { BadInput } from '../bundle/errors';
+import type { PixelSource } from '../image/pixels';
+import type { Region } from '../image/region';
+import type { FaceBox } from './face_boxes';
 
 /** Points of a face, in the order of the 300-W annotations. */
 export const FACE_POINTS = 68;

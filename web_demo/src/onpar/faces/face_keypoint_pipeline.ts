@@ -1,12 +1,12 @@
 /** A face detector and one or two keypoint networks: every face of a picture, or faces followed through a video. */
-import { Bundle } from './bundle';
-import { BadInput } from './errors';
+import { demand, type Bundle } from '../bundle/bundle';
+import { BadInput } from '../bundle/errors';
+import type { PixelSource } from '../image/pixels';
+import { output } from '../runner/outputs';
+import { loadAll, type LoadRunner, type Runner } from '../runner/runner';
 import { demandJudge, faceFinder } from './face_finder';
-import { demand, FacePipeline, loadAll, type LoadRunner } from './face_pipeline';
+import { FacePipeline } from './face_pipeline';
 import { FaceTracker, type DetectedFace, type PointNetwork, type TrackerOptions } from './face_tracker';
-import type { PixelSource } from './pixels';
-import { output } from './postprocess';
-import type { Runner } from './runner';
 import { FACE_POINTS } from './square';
 
 /** A detector, a keypoint network, where there is one its second network, and where there is one the detector's. */

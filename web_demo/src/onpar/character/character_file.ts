@@ -1,7 +1,7 @@
 /** Character files (docs/character.md): read and checked, and only then used. */
-import { BundleInvalid, ChecksumMismatch } from './errors';
-import { SafeTensors } from './safetensors';
-import { sha256 } from './signature';
+import { BundleInvalid, ChecksumMismatch } from '../bundle/errors';
+import { SafeTensors } from '../bundle/safetensors';
+import { sha256 } from '../bundle/signature';
 
 /** A movement: `frames` matrices per joint, `frameRate` of them a second; it repeats. */
 export interface CharacterClip {

@@ -1,12 +1,14 @@
 /** Boxes and squares around the faces of a picture: a detector and, where there is one, a network that judges them. */
-import type { Bundle } from './bundle';
-import { BadInput } from './errors';
+import type { Bundle } from '../bundle/bundle';
+import { BadInput } from '../bundle/errors';
+import { thresholdOf } from '../bundle/manifest';
+import type { PixelSource } from '../image/pixels';
+import { PicturePreprocessor } from '../image/preprocess';
+import { output, softmax } from '../runner/outputs';
+import type { Runner } from '../runner/runner';
+import { findFaces, type FaceBox } from './face_boxes';
 import type { FindFaces, StageClock } from './face_tracker';
-import { findFaces, output, softmax, thresholdOf, type FaceBox } from './postprocess';
-import { PicturePreprocessor } from './preprocess';
-import type { Runner } from './runner';
 import { squareOfBox } from './square';
-import type { PixelSource } from './pixels';
 
 /** What a judge tells apart, in the order of its logits. */
 const JUDGED = ['face', 'background'];

@@ -1,5 +1,5 @@
 /** Upright pixels, row by row: pictures (RGB or RGBA bytes) and camera frames (YUV planes with strides). */
-import { BadInput } from './errors';
+import { BadInput } from '../bundle/errors';
 
 export const SMALLEST_SIDE = 8;
 export const LARGEST_SIDE = 16384;
@@ -44,7 +44,7 @@ class Placement {
   }
 }
 
-function checkSize(width: number, height: number): void {
+export function checkSize(width: number, height: number): void {
   if (!(Math.min(width, height) >= SMALLEST_SIDE && Math.max(width, height) <= LARGEST_SIDE)) {
     throw new BadInput(
       `picture is ${width}x${height} pixels; allowed: ${SMALLEST_SIDE} to ${LARGEST_SIDE} on each side`,
@@ -213,19 +213,5 @@ function checkPlane(name: string, plane: Plane, width: number, height: number): 
       `plane ${name} has ${plane.data.length} bytes, row stride ${plane.rowStride}, pixel stride ${plane.pixelStride}; ` +
         `${width}x${height} samples need ${needed} bytes and a row stride of at least ${row}`,
     );
-  }
-}
-
-/** Distances in millimetres from the viewer, 0 where nothing was measured. */
-export class DepthMap {
-  constructor(
-    readonly width: number,
-    readonly height: number,
-    readonly millimetres: Uint16Array,
-  ) {
-    checkSize(width, height);
-    if (millimetres.length !== width * height) {
-      throw new BadInput(`depth map has ${millimetres.length} values; ${width}x${height} pixels need one each`);
-    }
   }
 }

@@ -1,53 +1,10 @@
 /**
- * From pixels or a depth map to the input tensor: the four rules of reference/inputs/preprocess.py.
+ * From pixels to the input tensor: rules 3 and 4 of reference/preprocess.py.
  * Mean and standard deviation are inside the model.
  */
-import { BadInput } from './errors';
-import type { PreprocessSpec } from './manifest';
-import type { DepthMap, PixelSource } from './pixels';
-
-/** x0, y0, x1, y1 in pixels. */
-export type Box = readonly [number, number, number, number];
-
-/** The rectangle of the picture that the network sees, in pixels; (0, 0) is the picture's outer corner. */
-export interface Region {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-const OBJECT_MARGIN = 0.03;
-/** The farthest pixel keeps this value; 0 means "no measurement". */
-const FARTHEST_VALUE = 1 / 16;
-
-/** Rule 2: the region with the network's aspect ratio. */
-export function chooseRegion(
-  width: number,
-  height: number,
-  spec: PreprocessSpec,
-  box?: Box | null,
-  boxGrow = spec.boxGrow,
-): Region {
-  let [left, top, right, bottom] = [0, 0, width, height];
-  if (box) {
-    const [x0, y0, x1, y1] = box;
-    if (!(x0 < x1 && y0 < y1 && x0 < width && y0 < height && x1 > 0 && y1 > 0)) {
-      throw new BadInput(`box is ${box}; allowed: x0 < x1, y0 < y1, inside the ${width}x${height} picture`);
-    }
-    const growX = boxGrow * (x1 - x0);
-    const growY = boxGrow * (y1 - y0);
-    [left, right] = [Math.max(0, x0 - growX), Math.min(width, x1 + growX)];
-    [top, bottom] = [Math.max(0, y0 - growY), Math.min(height, y1 + growY)];
-  }
-  const w = right - left;
-  const h = bottom - top;
-  if (spec.resize === 'stretch') return { left, top, width: w, height: h };
-  const pick = spec.resize === 'cover' ? Math.min : Math.max;
-  const scale = pick(w / spec.size[1], h / spec.size[0]);
-  const [w2, h2] = [scale * spec.size[1], scale * spec.size[0]];
-  return { left: left + (w - w2) / 2, top: top + (h - h2) / 2, width: w2, height: h2 };
-}
+import type { PreprocessSpec } from '../bundle/manifest';
+import type { PixelSource } from './pixels';
+import { chooseRegion, type Box, type Region } from './region';
 
 /** Weights of the input pixels along one axis: output i reads pixels [first[i], first[i] + count[i]). */
 interface Taps {
@@ -163,59 +120,4 @@ export class PicturePreprocessor {
     }
     this.#cached.fill(-1);
   }
-}
-
-/** Input tensor (1, 1, H, W) in [0, 1] of a depth map, and the region it shows; without a box, all that was measured. */
-export function preprocessDepth(
-  depth: DepthMap,
-  spec: PreprocessSpec,
-  box?: Box | null,
-): { tensor: Float32Array; region: Region } {
-  const region = box
-    ? chooseRegion(depth.width, depth.height, spec, box)
-    : chooseRegion(depth.width, depth.height, spec, measuredBox(depth), OBJECT_MARGIN);
-  const rows = nearestIndices(region.top, region.height, spec.size[0], depth.height);
-  const columns = nearestIndices(region.left, region.width, spec.size[1], depth.width);
-  const cut = new Uint16Array(rows.length * columns.length);
-  rows.forEach((y, i) =>
-    columns.forEach((x, j) => {
-      if (x >= 0 && y >= 0) cut[i * columns.length + j] = depth.millimetres[y * depth.width + x]!;
-    }),
-  );
-  return { tensor: normalizeDepth(cut, region), region };
-}
-
-function normalizeDepth(cut: Uint16Array, region: Region): Float32Array {
-  let near = Infinity;
-  let far = 0;
-  for (const value of cut) {
-    if (value > 0 && value < near) near = value;
-    if (value > far) far = value;
-  }
-  if (far === 0) {
-    throw new BadInput(
-      `the depth map is 0 inside ${JSON.stringify(region)}; choose a box where distances were measured`,
-    );
-  }
-  const extent = far > near ? far - near : 1;
-  return Float32Array.from(cut, (value) => (value > 0 ? 1 - ((value - near) / extent) * (1 - FARTHEST_VALUE) : 0));
-}
-
-function measuredBox(depth: DepthMap): Box {
-  let [left, top, right, bottom] = [Infinity, Infinity, -1, -1];
-  depth.millimetres.forEach((value, i) => {
-    if (value === 0) return;
-    const x = i % depth.width;
-    const y = (i - x) / depth.width;
-    [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
-  });
-  if (right < 0) throw new BadInput('the depth map is 0 everywhere; give a map with distances in millimetres');
-  return [left, top, right + 1, bottom + 1];
-}
-
-function nearestIndices(start: number, length: number, size: number, pixels: number): number[] {
-  return Array.from({ length: size }, (_, i) => {
-    const position = Math.floor(start + (i + 0.5) * (length / size));
-    return position >= 0 && position < pixels ? position : -1;
-  });
 }

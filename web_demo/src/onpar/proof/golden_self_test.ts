@@ -1,13 +1,14 @@
 /** Replays a bundle's proof on this device: raw golden input, own preprocessing, real model, the bundle's own limits. */
-import type { Bundle } from './bundle';
-import { decodeDepthPng } from './depth_png';
-import { BackendUnavailable } from './errors';
-import { LiteRtRunner, type LiteRtOptions } from './litert_runner';
-import type { GoldenCase, GoldenTensor } from './manifest';
+import type { Bundle } from '../bundle/bundle';
+import { BackendUnavailable } from '../bundle/errors';
+import type { GoldenCase, GoldenTensor } from '../bundle/manifest';
+import { decodeDepthPng } from '../depth/depth_png';
+import { preprocessDepth } from '../depth/depth_preprocess';
+import { Picture } from '../image/pixels';
+import { PicturePreprocessor } from '../image/preprocess';
+import { LiteRtRunner, type LiteRtOptions } from '../runner/litert_runner';
+import type { Runner } from '../runner/runner';
 import { metric } from './metrics';
-import { Picture } from './pixels';
-import { PicturePreprocessor, preprocessDepth } from './preprocess';
-import type { Runner } from './runner';
 
 /** In units of the input, [0, 1]. */
 export const PREPROCESS_LIMIT = 5e-5;

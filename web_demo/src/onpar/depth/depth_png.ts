@@ -1,6 +1,6 @@
 /** Reads the 16-bit grey PNG files of depth maps, which a canvas would cut to 8 bits. */
-import { BadInput } from './errors';
-import { DepthMap } from './pixels';
+import { BadInput } from '../bundle/errors';
+import { DepthMap } from './depth_map';
 
 /** A depth map from a PNG file: 16-bit grey, not interlaced, in millimetres. */
 export async function decodeDepthPng(content: Uint8Array<ArrayBuffer>): Promise<DepthMap> {

@@ -1,8 +1,8 @@
-/** Finds faces and their keypoints in pictures, and follows them through videos: reference/pipelines/faces.py. */
-import { BadInput } from './errors';
-import type { PixelSource } from './pixels';
-import { toPicture } from './postprocess';
-import { PicturePreprocessor, type Region } from './preprocess';
+/** Finds faces and their keypoints in pictures, and follows them through videos: reference/face_pipeline.py. */
+import { BadInput } from '../bundle/errors';
+import type { PixelSource } from '../image/pixels';
+import { PicturePreprocessor } from '../image/preprocess';
+import { toPicture, type Region } from '../image/region';
 import { FACE_POINTS, LARGEST_SIDE_OF_PICTURE, squareFromPoints, SquareSampler, Square } from './square';
 
 /** Mean distance of result and template, in outer eye distances; 0.05 is usual on faces. */

@@ -1,13 +1,14 @@
 /** A face detector and a network for face meshes: every face of a picture or frame. */
-import type { Bundle } from './bundle';
-import { BadInput } from './errors';
+import { demand, type Bundle } from '../bundle/bundle';
+import { BadInput } from '../bundle/errors';
+import type { PixelSource } from '../image/pixels';
+import { PicturePreprocessor } from '../image/preprocess';
+import type { Region } from '../image/region';
+import { loadAll, type LoadRunner, type Runner } from '../runner/runner';
 import { demandJudge, faceFinder } from './face_finder';
 import { FaceTopology, toFaceMesh, type FaceMesh } from './face_mesh';
-import { demand, FacePipeline, loadAll, type LoadRunner } from './face_pipeline';
+import { FacePipeline } from './face_pipeline';
 import type { FindFaces } from './face_tracker';
-import type { PixelSource } from './pixels';
-import { PicturePreprocessor, type Region } from './preprocess';
-import type { Runner } from './runner';
 import { LARGEST_SIDE_OF_PICTURE, regionAround } from './square';
 
 export interface MeshOptions {

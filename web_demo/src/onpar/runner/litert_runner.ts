@@ -1,9 +1,9 @@
 /** LiteRT.js: WebAssembly with threads where the page is cross-origin isolated, one thread otherwise; WebGPU on request. */
 import { loadAndCompile, loadLiteRt, Tensor, isWebGPUSupported, type CompiledModel } from '@litertjs/core';
-import type { Bundle } from './bundle';
-import { BackendUnavailable, BadInput, BundleInvalid, RuntimeTooOld } from './errors';
-import type { ModelFile, TensorEntry } from './manifest';
-import type { Tensors } from './postprocess';
+import type { Bundle } from '../bundle/bundle';
+import { BackendUnavailable, BadInput, BundleInvalid, RuntimeTooOld } from '../bundle/errors';
+import type { ModelFile, TensorEntry } from '../bundle/manifest';
+import type { Tensors } from './outputs';
 import type { Runner } from './runner';
 
 export interface LiteRtOptions {

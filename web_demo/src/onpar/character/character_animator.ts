@@ -1,7 +1,7 @@
 /** Moves a drawing: the vertices of a character file at a time. */
+import { BadInput, BundleNotFound } from '../bundle/errors';
+import type { SelfTestCheck, SelfTestReport } from '../proof/golden_self_test';
 import { parseCharacter, type CharacterClip, type CharacterFile } from './character_file';
-import { BadInput, BundleNotFound } from './errors';
-import type { SelfTestCheck, SelfTestReport } from './golden_self_test';
 
 const MATRIX = 12;
 

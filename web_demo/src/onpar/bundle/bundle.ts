@@ -1,5 +1,5 @@
 /** A bundle: read, checked against its checksums and signature, and only then used. */
-import { BundleInvalid, BundleNotFound, ChecksumMismatch } from './errors';
+import { BadInput, BundleInvalid, BundleNotFound, ChecksumMismatch } from './errors';
 import { parseManifest, type GoldenTensor, type Manifest, type ModelFile } from './manifest';
 import { sha256, verifySignature, type SignatureState } from './signature';
 
@@ -113,4 +113,11 @@ async function readFiles(from: BundleSource, manifest: Manifest): Promise<Map<st
     throw new BundleInvalid(`${from.name} holds ${unlisted}, which bundle.json does not list; remove it`);
   }
   return files;
+}
+
+export function demand(bundle: Bundle, result: string): void {
+  const given = bundle.manifest.postprocess.result;
+  if (given !== result) {
+    throw new BadInput(`${bundle.name} gives ${given}; this class needs a bundle that gives ${result}`);
+  }
 }

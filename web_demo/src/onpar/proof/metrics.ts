@@ -1,6 +1,6 @@
-/** How far an output is from the golden one: the metrics of sdk_build/proof/metrics.py that bundles set limits for. */
-import { BundleInvalid } from './errors';
-import { findFaces } from './postprocess';
+/** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
+import { BundleInvalid } from '../bundle/errors';
+import { findFaces } from '../faces/face_boxes';
 
 const CAP_DB = 200;
 const OUTER_EYES = [36, 45] as const;

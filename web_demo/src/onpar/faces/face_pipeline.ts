@@ -1,13 +1,9 @@
 /** What the pipelines share: one call after the other, late frames dropped, models closed once. */
-import type { Bundle } from './bundle';
-import { BadInput } from './errors';
+import { BadInput } from '../bundle/errors';
+import type { PixelSource } from '../image/pixels';
+import type { Detection } from '../runner/detection';
+import type { Runner } from '../runner/runner';
 import { StageClock } from './face_tracker';
-import type { PixelSource } from './pixels';
-import type { Runner } from './runner';
-import type { Detection } from './tasks';
-
-/** Opens a runner for a bundle. */
-export type LoadRunner = (bundle: Bundle) => Promise<Runner>;
 
 /** Networks that look at a picture one after the other. */
 export abstract class FacePipeline<T> {
@@ -72,24 +68,5 @@ export abstract class FacePipeline<T> {
     const { preMs, inferenceMs } = clock;
     const postMs = Math.max(0, performance.now() - began - preMs - inferenceMs);
     return { value, timings: { preMs, inferenceMs, postMs }, backend: this.#backend };
-  }
-}
-
-/** A runner for each bundle; what was loaded is closed where another can't be. */
-export async function loadAll(bundles: readonly Bundle[], load: LoadRunner): Promise<Runner[]> {
-  const runners: Runner[] = [];
-  try {
-    for (const bundle of bundles) runners.push(await load(bundle));
-    return runners;
-  } catch (error) {
-    for (const runner of runners) runner.close();
-    throw error;
-  }
-}
-
-export function demand(bundle: Bundle, result: string): void {
-  const given = bundle.manifest.postprocess.result;
-  if (given !== result) {
-    throw new BadInput(`${bundle.name} gives ${given}; this class needs a bundle that gives ${result}`);
   }
 }
