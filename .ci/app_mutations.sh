@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 # What: file, the line's text, what stands there instead. The mean is inside the model: an app that takes it off is wrong.
 case $language in
 kotlin)
-  demo=android_demo file=android_demo/onpar/src/main/kotlin/org/onpar/Preprocess.kt arguments=("$litert")
+  demo=android_demo file=android_demo/onpar/src/main/kotlin/org/onpar/image/Preprocess.kt arguments=("$litert")
   faults=("a wrong mean" 'tensor[to] = red / 255f' 'tensor[to] = red / 255f - 0.45f'
     "a swapped channel" $'tensor[to] = red / 255f\n            tensor[to + plane] = green / 255f'
     $'tensor[to] = green / 255f\n            tensor[to + plane] = red / 255f'

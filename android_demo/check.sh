@@ -43,8 +43,11 @@ gcc -std=c11 -O2 -Wall -Wextra -Werror -shared -fPIC -I"$jdk/include" -I"$jdk/in
 alignments=$(readelf -lW "$out/libonpar.so" | awk '$1 == "LOAD" {print $NF}' | sort -u)
 [ "$alignments" = 0x4000 ] || { echo "kotlin: libonpar.so is aligned to $alignments; needed: 0x4000, 16 KB pages"; exit 1; }
 
-core=(onpar/src/main/kotlin/org/onpar/*.kt)
-library="${core[*]}" android=onpar/src/main/kotlin/org/onpar/android
+sources=onpar/src/main/kotlin/org/onpar
+android=$sources/android
+# Every room but the one that needs Android.
+mapfile -t core < <(find $sources -mindepth 1 -maxdepth 1 -not -name android | sort)
+library="${core[*]}"
 compile_once core "$library" -jvm-target 17 -module-name onpar -cp "$json" "${core[@]}"
 compile_once tests "$library onpar/src/test" -jvm-target 17 -Xfriend-paths="$out/core" -cp "$out/core:$libraries" onpar/src/test/kotlin
 

@@ -12,7 +12,7 @@ from sdk_build.proof.parity import Check
 
 ROOT = Path(__file__).parent.parent
 READERS = (
-    "android_demo/onpar/src/main/kotlin/org/onpar/Manifest.kt",
+    "android_demo/onpar/src/main/kotlin/org/onpar/bundle/Manifest.kt",
     "ios_demo/Sources/OnPar/Manifest.swift",
     "web_demo/src/onpar/bundle/manifest.ts",
 )

@@ -14,6 +14,7 @@ import org.onpar.PixelSource
 import org.onpar.Png
 import org.onpar.SaliencySegmenter
 import org.onpar.Task
+import org.onpar.depthMap
 
 /** The detector of a bundle; with a face_detector bundle beside one for faces, it finds all faces of a picture or frame. */
 class AnyDetector private constructor(val bundle: Bundle, private val task: Task<*, *>, private val search: Search?) : AutoCloseable {

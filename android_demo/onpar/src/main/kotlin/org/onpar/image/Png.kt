@@ -23,19 +23,10 @@ object Png {
         return Picture(image.width, image.height, image.rows)
     }
 
-    fun depthMap(content: ByteArray): DepthMap {
-        val image = decode(content)
-        if (image.bits != 16 || image.color != 0) {
-            throw BadInput("the PNG has ${image.bits} bits, colour type ${image.color}; a depth map is 16-bit grey, in millimetres")
-        }
-        val values = ShortArray(image.width * image.height)
-        ByteBuffer.wrap(image.rows).asShortBuffer().get(values)
-        return DepthMap(image.width, image.height, values)
-    }
+    /** Rows from the top, big-endian samples; [color] is PNG's colour type. */
+    internal class Image(val width: Int, val height: Int, val bits: Int, val color: Int, val rows: ByteArray)
 
-    private class Image(val width: Int, val height: Int, val bits: Int, val color: Int, val rows: ByteArray)
-
-    private fun decode(content: ByteArray): Image {
+    internal fun decode(content: ByteArray): Image {
         val view = ByteBuffer.wrap(content)
         if (content.size < 33 || view.getLong(0) != SIGNATURE || view.getInt(12) != HEADER) {
             throw BadInput("the file is no PNG; give a PNG file")

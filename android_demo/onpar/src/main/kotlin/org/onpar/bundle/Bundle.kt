@@ -85,3 +85,8 @@ class Bundle private constructor(
         }
     }
 }
+
+internal fun demand(bundle: Bundle, result: String) {
+    val given = bundle.manifest.postprocess.result
+    if (given != result) throw BadInput("${bundle.name} gives $given; this class needs a bundle that gives $result")
+}

@@ -4,44 +4,6 @@ import kotlin.math.abs
 import kotlin.math.ceil
 import kotlin.math.floor
 
-/** A part of a picture, in pixels. */
-data class Box(val x0: Double, val y0: Double, val x1: Double, val y1: Double)
-
-/** The rectangle of the picture that the network sees, in pixels; (0, 0) is the picture's outer corner. */
-data class Region(val left: Double, val top: Double, val width: Double, val height: Double)
-
-private const val OBJECT_MARGIN = 0.03
-
-/** The farthest pixel keeps this value; 0 means "no measurement". */
-private const val FARTHEST_VALUE = 1.0 / 16
-
-/** The region with the network's aspect ratio: rule 2 of reference/inputs/preprocess.py. */
-fun chooseRegion(width: Int, height: Int, spec: PreprocessSpec, box: Box? = null, boxGrow: Double = spec.boxGrow): Region {
-    var left = 0.0
-    var top = 0.0
-    var right = width.toDouble()
-    var bottom = height.toDouble()
-    if (box != null) {
-        val (x0, y0, x1, y1) = box
-        if (!(x0 < x1 && y0 < y1 && x0 < width && y0 < height && x1 > 0 && y1 > 0)) {
-            throw BadInput("box is $box; allowed: x0 < x1, y0 < y1, inside the ${width}x$height picture")
-        }
-        val growX = boxGrow * (x1 - x0)
-        val growY = boxGrow * (y1 - y0)
-        left = maxOf(0.0, x0 - growX)
-        right = minOf(width.toDouble(), x1 + growX)
-        top = maxOf(0.0, y0 - growY)
-        bottom = minOf(height.toDouble(), y1 + growY)
-    }
-    val w = right - left
-    val h = bottom - top
-    if (spec.resize == "stretch") return Region(left, top, w, h)
-    val scale = if (spec.resize == "cover") minOf(w / spec.width, h / spec.height) else maxOf(w / spec.width, h / spec.height)
-    val w2 = scale * spec.width
-    val h2 = scale * spec.height
-    return Region(left + (w - w2) / 2, top + (h - h2) / 2, w2, h2)
-}
-
 /** Weights of the input pixels along one axis: output i reads `count[i]` pixels from `first[i]`; [most] weights for each. */
 internal class Taps(private val size: Int) {
     val first = IntArray(size)
@@ -181,58 +143,5 @@ class PicturePreprocessor(private val spec: PreprocessSpec) {
             tensor[to + plane] = green / 255f
             tensor[to + 2 * plane] = blue / 255f
         }
-    }
-}
-
-/** Turns depth maps into the input tensor (1, 1, H, W) in [0, 1]: nearest 1, farthest 1/16, no measurement 0. */
-class DepthPreprocessor(private val spec: PreprocessSpec) {
-    /** Overwritten by every [run]. */
-    val tensor = FloatArray(spec.height * spec.width)
-
-    /** Fill [tensor] and say which region it shows; without a box, all that was measured. */
-    fun run(depth: DepthMap, box: Box? = null): Region {
-        val region =
-            if (box == null) {
-                chooseRegion(depth.width, depth.height, spec, measuredBox(depth), OBJECT_MARGIN)
-            } else {
-                chooseRegion(depth.width, depth.height, spec, box)
-            }
-        var near = Int.MAX_VALUE
-        var far = 0
-        for (i in tensor.indices) {
-            val value = nearest(depth, region, i / spec.width, i % spec.width)
-            tensor[i] = value.toFloat()
-            if (value in 1 until near) near = value
-            if (value > far) far = value
-        }
-        if (far == 0) throw BadInput("the depth map is 0 inside $region; choose a box where distances were measured")
-        val extent = if (far > near) (far - near).toDouble() else 1.0
-        for (i in tensor.indices) {
-            if (tensor[i] > 0) tensor[i] = (1 - (tensor[i] - near) / extent * (1 - FARTHEST_VALUE)).toFloat()
-        }
-        return region
-    }
-
-    private fun nearest(depth: DepthMap, region: Region, i: Int, j: Int): Int {
-        val y = floor(region.top + (i + 0.5) * (region.height / spec.height)).toInt()
-        val x = floor(region.left + (j + 0.5) * (region.width / spec.width)).toInt()
-        return if (x in 0 until depth.width && y in 0 until depth.height) depth.at(y * depth.width + x) else 0
-    }
-
-    private fun measuredBox(depth: DepthMap): Box {
-        var left = depth.width
-        var top = depth.height
-        var right = -1
-        var bottom = -1
-        for (i in depth.millimetres.indices) {
-            if (depth.at(i) == 0) continue
-            val x = i % depth.width
-            left = minOf(left, x)
-            right = maxOf(right, x)
-            top = minOf(top, i / depth.width)
-            bottom = i / depth.width
-        }
-        if (right < 0) throw BadInput("the depth map is 0 everywhere; give a map with distances in millimetres")
-        return Box(left.toDouble(), top.toDouble(), right + 1.0, bottom + 1.0)
     }
 }

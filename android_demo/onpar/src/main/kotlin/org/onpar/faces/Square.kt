@@ -13,6 +13,9 @@ internal const val FACE_POINTS = 68
 /** Side of the crop in sides of the points' box. */
 private const val CROP_SCALE = 1.6
 
+/** Of a crop, in longer sides of the picture: beyond it the points are no face's. */
+internal const val LARGEST_SIDE_OF_PICTURE = 8.0
+
 /** Samples of one pixel of a crop along each axis. */
 private const val MOST_SAMPLES = 32
 

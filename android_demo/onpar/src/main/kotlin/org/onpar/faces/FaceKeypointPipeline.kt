@@ -74,15 +74,3 @@ class FaceKeypointPipeline internal constructor(
         }
     }
 }
-
-/** A runner for each bundle; what was loaded is closed where another can't be. */
-internal fun loadAll(bundles: List<Bundle>, runners: RunnerFactory): List<Runner> {
-    val opened = ArrayList<Runner>()
-    try {
-        for (bundle in bundles) opened.add(runners.load(bundle))
-        return opened
-    } catch (error: Throwable) {
-        opened.forEach { it.close() }
-        throw error
-    }
-}

@@ -153,6 +153,9 @@ private fun toLimit(item: Fields): Limit? =
         Limit(item.text("runtime"), item.text("output"), item.text("metric"), item.number("limit"))
     }
 
+internal fun thresholdOf(manifest: Manifest): Float =
+    manifest.postprocess.threshold ?: throw BundleInvalid("${manifest.id} has no threshold; export the bundle again")
+
 private fun safePath(path: String): String {
     if (path.startsWith("/") || ".." in path.split("/")) {
         throw BundleInvalid("bundle.json lists '$path', which lies outside the bundle; don't use this bundle")

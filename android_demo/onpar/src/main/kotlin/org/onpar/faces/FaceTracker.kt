@@ -15,9 +15,6 @@ private const val LOST_SHIFT = 0.6
 /** Of a crop, in pixels. */
 private const val SMALLEST_CROP = 16.0
 
-/** Of a crop, in longer sides of the picture: beyond it the points are no face's. */
-internal const val LARGEST_SIDE_OF_PICTURE = 8.0
-
 /** Least correlation of the crop's thumbnail with the one before: networks see a face in a wall, too. */
 private const val LOST_LIKENESS = 0.5
 

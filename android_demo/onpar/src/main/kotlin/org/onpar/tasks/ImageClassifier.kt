@@ -1,0 +1,25 @@
+package org.onpar
+
+data class Score(val label: String, val probability: Float)
+
+/** What a picture shows; [scores] holds every class, most probable first. */
+class Classification(val scores: List<Score>) {
+    val label: String get() = scores[0].label
+    val score: Float get() = scores[0].probability
+}
+
+fun toClassification(outputs: Tensors, context: Context): Classification {
+    val manifest = context.manifest
+    val probabilities = softmax(output(outputs, "logits"))
+    if (manifest.labels.isEmpty() || manifest.labels.size != probabilities.size) {
+        throw BundleInvalid("${manifest.id} has ${manifest.labels.size} labels for ${probabilities.size} classes; export again")
+    }
+    // Stable: equal scores keep the order of the labels.
+    return Classification(manifest.labels.mapIndexed { i, label -> Score(label, probabilities[i]) }.sortedByDescending { it.probability })
+}
+
+/** What a picture shows. */
+class ImageClassifier private constructor(bundle: Bundle, runner: Runner) :
+    PictureTask<Classification>(bundle, runner, ::toClassification) {
+    companion object : TaskFactory<ImageClassifier>("Classification", ::ImageClassifier)
+}
