@@ -19,7 +19,7 @@ kotlin)
     "a shift by half a pixel" 'fill(i, start + (i + 0.5) * scale, pixels)' 'fill(i, start + i * scale, pixels)')
   ;;
 swift)
-  demo=ios_demo file=ios_demo/Sources/OnPar/Preprocess.swift
+  demo=ios_demo file=ios_demo/Sources/OnPar/Image/Preprocess.swift
   arguments=("$litert" 'VectorTests|passesItsOwnLimits|givesPythonsResults')
   faults=("a wrong mean" 'tensor[to] = red / 255' 'tensor[to] = red / 255 - 0.45'
     "a swapped channel" $'tensor[to] = red / 255\n                    tensor[to + plane] = green / 255'

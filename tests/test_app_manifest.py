@@ -13,7 +13,7 @@ from sdk_build.proof.parity import Check
 ROOT = Path(__file__).parent.parent
 READERS = (
     "android_demo/onpar/src/main/kotlin/org/onpar/bundle/Manifest.kt",
-    "ios_demo/Sources/OnPar/Manifest.swift",
+    "ios_demo/Sources/OnPar/Bundle/Manifest.swift",
     "web_demo/src/onpar/bundle/manifest.ts",
 )
 KINDS = (Manifest, PreprocessSpec, PostprocessSpec, ModelFile, TensorEntry, GoldenCase, GoldenTensor, Check, FileEntry)

@@ -1,16 +1,4 @@
 import Dispatch
-import Foundation
-
-public struct Timings: Sendable {
-    public let preMs, inferenceMs, postMs: Double
-}
-
-/// A result with what it took.
-public struct Detection<Value: Sendable>: Sendable {
-    public let value: Value
-    public let timings: Timings
-    public let backend: String
-}
 
 /// What turns an input into the tensor: pictures and depth maps have one each.
 protocol Preparing {
@@ -21,7 +9,7 @@ protocol Preparing {
 
 /// One loaded model. An actor: calls from several tasks run one after the other, closing waits for the one that runs.
 ///
-/// The tasks are type aliases of it (Tasks.swift): a new one is a decoder in Postprocess.swift and a few lines there.
+/// The tasks are type aliases of it: a new one is a file beside this one, with result type, alias and decoder.
 public actor Detector<Input: Sendable, Value: Sendable> {
     public nonisolated let bundle: Bundle
     private nonisolated let gate = Gate()
@@ -82,33 +70,6 @@ public actor Detector<Input: Sendable, Value: Sendable> {
     }
 }
 
-func milliseconds(_ from: DispatchTime, _ to: DispatchTime) -> Double {
-    Double(to.uptimeNanoseconds - from.uptimeNanoseconds) / 1e6
-}
-
-/// Counts calls, so that a video frame can be dropped before it waits for the actor.
-final class Gate: @unchecked Sendable {
-    private let lock = NSLock()
-    private var inside = 0
-    private var lastTimestampMs = Int.min
-
-    func enter() { lock.withLock { inside += 1 } }
-
-    func leave() { lock.withLock { inside -= 1 } }
-
-    /// Any time is newer than none.
-    func reset() { lock.withLock { lastTimestampMs = Int.min } }
-
-    func tryEnter(_ timestampMs: Int) -> Bool {
-        lock.withLock {
-            if inside > 0 || timestampMs <= lastTimestampMs { return false }
-            inside = 1
-            lastTimestampMs = timestampMs
-            return true
-        }
-    }
-}
-
 extension PicturePreprocessor: Preparing {
     func prepare(_ input: any PixelSource, box: Box?) throws -> (region: Region, width: Int, height: Int) {
         (try run(input, box: box), input.width, input.height)
@@ -119,4 +80,13 @@ extension DepthPreprocessor: Preparing {
     func prepare(_ input: DepthMap, box: Box?) throws -> (region: Region, width: Int, height: Int) {
         (try run(input, box: box), input.width, input.height)
     }
+}
+
+/// What the tasks that take pictures open alike.
+func openTask<Value>(
+    _ bundle: Bundle, _ result: String, _ runner: RunnerFactory,
+    _ decode: @escaping @Sendable (Tensors, Context) throws -> Value
+) throws -> Detector<any PixelSource, Value> {
+    try demand(result, of: bundle)
+    return Detector(bundle, try runner(bundle), PicturePreprocessor(bundle.manifest.preprocess), decode)
 }

@@ -181,6 +181,13 @@ extension Limit {
     }
 }
 
+func thresholdOf(_ manifest: Manifest) throws -> Float {
+    guard let value = manifest.postprocess.threshold else {
+        throw OnParError.bundleInvalid("\(manifest.id) has no threshold; export the bundle again")
+    }
+    return value
+}
+
 /// The stages that judge a saved artifact.
 private let artifactStages = ["lowered_vs_artifact", "float_vs_quantized"]
 

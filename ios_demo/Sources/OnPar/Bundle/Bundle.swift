@@ -80,6 +80,13 @@ public final class Bundle: Sendable {
 /// The name to use in a file that imports Foundation too, which has a `Bundle` of its own.
 public typealias OnParBundle = Bundle
 
+func demand(_ result: String, of bundle: Bundle) throws {
+    let given = bundle.manifest.postprocess.result
+    if given != result {
+        throw OnParError.badInput("\(bundle.name) gives \(given); this class needs a bundle that gives \(result)")
+    }
+}
+
 /// Little-endian float32 values.
 func floats(_ content: Data) -> [Float] {
     content.withUnsafeBytes { bytes in

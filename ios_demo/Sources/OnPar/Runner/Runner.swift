@@ -11,3 +11,15 @@ public protocol Runner: AnyObject, Sendable {
 
 /// Opens a runner for a bundle.
 public typealias RunnerFactory = @Sendable (Bundle) throws -> any Runner
+
+/// A runner for each bundle; what was loaded is closed where another can't be.
+func loadAll(_ bundles: [Bundle], _ runner: RunnerFactory) throws -> [any Runner] {
+    var opened: [any Runner] = []
+    do {
+        for bundle in bundles { opened.append(try runner(bundle)) }
+    } catch {
+        for runner in opened { runner.close() }
+        throw error
+    }
+    return opened
+}

@@ -14,25 +14,13 @@ public enum Png {
         return try Picture(width: image.width, height: image.height, bytes: image.rows)
     }
 
-    public static func depthMap(_ content: Data) throws -> DepthMap {
-        let image = try decode([UInt8](content))
-        guard image.bits == 16, image.color == 0 else {
-            throw OnParError.badInput(
-                "the PNG has \(image.bits) bits, colour type \(image.color); a depth map is 16-bit grey, in millimetres"
-            )
-        }
-        let values = (0..<image.width * image.height).map {
-            UInt16(image.rows[2 * $0]) << 8 | UInt16(image.rows[2 * $0 + 1])
-        }
-        return try DepthMap(width: image.width, height: image.height, millimetres: values)
-    }
-
-    private struct Image {
+    /// Rows from the top, big-endian samples; `color` is PNG's colour type.
+    struct Image {
         let width, height, bits, color: Int
         let rows: [UInt8]
     }
 
-    private static func decode(_ bytes: [UInt8]) throws -> Image {
+    static func decode(_ bytes: [UInt8]) throws -> Image {
         guard bytes.count >= 33, bytes[0..<8] == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A],
             name(bytes, 12) == "IHDR"
         else { throw OnParError.badInput("the file is no PNG; give a PNG file") }

@@ -89,18 +89,6 @@ public actor FaceKeypointPipeline {
     }
 }
 
-/// A runner for each bundle; what was loaded is closed where another can't be.
-func loadAll(_ bundles: [Bundle], _ runner: RunnerFactory) throws -> [any Runner] {
-    var opened: [any Runner] = []
-    do {
-        for bundle in bundles { opened.append(try runner(bundle)) }
-    } catch {
-        for runner in opened { runner.close() }
-        throw error
-    }
-    return opened
-}
-
 private func pointNetwork(_ bundle: Bundle, _ runner: any Runner, _ clock: StageClock) -> PointNetwork {
     let names = bundle.manifest.modelFiles[0].outputs.map(\.name)
     return { tensor in
