@@ -14,6 +14,7 @@ import org.onpar.PixelSource
 import org.onpar.Png
 import org.onpar.SaliencySegmenter
 import org.onpar.Task
+import org.onpar.TaskFactory
 import org.onpar.depthMap
 
 /** The detector of a bundle; with a face_detector bundle beside one for faces, it finds all faces of a picture or frame. */
@@ -47,22 +48,22 @@ class AnyDetector private constructor(val bundle: Bundle, private val task: Task
     )
 
     companion object {
-        /**
-         * A new result type is one more line here and in [Shown].
-         *
-         * @param other opens the bundle of another model, if there is one.
-         */
+        /** A new result type is one more line here and in [Shown]. */
+        private val TASKS: Map<String, TaskFactory<*>> =
+            mapOf(
+                "Classification" to ImageClassifier,
+                "FaceBoxes" to FaceDetector,
+                "Keypoints" to FaceKeypointDetector,
+                "Mask" to SaliencySegmenter,
+                "VoxelGrid" to DepthVoxelizer,
+                "FaceMesh" to FaceReconstructor,
+            )
+
+        /** @param other opens the bundle of another model, if there is one. */
         fun open(bundle: Bundle, other: (model: String) -> Bundle?): AnyDetector {
-            val task: Task<*, *> =
-                when (val result = bundle.manifest.postprocess.result) {
-                    "Classification" -> ImageClassifier.fromBundle(bundle)
-                    "FaceBoxes" -> FaceDetector.fromBundle(bundle)
-                    "Keypoints" -> FaceKeypointDetector.fromBundle(bundle)
-                    "Mask" -> SaliencySegmenter.fromBundle(bundle)
-                    "VoxelGrid" -> DepthVoxelizer.fromBundle(bundle)
-                    "FaceMesh" -> FaceReconstructor.fromBundle(bundle)
-                    else -> throw BadInput("this app can't show a $result; update it")
-                }
+            val result = bundle.manifest.postprocess.result
+            val factory = TASKS[result] ?: throw BadInput("this app can't show a $result; update it")
+            val task: Task<*, *> = factory.fromBundle(bundle)
             try {
                 return AnyDetector(bundle, task, search(bundle, other))
             } catch (error: Throwable) {
