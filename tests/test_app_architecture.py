@@ -237,3 +237,16 @@ def test_a_task_is_one_file(language: str) -> None:
     }
     wrong = {result: sorted(names) for result, names in places.items() if names != {TASKS[result]}}
     assert not wrong, f"{language}: a result is opened in the file that the table names, and there alone: {wrong}"
+
+
+@pytest.mark.parametrize("language", LIBRARIES)
+def test_the_python_that_comments_name_is_there(language: str) -> None:
+    library = LIBRARIES[language]
+    named = {
+        (_shown(path), name)
+        for path in library.folder.rglob(f"*{library.suffix}")
+        for name in re.findall(r"\b(?:reference|sdk_build)/[\w/]+\.py\b", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    gone = sorted(f"{path} names {name}" for path, name in named if not (ROOT / name).is_file())
+    assert not gone, "\n".join(gone)

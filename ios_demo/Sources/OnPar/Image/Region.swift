@@ -12,7 +12,7 @@ public struct Region: Sendable, Equatable {
     public let left, top, width, height: Double
 }
 
-/// The region with the network's aspect ratio: rule 2 of reference/preprocess.py.
+/// The region with the network's aspect ratio: rule 2 of reference/inputs/preprocess.py.
 func chooseRegion(_ width: Int, _ height: Int, _ spec: PreprocessSpec, box: Box? = nil, boxGrow: Double? = nil) throws
     -> Region
 {

@@ -1,4 +1,4 @@
-/** From a depth map to the input tensor: reference/preprocess.py. */
+/** From a depth map to the input tensor: reference/inputs/preprocess.py. */
 import { BadInput } from '../bundle/errors';
 import type { PreprocessSpec } from '../bundle/manifest';
 import { chooseRegion, type Box, type Region } from '../image/region';

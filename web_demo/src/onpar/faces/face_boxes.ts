@@ -1,4 +1,4 @@
-/** From the output of a face detector to boxes: reference/face_boxes.py. */
+/** From the output of a face detector to boxes: reference/tasks/face_detection.py. */
 import { thresholdOf } from '../bundle/manifest';
 import type { Region } from '../image/region';
 import { output, type Context, type Tensors } from '../runner/outputs';

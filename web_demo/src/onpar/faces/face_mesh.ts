@@ -1,4 +1,4 @@
-/** Faces in three dimensions: reference/postprocess.py and reference/geometry/face_topology.py. */
+/** Faces in three dimensions: reference/tasks/face_reconstruction.py and reference/geometry/face_topology.py. */
 import type { Bundle } from '../bundle/bundle';
 import { BundleInvalid } from '../bundle/errors';
 import { SafeTensors } from '../bundle/safetensors';

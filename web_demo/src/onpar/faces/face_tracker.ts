@@ -1,4 +1,4 @@
-/** Finds faces and their keypoints in pictures, and follows them through videos: reference/face_pipeline.py. */
+/** Finds faces and their keypoints in pictures, and follows them through videos: reference/pipelines/faces.py. */
 import { BadInput } from '../bundle/errors';
 import type { PixelSource } from '../image/pixels';
 import { PicturePreprocessor } from '../image/preprocess';

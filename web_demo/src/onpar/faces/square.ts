@@ -1,4 +1,4 @@
-/** Turned square crops, as the keypoint networks see them: reference/face_pipeline.py. */
+/** Turned square crops, as the keypoint networks see them: reference/pipelines/faces.py. */
 import { BadInput } from '../bundle/errors';
 import type { PixelSource } from '../image/pixels';
 import type { Region } from '../image/region';

@@ -1,5 +1,5 @@
 /**
- * From pixels to the input tensor: rules 3 and 4 of reference/preprocess.py.
+ * From pixels to the input tensor: rules 3 and 4 of reference/inputs/preprocess.py.
  * Mean and standard deviation are inside the model.
  */
 import type { PreprocessSpec } from '../bundle/manifest';

@@ -1,4 +1,4 @@
-/** The part of a picture that a network sees: rule 2 of reference/preprocess.py, and the way back to the picture's pixels. */
+/** The part of a picture that a network sees, and the way back: rule 2 of reference/inputs/preprocess.py. */
 import { BadInput } from '../bundle/errors';
 import type { PreprocessSpec } from '../bundle/manifest';
 

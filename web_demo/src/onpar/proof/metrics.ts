@@ -1,4 +1,4 @@
-/** How far an output is from the golden one: the metrics of sdk_build/metrics.py that bundles set limits for. */
+/** How far an output is from the golden one: the metrics of sdk_build/proof/metrics.py that bundles set limits for. */
 import { BundleInvalid } from '../bundle/errors';
 import { findFaces } from '../faces/face_boxes';
 

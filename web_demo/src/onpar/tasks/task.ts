@@ -1,5 +1,5 @@
 /**
- * What the tasks share: one model, one call after the other, late frames dropped. Each gives a typed result with timings.
+ * What the tasks share: one model, one call after the other, late frames dropped, a typed result with timings.
  * A new task is a file beside this one (result type, decoder, class) and its line in index.ts.
  */
 import type { Bundle } from '../bundle/bundle';

@@ -6,7 +6,7 @@ data class Box(val x0: Double, val y0: Double, val x1: Double, val y1: Double)
 /** The rectangle of the picture that the network sees, in pixels; (0, 0) is the picture's outer corner. */
 data class Region(val left: Double, val top: Double, val width: Double, val height: Double)
 
-/** The region with the network's aspect ratio: rule 2 of reference/preprocess.py. */
+/** The region with the network's aspect ratio: rule 2 of reference/inputs/preprocess.py. */
 fun chooseRegion(width: Int, height: Int, spec: PreprocessSpec, box: Box? = null, boxGrow: Double = spec.boxGrow): Region {
     var left = 0.0
     var top = 0.0
