@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 wrong use or bad input.",
     )
     add = parser.add_argument
-    add("image", type=Path, help="a drawing or cartoon: PNG (transparency serves as mask), JPEG, BMP or WebP")
+    add("image", type=Path, help="a drawing or cartoon: PNG (transparency serves as mask), JPEG, WebP, HEIC ...")
     add("--motion", nargs="+", default=["walk"], metavar="M", help="names of the library, or one .bvh or .glb file")
     add("--mask", type=Path, help="picture of the same size, white where the figure is")
     add("--bundle", type=Path, action="append", default=[], help="a saliency or classifier bundle; may be repeated")

@@ -35,6 +35,23 @@ SMALLEST_SIDE = 8
 LARGEST_SIDE = 16384
 LARGEST_AREA = 100_000_000
 OBJECT_MARGIN = 0.03  # 1 / 0.95 of the object's side, rounded up
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP")  # Pillow's names
+PICTURE_SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".heic",
+    ".heif",
+    ".hif",
+    ".avif",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".bmp",
+)
+_PICTURE_FILE = "a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file"
+_DNG_VERSION, _SUBFILE_TYPE = 50706, 254  # TIFF tags
 _SIZES = f"allowed: sides up to {LARGEST_SIDE} and {LARGEST_AREA // 1_000_000} megapixels in all"
 Box = tuple[float, float, float, float]
 
@@ -57,16 +74,19 @@ class Region:
 def load_picture(path: Path) -> NDArray[np.uint8]:
     """Read a picture as (H, W, 3) uint8 RGB, upright.
 
-    Grey becomes RGB, transparency is laid over white, 16-bit colour is scaled to 8 bit.
+    Grey becomes RGB, transparency is laid over white, 16-bit colour is scaled to 8 bit. Of several frames or pages the
+    first counts. HEIC and AVIF say themselves how they are turned; their EXIF orientation is only a copy of that.
 
     Raises:
-        BadInput: unreadable, too small or large, or 16-bit grey (which is a depth map).
+        BadInput: unreadable, too small or large, 16-bit or float grey (which is a depth map), or a camera's raw file.
     """
     from PIL import Image, ImageOps
 
-    with _open(path, "picture", "a PNG, JPEG, BMP or WebP file", ("PNG", "JPEG", "BMP", "WEBP")) as opened:
+    with _open(path, "picture", _PICTURE_FILE, PICTURE_FORMATS) as opened:
         if opened.mode.startswith("I") or opened.mode == "F":
-            raise BadInput(f"{path} is {opened.mode}: 16-bit grey, a depth map; this model takes 8-bit pictures")
+            what = "float" if opened.mode == "F" else "16-bit"
+            raise BadInput(f"{path} is {opened.mode}: {what} grey, a depth map; this model takes 8-bit pictures")
+        _refuse_raw(path, opened)
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     white = Image.new("RGBA", upright.size, "white")
     return np.array(Image.alpha_composite(white, upright).convert("RGB"))
@@ -96,9 +116,10 @@ def _open(path: Path, what: str, wanted: str, formats: tuple[str, ...]) -> Itera
         raise BadInput(f"no {what} {path}; give {wanted}")
     try:
         # Only the named formats: Pillow hands some others to programs outside.
+        known = _known(path, formats)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that are allowed here, of odd but readable files
-            with Image.open(path, formats=formats) as opened:
+            with Image.open(path, formats=known) as opened:
                 _check_size(path, opened.width, opened.height)
                 yield opened
     except BadInput:
@@ -109,6 +130,24 @@ def _open(path: Path, what: str, wanted: str, formats: tuple[str, ...]) -> Itera
         raise BadInput(f"{path} is too large ({error}); {_SIZES}; scale it down") from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged bytes
         raise BadInput(f"{path} is damaged ({error}); give {wanted}") from error
+
+
+def _known(path: Path, formats: tuple[str, ...]) -> tuple[str, ...]:
+    """The formats that Pillow can be asked for; it learns HEIC when the first such file comes, which takes a while."""
+    with path.open("rb") as file:
+        if file.read(8)[4:] != b"ftyp":
+            return tuple(name for name in formats if name != "HEIF")
+    import pi_heif
+
+    pi_heif.register_heif_opener()
+    return formats
+
+
+def _refuse_raw(path: Path, opened: ImageFile) -> None:
+    """Cameras' raw files are TIFF whose first page is a small preview: no picture to judge by."""
+    tags = getattr(opened, "tag_v2", {})
+    if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
+        raise BadInput(f"{path} is a camera's raw file and shows a preview only; develop it, give {_PICTURE_FILE}")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

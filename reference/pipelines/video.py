@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
-from reference.inputs.preprocess import load_picture
+from reference.inputs.preprocess import PICTURE_SUFFIXES, load_picture
 
 SUPPRESS, MARK = "suppress", "mark"
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 Picture = NDArray[np.uint8]
 
@@ -119,7 +118,7 @@ class _Capture:
 
 
 def _folder(path: Path) -> Iterator[Picture]:
-    for file in sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES):
+    for file in sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES):
         yield load_picture(file)
 
 

@@ -340,7 +340,7 @@ def content(name, tmp_path):
         "text": b"this is a text file\n",
         "half": buffer.getvalue()[: len(buffer.getvalue()) // 2],
         "signature": buffer.getvalue()[:8],
-        "other format": b"GIF89a\x08\x00\x08\x00\x00\x00\x00;",
+        "other format": b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x08\0\0\0\x08\0\x08\0\3" + bytes(40),
     }[name]
 
 
@@ -357,13 +357,13 @@ def content(name, tmp_path):
 def test_unreadable_pictures_say_why(name, reason, tmp_path, refused):
     path = tmp_path / "broken.png"
     path.write_bytes(content(name, tmp_path))
-    with refused(BadInput, path, reason, "give a PNG, JPEG, BMP or WebP file"):
+    with refused(BadInput, path, reason, "give a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file"):
         load_picture(path)
 
 
 def test_missing_picture_and_folder(tmp_path, refused):
     for path in (tmp_path / "none.png", tmp_path):
-        with refused(BadInput, f"no picture {path}", "give a PNG, JPEG, BMP or WebP file"):
+        with refused(BadInput, f"no picture {path}", "give a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file"):
             load_picture(path)
 
 
@@ -393,7 +393,7 @@ def test_a_large_allowed_picture_is_read_without_a_warning(tmp_path, refused):
 
 def samples():
     picture = Image.fromarray(noise(16, 16))
-    for kind in ("PNG", "JPEG", "BMP", "WEBP"):
+    for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "AVIF"):
         buffer = io.BytesIO()
         picture.save(buffer, kind)
         yield buffer.getvalue()
