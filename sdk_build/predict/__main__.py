@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("litert", "executorch", "coreml", "executorch_coreml")
 MESHES = (".glb", ".obj", ".ply", ".stl", ".off", ".gif")  # endings of --save that are no picture's
-DEPTH_OPTIONS = ("depth", "depth_size", "depth_type", "depth_unit", "depth_turn", "depth_reach", "depth_fit")
+DEPTH_OPTIONS = tuple(f"depth{name}" for name in ("", "_size", "_type", "_unit", "_scale", "_turn", "_reach", "_fit"))
 HELPERS = ("--detector", "--refined", "--detector-refined")
 
 
@@ -64,10 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="keypoints: the detector's second network",
     )
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
-    depth.add_argument("--depth", type=Path, metavar="FILE", help="16-bit .png in mm, .tif, .npy, or headerless .raw")
+    depth.add_argument("--depth", type=Path, metavar="FILE", help="16-bit .png in mm, .tif, .npy, .npz, .exr, headerless .raw")
     depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
     depth.add_argument("--depth-type", metavar="TYPE", help="of a headerless file: uint16, float32 or float16")
     depth.add_argument("--depth-unit", metavar="UNIT", help="mm, m or 1/m; whole numbers are taken as mm, others as m")
+    depth.add_argument(
+        "--depth-scale", metavar="S", help="instead of the unit: mm of one, or a length: 0.1, 1/5000m (TUM), 1/256m, cm"
+    )
     depth.add_argument("--depth-turn", type=int, default=0, metavar="DEG", help="turn it by 90, 180 or 270, as needed")
     depth.add_argument("--depth-reach", type=float, metavar="MM", help="ignore what lies farther behind the object")
     depth.add_argument(

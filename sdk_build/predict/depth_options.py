@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reference.errors import BadInput
 from reference.inputs.depth_files import DepthFormat
+from reference.inputs.depth_units import parse_scale
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class DepthOptions:
             raise BadInput(f"--depth-reach is {a.depth_reach}; allowed: a distance above 0 in millimetres")
         if a.depth is not None and len(a.files) > 1:
             raise BadInput(f"--depth is one depth map for {len(a.files)} pictures; give one picture with it")
-        form = DepthFormat(a.depth_unit, parse_size(a.depth_size), a.depth_type, a.depth_turn // 90)
+        scale = None if a.depth_scale is None else parse_scale(a.depth_scale)
+        form = DepthFormat(a.depth_unit, parse_size(a.depth_size), a.depth_type, a.depth_turn // 90, scale)
         return cls(a.depth, form, a.depth_reach, a.depth_fit == "crop")
 
 

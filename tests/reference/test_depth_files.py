@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from reference.errors import BadInput
-from reference.inputs.depth_files import FARTHEST_MM, NEAREST_MM, DepthFormat, read_depth, to_millimetres
+from reference.inputs.depth_files import DepthFormat, read_depth
+from reference.inputs.depth_units import FARTHEST_MM, NEAREST_MM, to_millimetres
 
 WIDTH, HEIGHT = 12, 9
 
@@ -152,7 +153,7 @@ def test_bad_files(depth, tmp_path, refused):
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     (tmp_path / "broken.tif").write_bytes(b"II*\0")
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "rgb.tif")
-    (tmp_path / "a.exr").write_bytes(b"v/1")
+    (tmp_path / "a.pfm").write_bytes(b"Pf")
     for name, form, *parts in (
         ("none.png", DepthFormat(), "no depth map", "give a file of distances: .png, .tif, .npy"),
         ("a.raw", DepthFormat(), "has no header that states its size; give it, e.g. --depth-size 640x480"),
@@ -167,7 +168,7 @@ def test_bad_files(depth, tmp_path, refused):
         ("small.npy", DepthFormat(), "is 9x7 values; allowed: sides of 8"),
         ("broken.tif", DepthFormat(), "is damaged"),
         ("rgb.tif", DepthFormat(), "is RGB; allowed: 16-bit grey or float32"),
-        ("a.exr", DepthFormat(), "has the ending .exr; allowed for depth: .png, .tif, .npy"),
+        ("a.pfm", DepthFormat(), "has the ending .pfm; allowed for depth: .png, .tif, .npy, .npz, .exr"),
     ):
         with refused(BadInput, tmp_path / name, *parts):
             read_depth(tmp_path / name, form)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reference.errors import BadInput
-from reference.preprocess import PICTURE_SUFFIXES, load_picture
+from reference.inputs.preprocess import PICTURE_SUFFIXES, load_picture
 from tests.reference.heic import heic
 
 # Letters for the colours of four quarters, read row by row: upright it is RGBY.

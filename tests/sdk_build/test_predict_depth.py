@@ -92,11 +92,15 @@ def test_units_sizes_and_sides_of_the_sensor_give_the_same_solid(voxel_bundle, f
     metres = np.where(millimetres == 0, np.nan, millimetres / 1000).astype(np.float32)
     metres.tofile(tmp_path / "b.bin")
     np.save(tmp_path / "c.npy", np.rot90(metres))
+    Image.fromarray(5 * millimetres).save(tmp_path / "d.png")
+    Image.fromarray(10 * millimetres).save(tmp_path / "e.png")
     size = ("--depth-size", f"{width}x{height}")
     for options in (
         ("a.raw", *size),
         ("b.bin", *size, "--depth-type", "float32", "--depth-unit", "m"),
         ("c.npy", "--depth-turn", "270"),
+        ("d.png", "--depth-scale", "1/5000m"),
+        ("e.png", "--depth-scale", "0.1"),
     ):
         out = run(capsys, voxel_bundle, photo, "--depth", tmp_path / options[0], *options[1:], "--json")
         assert abs(filled(out) / expected - 1) < 0.01, options
@@ -132,6 +136,7 @@ def test_bad_frames_are_named_in_one_line(voxel_bundle, frame, tmp_path, fails):
     wall = save("wall.png", np.full((height, width, 3), 120, np.uint8))
     zero = save("zero.png", np.zeros((height, width), np.uint16))
     metres = save("metres.png", np.full((height, width), 1, np.uint16))
+    tenths = save("tenths.png", 10 * millimetres)
     wide = save("wide.png", np.full((60, 120), 500, np.uint16))
     holes = millimetres.copy()
     holes[: height // 2] = 0
@@ -156,6 +161,9 @@ def test_bad_frames_are_named_in_one_line(voxel_bundle, frame, tmp_path, fails):
         ([photo, "--depth", depth, "--depth-size", "640*480"], "--depth-size is '640*480'; allowed: WIDTHxHEIGHT"),
         ([photo, "--depth", depth, "--depth-type", "int8"], "depth type is 'int8'; allowed: uint16"),
         ([photo, "--depth", depth, "--depth-unit", "cm"], "depth unit is 'cm'; allowed: mm, m, 1/m"),
+        ([photo, "--depth", depth, "--depth-scale", "0"], "depth scale is '0'; allowed: millimetres of one unit"),
+        ([photo, "--depth", depth, "--depth-unit", "m", "--depth-scale", "cm"], "were given; leave out one"),
+        ([photo, "--depth", tenths], "they look like 0.1mm (", "give --depth-scale 0.1mm"),
     ):
         fails(predict.main, [voxel_bundle, *arguments, "--save", tmp_path / "out.glb"], 2, "BadInput: ", *parts)
     assert not (tmp_path / "out.glb").exists()
