@@ -51,12 +51,14 @@ class FrameResult:
     """One frame's result.
 
     Attributes:
+        time_ms: since the first frame, by the file's own times.
         results: one, or a face each.
         verdict: what counts, for a classifier; None for other models, whose frames stand for themselves.
         of_faces: the results are faces, of which there may be none.
     """
 
     number: int
+    time_ms: float
     picture: Picture
     results: tuple[Result, ...]
     verdict: Verdict | None
@@ -64,10 +66,11 @@ class FrameResult:
 
     def to_json(self) -> dict[str, Any]:
         """The entry of ``predict --json``."""
+        document: dict[str, Any] = {"frame": self.number, "time_ms": round(self.time_ms, 3)}
         if self.of_faces:
-            document: dict[str, Any] = {"frame": self.number, "results": [result.to_json() for result in self.results]}
+            document["results"] = [result.to_json() for result in self.results]
         else:
-            document = {"frame": self.number, **self.results[0].to_json()}
+            document |= self.results[0].to_json()
         if self.verdict is not None:
             document |= {"status": self.verdict.status, "shown_label": self.verdict.label}
         return document
@@ -121,13 +124,12 @@ class Clip:
     """A video and what counts in it.
 
     Attributes:
-        path: of the file, for its frame rate.
+        pictures: milliseconds since the first frame, and the frame.
         frames: how many frames in a row must agree before a class counts.
         unconfirmed: ``suppress`` or ``mark`` what does not count.
     """
 
-    path: Path
-    pictures: Iterable[Picture]
+    pictures: Iterable[tuple[float, Picture]]
     frames: int
     unconfirmed: str
 
@@ -160,22 +162,22 @@ def predict_each(request: Request) -> list[Prediction]:
     return request.answer(((result,), picture) for result, (_, _, picture) in zip(results, read, strict=True))
 
 
-def results_of_frames(request: Request, pictures: Iterable[Picture]) -> Iterator[tuple[int, Picture, Result]]:
-    """Number, picture and result of each frame; the artifact is loaded once, in a child process."""
+def results_of_frames(request: Request, clip: Clip) -> Iterator[tuple[int, float, Picture, Result]]:
+    """Number, milliseconds, picture and result of each frame; the artifact is loaded once, in a child process."""
     from reference.inputs.preprocess import preprocess_picture
     from sdk_build.proof.sandbox import ArtifactProcess
 
     spec = request.spec
     with ArtifactProcess(request.runtime, request.artifact, spec) as process:
-        for number, picture in enumerate(pictures):
+        for number, (time_ms, picture) in enumerate(clip.pictures):
             tensor, region = preprocess_picture(picture, spec.preprocess)
-            yield number, picture, decode(process.run({spec.input.name: tensor}), spec, region)
+            yield number, time_ms, picture, decode(process.run({spec.input.name: tensor}), spec, region)
 
 
 def predict_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
     """Frame by frame, each for itself."""
-    for number, picture, result in results_of_frames(request, clip.pictures):
-        yield FrameResult(number, picture, (result,), None)
+    for number, time_ms, picture, result in results_of_frames(request, clip):
+        yield FrameResult(number, time_ms, picture, (result,), None)
 
 
 def no_helpers(given: GivenBundles, box: Box | None) -> Helpers:

@@ -103,8 +103,8 @@ def detect_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
         yield from predict_frames(request, clip)
         return
     with open_detector(request.bundle, request.runtime, second) as look:
-        for number, picture in enumerate(clip.pictures):
-            yield FrameResult(number, picture, (look(picture),), None)
+        for number, (time_ms, picture) in enumerate(clip.pictures):
+            yield FrameResult(number, time_ms, picture, (look(picture),), None)
 
 
 VIEW = View(

@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 
 from reference.inputs.preprocess import Box, Region, choose_region, load_picture
 from reference.pipelines.faces import DetectedFace
-from reference.pipelines.video import frame_rate
 from reference.tasks.base import Result
 from reference.tasks.face_keypoints import Keypoints
 from sdk_build.predict.base import Clip, FrameResult, GivenBundles, Prediction, Request, View
@@ -119,11 +118,10 @@ def predict(request: Request) -> list[Prediction]:
 
 def follow_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
     """Track faces from frame to frame; the detector runs only when one is lost or a check is due."""
-    step = 1000 / frame_rate(clip.path)
     with open_pipeline(request.bundle, request.runtime, request.helpers) as pipeline:
-        for number, picture in enumerate(clip.pictures):
-            faces = pipeline.detect_for_video(picture, number * step)
-            yield FrameResult(number, picture, tuple(as_result(face) for face in faces), None, of_faces=True)
+        for number, (time_ms, picture) in enumerate(clip.pictures):
+            faces = pipeline.detect_for_video(picture, time_ms)
+            yield FrameResult(number, time_ms, picture, tuple(as_result(face) for face in faces), None, of_faces=True)
 
 
 def as_result(face: DetectedFace) -> Keypoints:

@@ -76,10 +76,10 @@ def draw_label(canvas: Image.Image, text: str, certain: bool = True) -> None:
 def predict_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
     """Frame by frame; a class counts once enough frames in a row agree."""
     state = Agreement()
-    for number, picture, result in results_of_frames(request, clip.pictures):
+    for number, time_ms, picture, result in results_of_frames(request, clip):
         assert isinstance(result, Classification)
         state, verdict = agree(state, result.label, clip.frames, clip.unconfirmed)
-        yield FrameResult(number, picture, (result,), verdict)
+        yield FrameResult(number, time_ms, picture, (result,), verdict)
 
 
 def draw_frame(frame: FrameResult) -> Picture:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from reference.errors import BadInput
-from reference.pipelines.video import VIDEOS, Agreement, agree, frame_rate, read_frames
+from reference.pipelines.video import VIDEOS, Agreement, agree, even_frames, frame_times, read_timed
 from sdk_build.backends import execution_name
 from sdk_build.predict.base import Clip, FrameResult, Picture, Request, View
 
@@ -65,8 +65,8 @@ def read_video(view: View, request: Request, path: Path, frames: int, unconfirme
         raise BadInput(f"{request.bundle.manifest.id} takes single pictures; give picture files instead of {path}")
     agree(Agreement(), "", frames, unconfirmed)  # refuses wrong options before anything starts
     bar = Console(stderr=True)
-    pictures = track(read_frames(path), "frames", console=bar, transient=True, disable=not sys.stderr.isatty())
-    return view.frames(request, Clip(path, pictures, frames, unconfirmed))
+    pictures = track(read_timed(path), "frames", console=bar, transient=True, disable=not sys.stderr.isatty())
+    return view.frames(request, Clip(pictures, frames, unconfirmed))
 
 
 def _describe(documents: list[dict[str, Any]]) -> str:
@@ -77,11 +77,16 @@ def _describe(documents: list[dict[str, Any]]) -> str:
 
 
 class _Writer:
-    """Annotated frames as a video file, as PNG files in a folder, or nowhere."""
+    """Annotated frames as a video file, as PNG files in a folder, or nowhere.
+
+    OpenCV writes files of a constant rate: where the source has another, frames are repeated so that they keep their
+    times. Its times are read before the first frame is written.
+    """
 
     def __init__(self, save: Path | None, source: Path, draw: Callable[[FrameResult], Picture] | None) -> None:
         self.save, self.source, self.draw = save, source, draw
         self.video: Any = None
+        self.repeats: list[int] = []
         if save is not None and save.suffix and save.suffix.lower() not in VIDEOS:
             raise BadInput(f"--save is {save} for a video; give a folder for frames, or a name ending in .mp4")
         if save is not None and save.resolve() == source.resolve():
@@ -101,7 +106,7 @@ class _Writer:
         drawn = self.draw(frame)
         try:
             if self.save.suffix:
-                self._append(drawn)
+                self._append(frame.number, drawn)
             else:
                 from PIL import Image
 
@@ -110,7 +115,7 @@ class _Writer:
         except OSError as error:
             raise BadInput(f"can't write {self.save} ({error}); give a writable place") from error
 
-    def _append(self, drawn: Picture) -> None:
+    def _append(self, number: int, drawn: Picture) -> None:
         import cv2
 
         assert self.save is not None
@@ -118,7 +123,9 @@ class _Writer:
         if self.video is None:
             self.save.parent.mkdir(parents=True, exist_ok=True)
             code = cv2.VideoWriter.fourcc(*("MJPG" if self.save.suffix.lower() == ".avi" else "mp4v"))
-            self.video = cv2.VideoWriter(str(self.save), code, frame_rate(self.source), (width, height))
+            rate, self.repeats = even_frames(frame_times(self.source))
+            self.video = cv2.VideoWriter(str(self.save.absolute()), code, rate, (width, height))
             if not self.video.isOpened():
                 raise OSError("no encoder for it")
-        self.video.write(drawn[:height, :width, ::-1].copy())
+        for _ in range(self.repeats[number]):
+            self.video.write(drawn[:height, :width, ::-1].copy())

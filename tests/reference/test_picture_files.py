@@ -10,30 +10,21 @@ from PIL import Image
 from reference.errors import BadInput
 from reference.inputs.preprocess import PICTURE_SUFFIXES, load_picture
 from tests.reference.heic import heic
+from tests.reference.quarters import COLORS, NAMES, quarters, seen
 
-# Letters for the colours of four quarters, read row by row: upright it is RGBY.
-COLORS = {"R": (200, 40, 40), "G": (40, 200, 40), "B": (40, 40, 200), "Y": (220, 220, 60)}
 # How the quarters lie upright where they are stored as RGBY, by EXIF orientation; 0 and 9 mean nothing.
 TURNED = {
     1: "RGBY", 2: "GRYB", 3: "YBGR", 4: "BYRG", 5: "RBGY", 6: "BRYG", 7: "YGBR", 8: "GYRB", 0: "RGBY", 9: "RGBY",
 }  # fmt: skip
 
 
-def quarters(mode="RGB"):
-    pixels = np.zeros((32, 64, 3), np.uint8)
-    pixels[:16, :32], pixels[:16, 32:], pixels[16:, :32], pixels[16:, 32:] = COLORS.values()
-    image = Image.fromarray(pixels)
+def pictured(mode="RGB"):
+    image = Image.fromarray(quarters(32, 64))
     return image.quantize(4) if mode == "P" else image.convert(mode)
 
 
-def seen(picture):
-    """The letters of a picture's quarters."""
-    corners = (picture[y, x].astype(int) for y in (4, -4) for x in (4, -4))
-    return "".join(min(COLORS, key=lambda c: np.abs(np.subtract(COLORS[c], pixel)).sum()) for pixel in corners)
-
-
 def saved(tmp_path, name, image=None, **options):
-    (image or quarters()).save(tmp_path / name, **options)
+    (image or pictured()).save(tmp_path / name, **options)
     return tmp_path / name
 
 
@@ -44,7 +35,7 @@ def written(tmp_path, name, data):
 
 def encoded(kind, image=None, **options):
     buffer = io.BytesIO()
-    (image or quarters()).save(buffer, kind, **options)
+    (image or pictured()).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -117,7 +108,7 @@ def test_of_several_frames_the_first_counts(suffix, tmp_path):
     ],
 )
 def test_colour_modes_and_compressions(suffix, mode, options, tmp_path):
-    picture = load_picture(saved(tmp_path, f"a.{suffix}", quarters(mode), **options))
+    picture = load_picture(saved(tmp_path, f"a.{suffix}", pictured(mode), **options))
     assert seen(picture) == "RGBY"
     assert np.abs(picture[4, 4].astype(int) - COLORS["R"]).max() <= 8
 
@@ -207,9 +198,7 @@ def test_a_huge_size_is_refused_before_decoding(kind, tmp_path, refused):
         load_picture(written(tmp_path, "a.bin", data.replace(old, new, 1)))
 
 
-@pytest.mark.parametrize(
-    "name", ["two words", "Ünïcödé", "写真", "صورة", "🐈 cat", "a'b\"c", "per%20cent", "dot.dot", "-x"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_names_with_blanks_and_any_letters(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()

@@ -55,6 +55,6 @@ def test_without_a_face_the_picture_says_so():
 
 
 def test_frames_of_a_video_show_their_faces():
-    frame = FrameResult(3, PICTURE, (faces(ONE),), None)
+    frame = FrameResult(3, 120.0, PICTURE, (faces(ONE),), None)
     assert shows(draw_frame(frame), LINE, 100, 175)
     assert frame.to_json()["frame"] == 3 and len(frame.to_json()["faces"]) == 1

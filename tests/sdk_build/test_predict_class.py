@@ -17,6 +17,7 @@ from sdk_build.bundle.files import open_bundle
 from sdk_build.predict import __main__ as predict
 from sdk_build.predict import sounds
 from sdk_build.predict.sheet import page_paths, parse_grid
+from tests.reference.mp4 import write_mp4
 
 GOLDEN = [MODELS_DIR / "classifier" / "golden" / f"input_{n}.png" for n in (0, 1)]
 
@@ -83,6 +84,21 @@ def test_annotated_video(classifier_bundle, frames, tmp_path, name, capsys):
     assert {f.shape for f in written} == {(480, 480, 3)}
     corner = [f[-60:, :200].astype(int) for f in written]
     assert np.abs(corner[2] - corner[0]).mean() > 10  # the label appears with the third frame
+
+
+def test_a_phones_video_keeps_its_times_and_comes_out_upright(classifier_bundle, tmp_path, capsys):
+    """Front camera: mirrored in the file, frames of unequal length, here on a grid of 50 ms."""
+    pictures = [np.full((64, 64, 3), 40 + 60 * n, np.uint8) for n in range(3)]
+    pictures[0][:, :32] = (200, 40, 40)
+    clip = write_mp4(tmp_path / "clip.mp4", pictures, [100, 250, 50], matrix=(-1, 0, 0, 1))
+    document = json.loads(run(capsys, classifier_bundle, clip, "--json", "--save", tmp_path / "out.mp4"))
+    assert [frame["time_ms"] for frame in document["frames"]] == pytest.approx([0, 100, 350], abs=1)
+    video = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(20)
+    written = [frame[240, 360] for good, frame in iter(video.read, (False, None)) if good]
+    video.release()
+    assert np.abs(written[0].astype(int) - (40, 40, 200)).max() < 30  # the red left half is shown on the right; BGR
+    assert [round((int(pixel[0]) - 40) / 60) for pixel in written[2:]] == [1, 1, 1, 1, 1, 2, 2, 2, 2]
 
 
 def test_contact_sheet_with_pages(classifier_bundle, tmp_path, capsys):
