@@ -1,18 +1,20 @@
-"""How an MP4 or QuickTime file says its pictures are to be shown: turned by quarters, mirrored, or both.
+"""How a video file says its pictures are to be shown: turned by quarters, mirrored, or both.
 
 Phones store what the sensor gives and a matrix (ISO/IEC 14496-12, 8.3.2): a picture's point (x, y) is shown at
 (a x + c y, b x + d y). OpenCV 4.14 reads turns from it and takes a mirrored picture of a front camera for one that is
-turned by 180 degrees. Here it becomes one of the eight EXIF orientations.
+turned by 180 degrees, in Matroska as well. Here it becomes one of the eight EXIF orientations.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from reference.errors import BadInput
+from reference.inputs.display_matroska import pose
 
 LARGEST_INDEX = 256_000_000  # bytes of a movie box; hours of video have a few million
 _FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
@@ -26,19 +28,22 @@ _SMALL = 0.01  # of the largest entry; angles that are rounded to whole degrees 
 
 
 def display_orientation(path: Path) -> int | None:
-    """The EXIF orientation of an MP4 or QuickTime file's first video track; None of another or a damaged file.
+    """The EXIF orientation of the first video track of MP4, QuickTime, Matroska or WebM; None of other files.
 
     Raises:
         BadInput: the picture is to be shown aslant.
     """
     with path.open("rb") as file:
-        if file.read(8)[4:] not in _FIRST_BOXES:
+        begin = file.read(8)
+        try:
+            if begin[:4] == b"\x1aE\xdf\xa3":
+                matrix = _matroska_matrix(file)
+            elif begin[4:] in _FIRST_BOXES:
+                matrix = _video_matrix(_movie_box(file))
+            else:
+                return None
+        except (struct.error, IndexError):
             return None
-        movie = _movie_box(file)
-    try:
-        matrix = _video_matrix(movie)
-    except (struct.error, IndexError):
-        return None
     if matrix is None:
         return None
     limit = _SMALL * max(map(abs, matrix))
@@ -51,6 +56,15 @@ def display_orientation(path: Path) -> int | None:
             "allowed: quarter turns and mirrors; encode it upright"
         )
     return _ORIENTATIONS[signs]
+
+
+def _matroska_matrix(file: BinaryIO) -> _Matrix | None:
+    found = pose(file)
+    if found is None:
+        return None
+    mirrored, roll = found
+    cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
+    return _times((-1.0 if mirrored else 1.0, 0.0, 0.0, 1.0), (cos, -sin, sin, cos))
 
 
 def _movie_box(file: BinaryIO) -> bytes:

@@ -133,8 +133,8 @@ def frame_times(path: Path) -> list[float]:
 def even_frames(times_ms: Sequence[float]) -> tuple[float, list[int]]:
     """A constant frame rate for frames at any times, and how often each is repeated (0: left out) to keep them.
 
-    Frames that are as good as even (``EVEN_MS``) are not repeated. Others are put on a grid of the shortest step, or of a
-    part of it where that comes closer, of at most ``FASTEST_GRID`` frames a second.
+    Frames that are as good as even (``EVEN_MS``) are not repeated. Others are put on a grid of the shortest step, or of
+    a part of it where that comes closer, of at most ``FASTEST_GRID`` frames a second.
     """
     times = np.asarray(times_ms, np.float64)
     if len(times) < 2:

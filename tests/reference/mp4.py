@@ -1,4 +1,4 @@
-"""Small MP4 files as phones write them: with a display matrix, and with frames of unequal length."""
+"""Small videos as phones write them: with a display matrix, and with frames of unequal length."""
 
 from __future__ import annotations
 
@@ -31,6 +31,25 @@ def write_mp4(path, frames, durations_ms=None, matrix=(1, 0, 0, 1), movie_matrix
         assert len(durations_ms) == len(frames)
         data = _with_durations(data, durations_ms)
     path.write_bytes(data)
+    return path
+
+
+def write_mkv(path, frames, yaw=0.0, roll=0.0):
+    """Write (H, W, 3) uint8 RGB frames to Matroska, mirrored by a yaw of 180, turned anticlockwise by the roll."""
+    height, width = frames[0].shape[:2]
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (width, height))
+    for frame in frames:
+        video.write(np.ascontiguousarray(frame[..., ::-1]))
+    video.release()
+    data = path.read_bytes()
+    # The Video element has 10 bytes; the writer left room of 11 behind it and another element of 4.
+    at = data.index(b"\xe0\x8a\xb0\x81")
+    video, other, room = data[at + 2 : at + 12], data[at + 12 : at + 16], data[at + 16 : at + 27]
+    assert room == b"\xec\x01" + bytes(6) + b"\2\0\0"
+    name, angle = (b"\x76\x73", yaw) if yaw else (b"\x76\x75", roll)
+    assert not (yaw and roll), "there is room for one"
+    projection = b"\x76\x70\x40\x07" + name + b"\x84" + struct.pack(">f", angle)
+    path.write_bytes(data[:at] + b"\xe0\x95" + video + projection + other + data[at + 27 :])
     return path
 
 

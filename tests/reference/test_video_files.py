@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reference.errors import BadInput
-from reference.inputs.display_matrix import display_orientation
 from reference.pipelines.video import EVEN_MS, even_frames, frame_times, read_frames, read_timed
-from tests.reference.mp4 import SIZE, write_mp4
+from tests.reference.mp4 import SIZE, write_mkv, write_mp4
 from tests.reference.quarters import NAMES, quarters, seen
 
 # Display matrices of the eight ways to lay down a picture, and how the quarters RGBY then lie.
@@ -88,7 +87,7 @@ def test_where_the_matrix_may_lie(place, tmp_path):
     assert display_orientation(tmp_path / "a.mp4") == orientation
 
 
-@pytest.mark.parametrize("data", [b"", b"RIFF\0\0\0\0AVI ", b"\x1aE\xdf\xa3" + bytes(60), b"text that is no video"])
+@pytest.mark.parametrize("data", [b"", b"RIFF\0\0\0\0AVI ", b"text that is no video"])
 def test_other_containers_have_no_matrix(data, tmp_path):
     (tmp_path / "a.avi").write_bytes(data)
     assert display_orientation(tmp_path / "a.avi") is None
@@ -97,9 +96,55 @@ def test_other_containers_have_no_matrix(data, tmp_path):
 @given(data=st.binary(max_size=200))
 def test_any_bytes_have_an_orientation_or_none(data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "any.mp4"
-    path.write_bytes(FTYP + movie(track(data), (b"mvhd", data)) + data)
-    with contextlib.suppress(BadInput):
-        assert display_orientation(path) in (None, *range(1, 9))
+    for content in (FTYP + movie(track(data), (b"mvhd", data)) + data, EBML + data, EBML + matroska(data)):
+        path.write_bytes(content)
+        with contextlib.suppress(BadInput):
+            assert display_orientation(path) in (None, *range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("pose", "wanted"),
+    [({}, "RGBY"), ({"yaw": 180}, "GRYB"), ({"yaw": -180}, "GRYB"), ({"roll": 90}, "GYRB"), ({"roll": -90}, "BRYG"),
+     ({"roll": 180}, "YBGR")],
+)  # fmt: skip
+def test_turned_and_mirrored_matroska_comes_out_upright(pose, wanted, tmp_path):
+    frames = list(read_frames(write_mkv(tmp_path / "a.mkv", [quarters(*SIZE)] * 2, **pose)))
+    assert {seen(frame) for frame in frames} == {wanted}
+
+
+EBML = b"\x1aE\xdf\xa3\x80"
+
+
+def element(kind, data):
+    return bytes.fromhex(kind) + bytes([0x40 | len(data) >> 8, len(data) & 255]) + data
+
+
+def matroska(*fields, kind=b"\1"):
+    view = element("7670", b"".join(fields))
+    return element("1654ae6b", element("ae", element("83", kind) + element("e0", view)))
+
+
+MIRRORED = element("7673", struct.pack(">d", 180))
+POSES = {
+    "both": (matroska(MIRRORED, element("7675", struct.pack(">f", 90))), 5),
+    "behind an element": (element("ec", bytes(300)) + matroska(MIRRORED), 2),
+    "flat": (matroska(element("7671", b"\0"), MIRRORED), 2),
+    "a sphere": (matroska(element("7671", b"\1"), MIRRORED), None),
+    "sound": (matroska(MIRRORED, kind=b"\2"), None),
+    "behind pictures of unknown length": (b"\x1f\x43\xb6\x75\xff" + matroska(MIRRORED), None),
+    "cut short": (matroska(MIRRORED)[:20], None),
+    "nothing": (b"", None),
+}
+
+
+@pytest.mark.parametrize(
+    "segment", [b"\xff", b"\x01" + b"\xff" * 7, b"\x10\x00\x40\x00"], ids=["unknown", "long", "short"]
+)
+@pytest.mark.parametrize("name", POSES)
+def test_where_matroskas_pose_may_lie(name, segment, tmp_path):
+    content, orientation = POSES[name]
+    (tmp_path / "a.mkv").write_bytes(EBML + b"\x18\x53\x80\x67" + segment + content)
+    assert display_orientation(tmp_path / "a.mkv") == orientation
 
 
 # --- times --------------------------------------------------------------------------------------------------------
