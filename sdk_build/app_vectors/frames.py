@@ -31,6 +31,18 @@ def camera_frame(width: int, height: int, interleaved: bool, padding: int, value
     )
 
 
+def short_last_rows(frame: YuvFrame) -> YuvFrame:
+    """As many phones give it: each plane ends with its last sample, without the padding of its last row."""
+
+    def cut(plane: Plane, width: int, height: int) -> Plane:
+        needed = (height - 1) * plane.row_stride + (width - 1) * plane.pixel_stride + 1
+        return dataclasses.replace(plane, data=plane.data[:needed])
+
+    half = ((frame.width + 1) // 2, (frame.height + 1) // 2)
+    y = cut(frame.y, frame.width, frame.height)
+    return dataclasses.replace(frame, y=y, u=cut(frame.u, *half), v=cut(frame.v, *half))
+
+
 def frame_json(frame: YuvFrame) -> Json:
     """A frame without results."""
     planes = {
@@ -42,7 +54,7 @@ def frame_json(frame: YuvFrame) -> Json:
 
 
 def frames() -> list[Json]:
-    """Ranges, matrices, strides, odd sizes, turned cameras."""
+    """Ranges, matrices, strides, odd sizes, turned cameras; last rows without padding."""
     found = []
     for number, (interleaved, padding, value_range, matrix, orientation, size) in enumerate(
         (
@@ -52,9 +64,14 @@ def frames() -> list[Json]:
             (False, 5, "limited", "bt709", 1, (17, 11)),
             (True, 3, "full", "bt709", 3, (15, 9)),
             (True, 16, "limited", "bt709", 7, (33, 21)),
+            # Last rows without padding, in the proportions of 864 pixels in rows of 896 bytes and of 1280 in 1536.
+            (True, 1, "full", "bt601", 6, (27, 15)),
+            (False, 4, "limited", "bt601", 1, (20, 12)),
         )
     ):
         frame = camera_frame(*size, interleaved, padding, value_range, matrix)
+        if number >= 6:
+            frame = short_last_rows(frame)
         picture = picture_from_yuv(frame)
         tensor, region = preprocess_picture(upright(picture, orientation), COVER)
         found.append(

@@ -69,6 +69,25 @@ def test_padding_is_never_read():
     np.testing.assert_array_equal(picture_from_yuv(YuvFrame(9, 7, *planes)), picture_from_yuv(frame(y, u, v)))
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "stride", "capacity"), [(864, 480, 896, 430_048), (1280, 720, 1536, 1_105_664)]
+)
+@pytest.mark.parametrize("pixel_stride", [1, 2], ids=["I420", "NV12"])
+def test_frames_of_phones_whose_last_row_is_short(width, height, stride, capacity, pixel_stride, refused):
+    """A buffer that ends with its last sample, as Android's cameras give it."""
+    luma = np.arange(capacity, dtype=np.uint32).astype(np.uint8)
+    half_capacity = (height // 2 - 1) * stride + (width // 2 - 1) * pixel_stride + 1
+    chroma = Plane(bytes([128]) * half_capacity, stride, pixel_stride)
+    whole = YuvFrame(width, height, Plane(luma.tobytes(), stride), chroma, chroma)
+    found = picture_from_yuv(whole)
+    assert found.shape == (height, width, 3)
+    assert found[-1, -1].tolist() == [luma[-1]] * 3
+    assert found[1, 0].tolist() == [luma[stride]] * 3
+    short = dataclasses.replace(whole, y=Plane(luma.tobytes()[:-1], stride))
+    with refused(BadInput, f"plane Y has {capacity - 1} bytes, row stride {stride}", f"need {capacity} bytes"):
+        picture_from_yuv(short)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientations_agree_with_pillow(orientation):
     picture = np.random.default_rng(2).integers(0, 256, (5, 7, 3)).astype(np.uint8)

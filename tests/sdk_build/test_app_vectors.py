@@ -58,6 +58,10 @@ def test_what_the_apps_rely_on(vectors):
     }
     assert any(f["planes"]["u"]["pixel_stride"] == 2 for f in vectors["frames"])
     assert any(f["planes"]["y"]["row_stride"] > f["width"] for f in vectors["frames"])
+    short = [
+        f for f in vectors["frames"] if len(base64.b64decode(f["planes"]["y"]["data"])) % f["planes"]["y"]["row_stride"]
+    ]
+    assert {f["planes"]["u"]["pixel_stride"] for f in short} == {1, 2}
     outcomes = {s["outcome"] for s in vectors["signatures"]}
     assert outcomes == {"signed by a trusted key", "signed by an unknown key", "not signed", "SignatureInvalid"}
     names = [c["name"] for group in ("pictures", "frames", "depths") for c in vectors[group]]
