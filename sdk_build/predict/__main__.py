@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="keypoints: the detector's second network",
     )
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
-    depth.add_argument("--depth", type=Path, metavar="FILE", help="16-bit .png in mm, .tif, .npy, .npz, .exr, headerless .raw")
+    depth.add_argument("--depth", type=Path, metavar="FILE", help=".png in mm, .tif, .npy, .npz, .exr, headerless .raw")
     depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
     depth.add_argument("--depth-type", metavar="TYPE", help="of a headerless file: uint16, float32 or float16")
     depth.add_argument("--depth-unit", metavar="UNIT", help="mm, m or 1/m; whole numbers are taken as mm, others as m")

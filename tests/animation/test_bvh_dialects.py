@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from reference.animation.bvh import read_bvh
 
+from reference.animation.motion.bvh import read_bvh
 from reference.errors import BadInput
 
 BVH = """HIERARCHY

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reference.errors import BadInput
+from reference.inputs.display_matrix import display_orientation
 from reference.pipelines.video import EVEN_MS, even_frames, frame_times, read_frames, read_timed
 from tests.reference.mp4 import SIZE, write_mkv, write_mp4
 from tests.reference.quarters import NAMES, quarters, seen
