@@ -35,7 +35,7 @@ def save_mesh(face: FaceMesh, picture: Picture, path: Path) -> None:
         if suffix == ".glb":
             path.write_bytes(to_glb(face, picture))
         else:
-            from reference.geometry.mesh_io import write_obj
+            from reference.geometry.mesh_text import write_obj
 
             write_obj(Mesh((face.shape / 10).astype(np.float32), load_topology().faces), path)
     except OSError as error:

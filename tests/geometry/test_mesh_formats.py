@@ -10,7 +10,8 @@ import pytest
 from shapes import cube, ellipsoid
 
 from reference.errors import BadInput
-from reference.geometry.mesh_io import MESH_SUFFIXES, read_mesh, write_mesh, write_ply
+from reference.geometry.mesh_io import MESH_SUFFIXES, read_mesh, write_mesh
+from reference.geometry.mesh_ply import write_ply
 
 SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]])
 FACES = [[0, 1, 2], [0, 2, 3]]

@@ -7,7 +7,8 @@ import pytest
 from shapes import cube, ellipsoid
 
 from reference.errors import BadInput
-from reference.geometry.mesh_io import read_obj, read_ply, write_obj, write_ply
+from reference.geometry.mesh_ply import read_ply, write_ply
+from reference.geometry.mesh_text import read_obj, write_obj
 
 
 @pytest.mark.parametrize("colored", [False, True])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from reference.errors import BadInput
 from reference.geometry.face_topology import load_topology
-from reference.geometry.mesh_io import read_obj
+from reference.geometry.mesh_text import read_obj
 from reference.inputs.preprocess import Region
 from reference.networks import face3d
 from reference.pipelines.reconstruction import draw_faces, draw_views, save_mesh, take_texture, to_glb
