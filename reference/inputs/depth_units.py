@@ -29,6 +29,7 @@ UNITS = ("mm", "m", "1/m")
 NEAREST_MM, FARTHEST_MM = 50.0, 20_000.0
 # Where millimetres are only a guess, the object in front of the rest must be as far away as objects are that one scans.
 LIKELY_NEAREST_MM, LIKELY_FARTHEST_MM = 200.0, 3_000.0
+FEWEST_STEPS = 16  # different numbers, from which on their common divisor is no accident
 ENDLESS_MM = 1e6  # a kilometre: what renderers write where nothing was hit, and half floats' largest number of metres
 _SCALES = {"0.1mm": 0.1, "1/5000m": 0.2, "1/256m": 3.90625, "cm": 10.0}
 _LENGTHS = {"": 1.0, "um": 1e-3, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0, "in": 25.4, "ft": 304.8}
@@ -106,6 +107,7 @@ def _check_guess(numbers: NDArray[np.float64], read_as: str, name: str) -> None:
     """Whole numbers taken for millimetres: what lies nearest decides, a wall behind it may be anywhere."""
     near = float(np.percentile(numbers, 10))
     if LIKELY_NEAREST_MM <= near <= LIKELY_FARTHEST_MM:
+        _check_steps(numbers, name)
         return
     advice = _advice(near, read_as)
     if NEAREST_MM <= float(np.median(numbers)) <= FARTHEST_MM:
@@ -113,6 +115,19 @@ def _check_guess(numbers: NDArray[np.float64], read_as: str, name: str) -> None:
     raise BadInput(
         f"{name} has a median of {np.median(numbers):.4g}, read as {read_as}, its nearest tenth ends at {near:.4g}; "
         f"allowed without a unit: {LIKELY_NEAREST_MM:.0f} to {LIKELY_FARTHEST_MM:.0f} millimetres; {advice}"
+    )
+
+
+def _check_steps(numbers: NDArray[np.float64], name: str) -> None:
+    """A sensor's whole millimetres in a finer unit show: every number is a multiple of 5 or of 10."""
+    several = np.unique(numbers).astype(np.int64)
+    step = int(np.gcd.reduce(several))
+    if len(several) < FEWEST_STEPS or step % 5:
+        return
+    scale = "0.1mm" if step % 10 == 0 else "1/5000m"
+    raise BadInput(
+        f"{name} holds multiples of {step} only, as millimetres do that were written in units of {scale}; allowed: "
+        f"distances of a known unit; give --depth-scale {scale}, or --depth-unit mm if they are millimetres"
     )
 
 

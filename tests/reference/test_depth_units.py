@@ -74,6 +74,17 @@ def test_a_far_wall_behind_an_object_is_no_reason(refused):
     assert (to_millimetres(flat(700, background=8000), None, "frame.png") >= 700).all()
 
 
+@pytest.mark.parametrize(("factor", "scale"), [(5, "1/5000m"), (10, "0.1mm")])
+def test_millimetres_in_a_finer_unit_show_by_their_steps(factor, scale, refused):
+    """At half a metre 1/5000 m reads as likely millimetres: 2.5 m."""
+    near = np.arange(TALL * WIDE).reshape(TALL, WIDE).astype(np.uint16) + (500 if factor == 5 else 200)
+    with refused(BadInput, f"holds multiples of {factor} only", f"give --depth-scale {scale}, or --depth-unit mm"):
+        to_millimetres(factor * near, None, "frame.png")
+    np.testing.assert_allclose(to_millimetres(factor * near, None, "frame.png", parse_scale(scale)), near, rtol=1e-6)
+    assert (to_millimetres(factor * near, "mm", "frame.png") == factor * near).all()
+    assert (to_millimetres(near, None, "frame.png") == near).all()
+
+
 def test_a_wrong_scale_is_refused_too(refused):
     with refused(BadInput, "median of 700, read as units of 0.01 mm", "they look like millimetres"):
         to_millimetres(flat(700), None, "frame.png", 0.01)
