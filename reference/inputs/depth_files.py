@@ -97,7 +97,8 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("TIFF",)) as opened:
+        # Not by its name: see load_picture.
+        with path.open("rb") as file, Image.open(file, formats=("TIFF",)) as opened:
             if not (opened.mode.startswith("I") or opened.mode == "F"):
                 raise BadInput(f"{path} is {opened.mode}; allowed: 16-bit grey or float32; save it as one of these")
             _check_size(str(path), opened.width, opened.height)

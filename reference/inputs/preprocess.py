@@ -119,7 +119,8 @@ def _open(path: Path, what: str, wanted: str, formats: tuple[str, ...]) -> Itera
         known = _known(path, formats)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that are allowed here, of odd but readable files
-            with Image.open(path, formats=known) as opened:
+            # Not by its name: Pillow 13.0 maps such files into memory, and mixes up rows and columns of turned TIFF.
+            with path.open("rb") as file, Image.open(file, formats=known) as opened:
                 _check_size(path, opened.width, opened.height)
                 yield opened
     except BadInput:

@@ -49,6 +49,16 @@ def test_exif_orientations_0_to_9(suffix, orientation, tmp_path):
     assert seen(picture) == TURNED[orientation]
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "P", "RGBX"])
+def test_tiff_of_every_layout_is_turned(mode, orientation, tmp_path):
+    """Pillow 13.0 mixes up rows and columns of these where it may map the file into memory."""
+    path = saved(tmp_path, "a.tif", pictured(mode), tiffinfo={274: orientation})
+    picture = load_picture(path)
+    assert picture.shape[:2] == ((64, 32) if orientation >= 5 else (32, 64))
+    assert seen(picture) == TURNED[orientation]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_is_turned_once(orientation, tmp_path):
     """Pillow writes the orientation as AVIF's own turn and mirror."""

@@ -69,7 +69,7 @@ def _alpha(path: Path) -> Bits | None:
     """Opaque pixels, or None where nothing is transparent."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
+    with path.open("rb") as file, Image.open(file) as opened:  # not by its name: see load_picture
         if "A" not in opened.getbands() and "transparency" not in opened.info:
             return None
         alpha = np.array(ImageOps.exif_transpose(opened).convert("RGBA"))[..., 3]
