@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.errors import BadInput
-from sdk_build.mil.executor import EmulatedCoreML, OpTrace
+from sdk_build.errors import BadInput
+from sdk_build.mil.emulator import EmulatedCoreML
+from sdk_build.mil.executor import OpTrace
 
 # What coremltools' fp16 pass appends to the name of every operation that it converts.
 _FP16_SUFFIX = "_cast_fp16"

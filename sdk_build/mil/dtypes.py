@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdk_build.errors import UnsupportedOperation
+
 # torch has few kernels for unsigned 16 and 32 bit numbers, so those sit in the next wider signed type.
 # coremltools hands sub-byte weights over unpacked, one per byte.
 _HELD_AS: dict[str, torch.dtype] = {
     "fp16": torch.float32,
     "fp32": torch.float32,
+    "fp64": torch.float32,
     "bool": torch.bool,
     "int8": torch.int8,
     "int16": torch.int16,
@@ -29,6 +32,7 @@ _HELD_AS: dict[str, torch.dtype] = {
 _NUMPY: dict[str, type[np.generic]] = {
     "fp16": np.float16,
     "fp32": np.float32,
+    "fp64": np.float64,
     "bool": np.bool_,
     "int8": np.int8,
     "int16": np.int16,
@@ -40,6 +44,22 @@ _NUMPY: dict[str, type[np.generic]] = {
 }
 # Rounding in pieces keeps the float16 copy of a 320^3 volume from doubling the peak memory.
 _CHUNK = 1 << 22
+
+
+def held_as(dtype: str) -> torch.dtype | None:
+    """The torch dtype that stands for a MIL dtype; None for what is no number."""
+    return _HELD_AS.get(dtype)
+
+
+def zeros(shape: tuple[int, ...], dtype: str) -> Tensor:
+    """A tensor of zeros, held as ``dtype``.
+
+    Raises:
+        UnsupportedOperation: The dtype is none that is emulated.
+    """
+    if dtype not in _HELD_AS:
+        raise UnsupportedOperation(f"{dtype} is not emulated; allowed: {', '.join(_HELD_AS)}")
+    return torch.zeros(shape, dtype=_HELD_AS[dtype])
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -58,6 +78,8 @@ def to_numpy(tensor: Tensor, dtype: str) -> np.ndarray:
 
 def cast(x: Tensor, dtype: str) -> Tensor:
     """A fresh copy of ``x`` held as ``dtype``; floats lose their fraction towards zero, as in C."""
+    if dtype not in _HELD_AS:
+        raise UnsupportedOperation(f"dtype '{dtype}' is not emulated; allowed: {', '.join(_HELD_AS)}")
     held = _HELD_AS[dtype]
     return x != 0 if held == torch.bool else x.to(held, copy=True)
 
@@ -75,7 +97,9 @@ def store(result: Tensor, dtype: str, inputs: list[Tensor]) -> Tensor:
     Returns:
         The result, rounded to fp16 with overflow to infinity where the program states fp16.
     """
-    held = _HELD_AS[dtype]
+    held = _HELD_AS.get(dtype)
+    if held is None:
+        raise UnsupportedOperation(f"results of {dtype} are not emulated; allowed: {', '.join(_HELD_AS)}")
     if result.dtype != held:
         result, inputs = result.to(held), []
     if dtype != "fp16" or _shares_memory(result, inputs):

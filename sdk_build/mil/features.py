@@ -17,6 +17,7 @@ from sdk_build.mil.program import MilTensor
 _ACCEPTED: dict[str, tuple[str, ...]] = {
     "fp16": ("float16", "float32"),
     "fp32": ("float16", "float32"),
+    "fp64": ("float16", "float32", "float64"),
     "int32": ("int32",),
     "int8": ("int8",),
     "uint8": ("uint8",),
@@ -33,13 +34,28 @@ def to_tensors(declared: Sequence[MilTensor], given: Mapping[str, Any]) -> dict[
     Raises:
         BadInput: A name, shape or dtype is not what the program declares.
     """
-    wanted = [tensor.name for tensor in declared]
-    if set(given) != set(wanted):
+    needed = {tensor.name for tensor in declared if tensor.default is None}
+    if not needed <= set(given) <= {tensor.name for tensor in declared}:
+        wanted = [tensor.name + ("" if tensor.name in needed else " (optional)") for tensor in declared]
         raise BadInput(
             f"inputs {', '.join(sorted(given)) or 'none'}; allowed: exactly {', '.join(wanted)}; "
             "rename or add the inputs"
         )
-    return {tensor.name: _to_tensor(tensor, np.asarray(given[tensor.name])) for tensor in declared}
+    return {
+        tensor.name: _to_tensor(tensor, np.asarray(given[tensor.name])) if tensor.name in given else _filled(tensor)
+        for tensor in declared
+    }
+
+
+def _filled(declared: MilTensor) -> Tensor:
+    """What stands for an optional input that was left out."""
+    assert declared.default is not None
+    return dtypes.cast(dtypes.zeros(declared.default_shape, declared.dtype) + declared.default, declared.dtype)
+
+
+def sizes(declared: MilTensor) -> tuple[int, ...]:
+    """The sizes of a tensor without flexible ones."""
+    return tuple(size for size in declared.shape if size is not None)
 
 
 def _to_tensor(declared: MilTensor, array: np.ndarray) -> Tensor:

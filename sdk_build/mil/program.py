@@ -2,19 +2,20 @@
 
 A value is either computed (a :class:`Ref` names the operation output or program input that holds it) or
 constant (a numpy array, or a ``str`` for settings such as ``pad_type``). MIL's dtype names are kept:
-``fp16``, ``fp32``, ``int32``, ``uint8``, ``bool``, ... and ``str`` or ``dict`` for the outputs of a
-classifier.
+``fp16``, ``fp32``, ``int32``, ``uint8``, ``bool``, ... and ``str``, ``dict`` or ``list`` for what is no
+tensor.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 FLOAT_DTYPES = ("fp16", "fp32")
+_MINIMUM_IOS = {1: 11, 2: 11, 3: 12, 4: 13, 5: 14, 6: 15, 7: 16, 8: 17, 9: 18, 10: 26}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class MilTensor:
         allowed_shapes: The enumerated shapes, if the input has them.
         dim_ranges: ``(lowest, highest)`` per dimension, if the input has ranges; highest -1 means no limit.
         description: The text that the package carries for this input or output.
+        is_ranked: False where even the number of dimensions is open; ``shape`` is then empty.
+        default: What an input that may be left out is filled with; ``None`` where it must be given.
+        default_shape: The shape of that filling.
     """
 
     name: str
@@ -50,16 +54,43 @@ class MilTensor:
     allowed_shapes: tuple[tuple[int, ...], ...] = ()
     dim_ranges: tuple[tuple[int, int], ...] = ()
     description: str = ""
+    is_ranked: bool = True
+    default: float | None = None
+    default_shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class MilBlock:
+    """What a branch or a loop runs: it may also read values from around its operation.
+
+    Attributes:
+        inputs: The names that the operation binds, such as a loop's variables.
+        operations: In the order in which they run.
+        outputs: The names of what the block gives back.
+    """
+
+    inputs: tuple[str, ...]
+    operations: tuple[MilOperation, ...]
+    outputs: tuple[str, ...]
+
+    def references(self) -> Iterator[str]:
+        """Yields the names of the values that the block reads from around it."""
+        own = set(self.inputs)
+        for operation in self.operations:
+            yield from (name for name in operation.references() if name not in own)
+            own.update(output.name for output in operation.outputs)
+        yield from (name for name in self.outputs if name not in own)
 
 
 @dataclass(frozen=True)
 class MilOperation:
-    """One operation: its type, its name, what it reads and what it writes."""
+    """One operation: its type, its name, what it reads and writes, and the blocks that it runs."""
 
     op_type: str
     name: str
     inputs: Mapping[str, Value]
     outputs: tuple[MilTensor, ...]
+    blocks: tuple[MilBlock, ...] = ()
 
     def references(self) -> Iterator[str]:
         """Yields the names of the computed values that this operation reads."""
@@ -67,18 +98,31 @@ class MilOperation:
             for part in value if isinstance(value, tuple) else (value,):
                 if isinstance(part, Ref):
                     yield part.name
+        for block in self.blocks:
+            yield from block.references()
+
+
+def walk(operations: Iterable[MilOperation]) -> Iterator[MilOperation]:
+    """Yields operations and those of their blocks, in the order of the program."""
+    for operation in operations:
+        yield operation
+        for block in operation.blocks:
+            yield from walk(block.operations)
 
 
 @dataclass(frozen=True)
 class MilProgram:
-    """The main function of an MLProgram.
+    """One function of an MLProgram.
 
     Attributes:
         name: The package's file name, for messages.
         operations: In the order in which they run.
         inputs: What the caller hands over.
         outputs: What the caller gets back.
-        spec_version: Core ML's specification version (6 = iOS 15, 7 = iOS 16, 8 = iOS 17, 9 = iOS 18).
+        states: What is kept from one prediction to the next.
+        function: The function's name.
+        functions: The names of all functions of the package, the default one first.
+        spec_version: Core ML's specification version (6 = iOS 15, 7 = iOS 16, 8 = iOS 17, 9 = iOS 18, 10 = iOS 26).
         description: The package's short description.
         metadata: The user-defined metadata.
     """
@@ -87,6 +131,9 @@ class MilProgram:
     operations: tuple[MilOperation, ...]
     inputs: tuple[MilTensor, ...]
     outputs: tuple[MilTensor, ...]
+    states: tuple[MilTensor, ...] = ()
+    function: str = "main"
+    functions: tuple[str, ...] = ("main",)
     spec_version: int = 0
     description: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -94,11 +141,11 @@ class MilProgram:
     @property
     def minimum_ios(self) -> int | None:
         """The lowest iOS release that loads the package, or None for an unknown specification version."""
-        return self.spec_version + 9 if self.spec_version >= 6 else None
+        return _MINIMUM_IOS.get(self.spec_version)
 
     def op_counts(self) -> dict[str, int]:
         """How often each operation type occurs, the commonest first, constants left out."""
-        counts = Counter(operation.op_type for operation in self.operations if operation.op_type != "const")
+        counts = Counter(operation.op_type for operation in walk(self.operations) if operation.op_type != "const")
         return dict(counts.most_common())
 
     @property
@@ -106,7 +153,7 @@ class MilProgram:
         """``fp16`` or ``fp32``: the dtype that most of the float operations write."""
         dtypes = Counter(
             output.dtype
-            for operation in self.operations
+            for operation in walk(self.operations)
             if operation.op_type not in ("const", "cast") and not operation.op_type.startswith("constexpr_")
             for output in operation.outputs
             if output.dtype in FLOAT_DTYPES

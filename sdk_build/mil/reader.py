@@ -1,197 +1,175 @@
-"""Reads an .mlpackage with coremltools, on any machine, into :class:`~sdk_build.mil.program.MilProgram`.
+"""Reads an ML program, on any machine, into :class:`~sdk_build.mil.program.MilProgram`.
 
-coremltools can't run a model off a Mac, but it can rebuild the program and its weights. It is imported
-inside the functions (it takes seconds) and none of its types leave this module.
+The protobuf and the weight files are read directly, one operation at a time: coremltools' own loader takes ten seconds
+to import, infers every type anew, and fails on programs that Core ML runs.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from sdk_build.errors import BadInput, UnsupportedOperation
+from sdk_build.mil import schema, wire
+from sdk_build.mil.blobs import BlobFiles
+from sdk_build.mil.package import PROGRAM, ModelFile, open_model_file
+from sdk_build.mil.program import Constant, MilBlock, MilOperation, MilProgram, MilTensor, Ref, Value
+from sdk_build.mil.signature import Signature, function_names, signature_of
+from sdk_build.mil.values import constant_of, tensor_of
 
-from reference.errors import BadInput
-from sdk_build.errors import LoweringError
-from sdk_build.mil.program import Constant, MilOperation, MilProgram, MilTensor, Ref, Value
-
-# Names of the enums ArrayFeatureType.ArrayDataType and ImageFeatureType.ColorSpace in Core ML's
-# specification.
-_ARRAY_DTYPES = {65552: "fp16", 65568: "fp32", 131104: "int32", 131080: "int8"}
-_COLORS = {10: "grayscale", 20: "rgb", 30: "bgr", 40: "grayscale_float16"}
-_NOISY_LOGGERS = ("coremltools", "torchao", "torch.utils._pytree")
+# Parameters that are lists also when the program binds a single value to them.
+_LISTS = ("values", "loop_vars", "elem_shape")
+_MAX_BLOCK_DEPTH = 32
+# What coremltools 9 knows; a device with a newer system may know more.
+OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9")
 
 
-def read_program(path: Path) -> MilProgram:
-    """Reads the main function of a saved MLProgram.
+def read_program(path: Path, function: str | None = None) -> MilProgram:
+    """Reads one function of a saved ML program.
 
     Args:
         path: An .mlpackage folder.
+        function: Its name; the package's default function if None.
 
     Returns:
-        The operations in order, their constants, the inputs, outputs and metadata.
+        The operations in order, their constants, the inputs, outputs, states and metadata.
 
     Raises:
-        BadInput: The package is absent, damaged, or not an MLProgram.
-        LoweringError: coremltools can't rebuild the program.
+        BadInput: The package is absent, damaged, or not an ML program; or it has no such function.
+        UnsupportedOperation: A type, opset or version that is not known here.
     """
-    if not (path / "Manifest.json").is_file():
-        state = "is not an .mlpackage (no Manifest.json)" if path.exists() else "doesn't exist"
-        raise BadInput(f"{path} {state}; allowed: an .mlpackage folder; export it first")
-    with _quiet():
-        spec, weights_dir = _load_spec(path)
-        function = _rebuild(path, spec, weights_dir)
-        return MilProgram(
-            name=path.name,
-            operations=tuple(_operation(op) for op in function.operations),
-            inputs=tuple(_input(feature, function) for feature in spec.description.input),
-            outputs=_outputs(spec, function),
-            spec_version=spec.specificationVersion,
-            description=spec.description.metadata.shortDescription,
-            metadata=dict(spec.description.metadata.userDefined),
-        )
+    file = open_model_file(path)
+    if file.kind != PROGRAM:
+        raise BadInput(f"{path} holds a {file.kind}; allowed: an ML program; convert with convert_to='mlprogram'")
+    return program_of(file, function)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what coremltools says about versions and about the Mac-only parts that it lacks here."""
-    loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR + 1)
+def program_of(file: ModelFile, function: str | None = None) -> MilProgram:
+    """The same for a file that was opened before, such as a pipeline's part."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        functions = dict(wire.entries(file.content, 2))
+        names = function_names(file.spec.description, functions)
+        chosen = names[0] if function is None else function
+        if chosen not in functions:
+            raise UnsupportedOperation(
+                f"has no function '{chosen}'; allowed: {', '.join(names) or 'none'}; choose another"
+            )
+        signature = signature_of(file.spec.description, chosen)
+        reader = _FunctionReader(BlobFiles(file.folder))
+        return _program(file, reader, functions[chosen], signature, chosen, names)
+    except UnsupportedOperation as error:
+        raise UnsupportedOperation(f"{file.path} {error}") from None
+    except (BadInput, RecursionError) as error:
+        raise file.complain(error) from None
 
 
-def _load_spec(path: Path) -> tuple[Any, str]:
-    import coremltools
-
-    try:
-        model = coremltools.models.MLModel(str(path), skip_model_load=True)
-        spec = model.get_spec()
-    except Exception as error:  # coremltools raises bare Exception, RuntimeError or protobuf's DecodeError here
-        raise BadInput(f"{path} is damaged: {_first_line(error)}; export it again") from error
-    if spec.WhichOneof("Type") != "mlProgram":
-        raise BadInput(
-            f"{path} holds a {spec.WhichOneof('Type')}; allowed: an MLProgram; convert with convert_to='mlprogram'"
-        )
-    return spec, model.weights_dir
-
-
-def _rebuild(path: Path, spec: Any, weights_dir: str) -> Any:
-    """The main function in coremltools' own classes."""
-    from coremltools.converters.mil.frontend.milproto.load import load
-
-    try:
-        program = load(spec, spec.specificationVersion, weights_dir)
-    except Exception as error:  # assertions, KeyError and RuntimeError all occur, each for damaged files
-        raise LoweringError(
-            f"{path}: coremltools can't rebuild the program ({_first_line(error)}); export it again"
-        ) from error
-    if set(program.functions) != {"main"}:
-        names = ", ".join(sorted(program.functions))
-        raise LoweringError(f"{path} has the functions {names}; allowed: main alone; export one network per package")
-    return program.functions["main"]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _operation(op: Any) -> MilOperation:
-    outputs = tuple(_tensor(var) for var in op.outputs)
-    if op.op_type == "const":
-        return MilOperation("const", op.name, {"val": _constant(op.outputs[0])}, outputs)
-    inputs = {name: _value(var) for name, var in op.inputs.items() if var is not None}
-    return MilOperation(op.op_type, op.name, inputs, outputs)
-
-
-def _value(var: Any) -> Value:
-    if isinstance(var, (list, tuple)):
-        return tuple(Ref(part.name) for part in var)
-    return Ref(var.name)
-
-
-def _constant(var: Any) -> Constant:
-    if hasattr(var, "elem_type"):  # a classifier's labels; the emulation makes no tensor of objects
-        return np.array([getattr(label, "val", label) for label in var.val], dtype=object)
-    return var.val if isinstance(var.val, str) else np.asarray(var.val)
-
-
-def _tensor(var: Any) -> MilTensor:
-    from coremltools.converters.mil.mil import types
-
-    if hasattr(var, "elem_type"):
-        return MilTensor(var.name, (), "list")
-    if types.is_dict(var.sym_type):
-        return MilTensor(var.name, (), "dict")
-    return MilTensor(var.name, _shape(var.shape), types.builtin_to_string(var.dtype))
-
-
-def _shape(sizes: Any) -> tuple[int | None, ...]:
-    """The sizes with None for a symbolic (flexible) one."""
-    return tuple(int(size) if isinstance(size, (int, np.integer)) else None for size in sizes)
-
-
-def _input(feature: Any, function: Any) -> MilTensor:
-    kind = feature.type.WhichOneof("Type")
-    if kind == "imageType":
-        return _image(feature)
-    if kind != "multiArrayType":
-        raise LoweringError(
-            f"input '{feature.name}' is a {kind}; allowed: multiArrayType, imageType; export without states"
-        )
-    array = feature.type.multiArrayType
-    return MilTensor(
-        name=feature.name,
-        shape=_shape(function.inputs[feature.name].shape),
-        dtype=_ARRAY_DTYPES.get(array.dataType, "fp32"),
-        allowed_shapes=tuple(tuple(shape.shape) for shape in array.enumeratedShapes.shapes),
-        dim_ranges=tuple((size.lowerBound, size.upperBound) for size in array.shapeRange.sizeRanges),
-        description=feature.shortDescription,
+def _program(
+    file: ModelFile,
+    reader: _FunctionReader,
+    content: memoryview,
+    signature: Signature,
+    function: str,
+    names: tuple[str, ...],
+) -> MilProgram:
+    given = {}
+    for data in wire.messages(content, 1):
+        value = schema.parse("MILSpec.NamedValueType", data)
+        given[value.name] = tensor_of(value.name, value.type)
+    block = reader.block(_active_block(content), set(given))
+    metadata = file.spec.description.metadata
+    return MilProgram(
+        name=file.path.name,
+        operations=block.operations,
+        inputs=tuple(signature.input(name, given) for name in signature.inputs),
+        outputs=tuple(signature.output(reader.written[name]) for name in block.outputs),
+        states=tuple(signature.state(name, given) for name in signature.states),
+        function=function,
+        functions=names,
+        spec_version=file.spec.specificationVersion,
+        description=metadata.shortDescription,
+        metadata=dict(metadata.userDefined),
     )
 
 
-def _image(feature: Any) -> MilTensor:
-    """A picture as the caller hands it over: (H, W, 3) or (H, W)."""
-    image = feature.type.imageType
-    color = _COLORS[image.colorSpace]
-    channels = (3,) if color in ("rgb", "bgr") else ()
-    sizes = [(size.height, size.width) for size in image.enumeratedSizes.sizes]
-    size_range = image.imageSizeRange
-    ranges = [(r.lowerBound, r.upperBound) for r in (size_range.heightRange, size_range.widthRange)]
-    is_ranged = image.WhichOneof("SizeFlexibility") == "imageSizeRange"
-    flexible: tuple[int | None, ...] = (None, None)
-    return MilTensor(
-        name=feature.name,
-        shape=(flexible if sizes or is_ranged else (image.height, image.width)) + channels,
-        dtype="fp16" if color == "grayscale_float16" else "uint8",
-        color=color,
-        allowed_shapes=tuple(size + channels for size in sizes),
-        dim_ranges=(*ranges, *((3, 3) for _ in channels)) if is_ranged else (),
-        description=feature.shortDescription,
+def _active_block(function: memoryview) -> memoryview:
+    opset = next((wire.text(value) for value in wire.messages(function, 2)), "")
+    blocks = dict(wire.entries(function, 3))
+    if opset not in blocks:
+        raise BadInput(f"no operations for its opset '{opset}'")
+    if opset not in OPSETS:
+        raise UnsupportedOperation(
+            f"is written in opset '{opset}'; allowed: {', '.join(OPSETS)}; export for an older target"
+        )
+    return blocks[opset]
+
+
+class _FunctionReader:
+    """Reads blocks of operations and holds every name against those that were written before."""
+
+    def __init__(self, blobs: BlobFiles) -> None:
+        self._blobs = blobs
+        self.written: dict[str, MilTensor] = {}
+
+    def block(self, content: memoryview, scope: set[str]) -> MilBlock:
+        """The function's block: outputs in field 2, operations in field 3."""
+        operations = []
+        for data in wire.messages(content, 3):
+            operations.append(self._operation(schema.parse("MILSpec.Operation", data), scope, 0))
+        outputs = tuple(wire.text(data) for data in wire.messages(content, 2))
+        for name in outputs:
+            if name not in self.written:
+                raise BadInput(f"output '{name}', which no operation writes")
+        return MilBlock((), tuple(operations), outputs)
+
+    def _nested(self, block: Any, scope: set[str], depth: int) -> MilBlock:
+        if depth > _MAX_BLOCK_DEPTH:
+            raise BadInput(f"blocks nested more than {_MAX_BLOCK_DEPTH} deep")
+        inner = scope | {value.name for value in block.inputs}
+        operations = tuple(self._operation(operation, inner, depth) for operation in block.operations)
+        _check_known("a block's output", block.outputs, inner)
+        return MilBlock(tuple(value.name for value in block.inputs), operations, tuple(block.outputs))
+
+    def _operation(self, operation: Any, scope: set[str], depth: int) -> MilOperation:
+        outputs = tuple(tensor_of(output.name, output.type) for output in operation.outputs)
+        name = _name_of(operation, outputs)
+        try:
+            inputs = dict(self._inputs(operation, scope))
+            blocks = tuple(self._nested(block, scope, depth + 1) for block in operation.blocks)
+        except UnsupportedOperation as error:
+            raise UnsupportedOperation(f"operation '{name}' ({operation.type}): {error}") from None
+        scope.update(output.name for output in outputs)
+        self.written.update((output.name, output) for output in outputs)
+        return MilOperation(operation.type, name, inputs, outputs, blocks)
+
+    def _inputs(self, operation: Any, scope: set[str]) -> Iterator[tuple[str, Value]]:
+        for parameter, value in operation.attributes.items():
+            if parameter != "name":
+                yield parameter, constant_of(value, self._blobs.read)
+        for parameter, argument in operation.inputs.items():
+            parts = tuple(self._bound(binding) for binding in argument.arguments)
+            names = [part.name for part in parts if isinstance(part, Ref)]
+            _check_known(f"operation type '{operation.type}'", names, scope)
+            if not parts:
+                raise BadInput(f"operation type '{operation.type}' has nothing for its parameter '{parameter}'")
+            yield parameter, parts if len(parts) > 1 or parameter in _LISTS else parts[0]
+
+    def _bound(self, binding: Any) -> Ref | Constant:
+        if binding.WhichOneof("binding") == "value":
+            return constant_of(binding.value, self._blobs.read)
+        return Ref(binding.name)
+
+
+def _name_of(operation: Any, outputs: tuple[MilTensor, ...]) -> str:
+    strings = (
+        operation.attributes["name"].immediateValue.tensor.strings.values if "name" in operation.attributes else ()
     )
+    if strings:
+        return str(strings[0])
+    return outputs[0].name if outputs else operation.type
 
 
-def _outputs(spec: Any, function: Any) -> tuple[MilTensor, ...]:
-    features = {feature.name: feature for feature in spec.description.output}
-    outputs = []
-    for var in function.outputs:
-        feature = features.get(var.name)
-        if feature is not None and feature.type.WhichOneof("Type") == "imageType":
-            outputs.append(_image(feature))
-        else:
-            tensor = _tensor(var)
-            text = feature.shortDescription if feature is not None else ""
-            outputs.append(MilTensor(tensor.name, tensor.shape, tensor.dtype, description=text))
-    return tuple(outputs)
+def _check_known(who: str, names: Any, scope: set[str] | Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in scope:
+            raise BadInput(f"{who} reads '{name}', which nothing before it writes (a gap or a cycle)")

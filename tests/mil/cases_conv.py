@@ -268,4 +268,17 @@ CASES = [
         kernel_sizes=ints(2, 2),
         pad_type="same_lower",
     ),
+    Case(
+        "conv_quantized",
+        "scale and bias per channel",
+        {
+            "x": array([[1, 2, 3]]),
+            "weight": np.array([[[1, 2]], [[3, 255]]], np.uint8),
+            "quantization_type": "linear",
+            "quant_scale": array(0.5, 1.0),
+            "quant_bias": array(-1.0, 0.0),
+            "bias": array(10.0, 0.0),
+        },
+        array([[9.5, 9.0], [513.0, 771.0]]),
+    ),
 ]

@@ -280,4 +280,49 @@ CASES = [
         {"x": array([0, 2, 4, 6], [1, 3, 5, 7]).reshape(1, 2, 2, 2), "block_size": scalar(2)},
         BLOCKS,
     ),
+    Case(
+        "crop_resize",
+        "UNALIGN_CORNERS of the whole picture is resize_bilinear",
+        {
+            "x": COUNT,
+            "boxes": array([0, 0, 3, 3]),
+            "target_height": scalar(2),
+            "target_width": scalar(2),
+            "sampling_mode": "UNALIGN_CORNERS",
+        },
+        array([3.5, 5.5], [11.5, 13.5]).reshape(1, 1, 2, 2),
+    ),
+    Case(
+        "crop_resize",
+        "UNALIGN_CORNERS as in coremltools' tests",
+        {
+            "x": COUNT,
+            "roi": array([2, 2, 1, 1]).reshape(1, 1, 4, 1, 1),
+            "target_height": scalar(2),
+            "target_width": scalar(2),
+            "normalized_coordinates": TRUE,
+            "sampling_mode": "UNALIGN_CORNERS",
+        },
+        array([3.5, 5.5], [11.5, 13.5]).reshape(1, 1, 1, 2, 2),
+    ),
+    Case(
+        "space_to_batch",
+        "padded",
+        {
+            "x": array([1, 2], [3, 4]).reshape(1, 1, 2, 2),
+            "block_shape": ints(2, 1),
+            "paddings": np.array([[1, 1], [0, 0]], np.int32),
+        },
+        array([[[0, 0], [3, 4]]], [[[1, 2], [0, 0]]]),
+    ),
+    Case(
+        "batch_to_space",
+        "cropped",
+        {
+            "x": array([[[0, 0], [3, 4]]], [[[1, 2], [0, 0]]]),
+            "block_shape": ints(2, 1),
+            "crops": np.array([[1, 1], [0, 0]], np.int32),
+        },
+        array([1, 2], [3, 4]).reshape(1, 1, 2, 2),
+    ),
 ]

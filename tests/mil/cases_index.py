@@ -162,4 +162,16 @@ CASES = [
         "int32",
     ),
     Case("non_zero", "indices", {"x": array([0, 2], [3, 0])}, array([0, 1], [1, 0]), "int32"),
+    Case("gather", "1-D by a scalar", {"x": array(1, 2, 3), "indices": scalar(1)}, np.float32(2)),
+    Case(
+        "scatter_nd",
+        "nothing to write",
+        {
+            "data": array(1, 2),
+            "indices": np.zeros((0, 1), np.int32),
+            "updates": np.zeros((0,), np.float32),
+            "mode": "update",
+        },
+        array(1, 2),
+    ),
 ]

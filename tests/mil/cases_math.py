@@ -174,4 +174,17 @@ CASES = [
         {"x": BAND, "lower": scalar(1), "upper": scalar(1)},
         np.triu(np.tril(BAND, 1), -1),
     ),
+    Case("matmul", "int32 by float", {"x": np.array([[1, 2]], np.int32), "y": array([0.5], [0.25])}, array([1.0])),
+    Case("matmul", "float by int32", {"x": array([0.5, 0.25]), "y": np.array([[1], [2]], np.int32)}, array([1.0])),
+    Case(
+        "batch_norm",
+        "half parameters",
+        {
+            "x": np.ones((1, 2, 1), np.float32),
+            "mean": np.array([1, 0], np.float16),
+            "variance": np.array([1, 4], np.float16),
+            "epsilon": scalar(0.0),
+        },
+        array([[0], [0.5]]),
+    ),
 ]

@@ -128,4 +128,33 @@ CASES = [
         {"x": X, "axis": scalar(1), "size": scalar(2)},
         np.stack([X[:, :2], X[:, 1:]], 1),
     ),
+    Case(
+        "reshape_like",
+        "two references",
+        {
+            "x": np.arange(60, dtype=np.float32).reshape(6, 10),
+            "ref_tensors": (np.zeros((2, 3, 4), np.float32), np.zeros((1, 5, 2), np.float32)),
+            "begins": (scalar(0), scalar(1)),
+            "ends": (scalar(2), scalar(0)),
+            "end_masks": (scalar(False), scalar(True)),
+        },
+        np.arange(60, dtype=np.float32).reshape(2, 3, 5, 2),
+    ),
+    Case(
+        "reverse_sequence",
+        "batch before steps",
+        {"x": array([1, 2, 3], [4, 5, 6]), "lengths": ints(2, 3), "seq_axis": scalar(1), "batch_axis": scalar(0)},
+        array([2, 1, 3], [6, 5, 4]),
+    ),
+    Case(
+        "reverse_sequence",
+        "steps before batch, no length",
+        {
+            "x": array([1, 2], [3, 4], [5, 6])[..., None],
+            "lengths": ints(0, 2),
+            "seq_axis": scalar(0),
+            "batch_axis": scalar(1),
+        },
+        array([1, 4], [3, 2], [5, 6])[..., None],
+    ),
 ]

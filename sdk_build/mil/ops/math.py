@@ -30,6 +30,8 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _matmul(x: Tensor, y: Tensor, transpose_x: Tensor | bool = False, transpose_y: Tensor | bool = False) -> Tensor:
     x = x.transpose(-1, -2) if bool(transpose_x) and x.dim() > 1 else x
     y = y.transpose(-1, -2) if bool(transpose_y) and y.dim() > 1 else y
+    if x.is_floating_point() != y.is_floating_point():  # int32 beside float, from iOS 17 on
+        x, y = x.float(), y.float()
     return torch.matmul(x, y)
 
 

@@ -12,15 +12,16 @@ from torch import Tensor
 
 from sdk_build.errors import UnsupportedOperation
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+Kernel = Callable[..., Tensor]
+Pairs = list[tuple[int, int]]
+
+CONV_KERNELS: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV_TRANSPOSE_KERNELS: dict[int, Kernel] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _AVG_POOL: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _MAX_POOL: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
-Pairs = list[tuple[int, int]]
 
-
-def _ints(values: Tensor | None, rank: int) -> list[int]:
+def ints(values: Tensor | None, rank: int) -> list[int]:
     """The values as ints; ones where the program states none."""
     return [1] * rank if values is None else [int(value) for value in values.tolist()]
 
@@ -31,7 +32,7 @@ def _same_split(total: int, pad_type: str) -> tuple[int, int]:
     return (total - small, small) if pad_type == "same_lower" else (small, total - small)
 
 
-def _padding(
+def padding_of(
     pad_type: str, pad: Tensor | None, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int]
 ) -> Pairs:
     """(before, after) per spatial dimension; ``kernel`` is dilated, ``pad`` matters for ``custom`` alone."""
@@ -58,6 +59,27 @@ def _dilated(kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
     return [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
 
 
+def convolve(
+    kernel: Kernel,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    strides: Tensor | None,
+    pad_type: str,
+    pad: Tensor | None,
+    dilations: Tensor | None,
+    groups: Tensor | int,
+) -> Tensor:
+    """MIL's convolution around a function with the arguments of torch's ``conv1d``, ``conv2d`` or ``conv3d``."""
+    rank = x.dim() - 2
+    steps, spread = ints(strides, rank), ints(dilations, rank)
+    pairs = padding_of(pad_type, pad, x.shape[2:], _dilated(weight.shape[2:], spread), steps)
+    symmetric = [before for before, _ in pairs]
+    if any(before != after for before, after in pairs):
+        x, symmetric = pad_spatial(x, pairs), [0] * rank
+    return kernel(x, weight, bias, steps, symmetric, spread, int(groups))
+
+
 def _conv(
     x: Tensor,
     weight: Tensor,
@@ -68,13 +90,74 @@ def _conv(
     dilations: Tensor | None = None,
     groups: Tensor | int = 1,
 ) -> Tensor:
+    kernel = CONV_KERNELS[x.dim() - 2]
+    return convolve(kernel, x, weight, bias, strides, pad_type, pad, dilations, groups)
+
+
+def _conv_quantized(
+    x: Tensor,
+    weight: Tensor,
+    quantization_type: str,
+    quant_scale: Tensor,
+    quant_bias: Tensor,
+    nbits: Tensor | int = 8,
+    bias: Tensor | None = None,
+    strides: Tensor | None = None,
+    pad_type: str = "valid",
+    pad: Tensor | None = None,
+    dilations: Tensor | None = None,
+    groups: Tensor | int = 1,
+) -> Tensor:
+    """A convolution whose weights are levels: ``weight * quant_scale + quant_bias``, both per output channel."""
+    if quantization_type != "linear" or int(nbits) != 8:
+        raise UnsupportedOperation(
+            f"quantization_type '{quantization_type}' of {int(nbits)} bits is not emulated; allowed: linear of 8 bits"
+        )
+    shape = [-1, *[1] * (weight.dim() - 1)]
+    unpacked = weight.float() * quant_scale.reshape(shape) + quant_bias.reshape(shape)
+    return _conv(x, unpacked, bias, strides, pad_type, pad, dilations, groups)
+
+
+def convolve_transposed(
+    kernel_of: Kernel,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    pad: Tensor | None,
+    output_shape: Tensor | None,
+    pad_type: str,
+    strides: Tensor | None,
+    dilations: Tensor | None,
+    groups: Tensor | int,
+) -> Tensor:
+    """The full transposed convolution, cropped at the front by the padding, then to the stated size.
+
+    torch crops both sides through ``padding`` and adds ``output_padding``; MIL states the output size
+    instead.
+    """
+    if pad_type not in ("valid", "same", "custom"):
+        raise UnsupportedOperation(f"pad_type '{pad_type}' is not emulated; allowed: valid, same, custom")
     rank = x.dim() - 2
-    steps, spread = _ints(strides, rank), _ints(dilations, rank)
-    pairs = _padding(pad_type, pad, x.shape[2:], _dilated(weight.shape[2:], spread), steps)
-    symmetric = [before for before, _ in pairs]
-    if any(before != after for before, after in pairs):
-        x, symmetric = pad_spatial(x, pairs), [0] * rank
-    return _CONV[rank](x, weight, bias, steps, symmetric, spread, int(groups))
+    steps, spread = ints(strides, rank), ints(dilations, rank)
+    kernel = _dilated(weight.shape[2:], spread)
+    full = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], steps, kernel, strict=True)]
+    if output_shape is not None:
+        sizes = [int(value) for value in output_shape.tolist()][2:]
+    elif pad_type == "same":
+        sizes = [n * s for n, s in zip(x.shape[2:], steps, strict=True)]
+    else:
+        sizes = [n - sum(p) for n, p in zip(full, padding_of(pad_type, pad, full, kernel, steps), strict=True)]
+    # 'same' is the gradient of a 'same' convolution that reads the output.
+    pairs = padding_of(pad_type, pad, sizes, kernel, steps)
+    fronts = [before for before, _ in pairs]
+    # What is cropped on both sides is never computed: it matters for volumes.
+    both = [max(0, min(front, n - front - size)) for front, n, size in zip(fronts, full, sizes, strict=True)]
+    y = kernel_of(x, weight, None, steps, both, 0, int(groups), spread)
+    for axis, (front, cropped, size) in enumerate(zip(fronts, both, sizes, strict=True), start=2):
+        y = y.narrow(axis, front - cropped, min(size, y.shape[axis] - front + cropped))
+    y = pad_spatial(y, [(0, size - n) for size, n in zip(sizes, y.shape[2:], strict=True)])
+    # In place: y is fresh, and a volume must not exist twice.
+    return y if bias is None else y.add_(bias.reshape(-1, *[1] * rank))
 
 
 def _conv_transpose(
@@ -88,34 +171,8 @@ def _conv_transpose(
     dilations: Tensor | None = None,
     groups: Tensor | int = 1,
 ) -> Tensor:
-    """The full transposed convolution, cropped at the front by the padding, then to the stated size.
-
-    torch crops both sides through ``padding`` and adds ``output_padding``; MIL states the output size
-    instead.
-    """
-    if pad_type not in ("valid", "same", "custom"):
-        raise UnsupportedOperation(f"pad_type '{pad_type}' is not emulated; allowed: valid, same, custom")
-    rank = x.dim() - 2
-    steps, spread = _ints(strides, rank), _ints(dilations, rank)
-    kernel = _dilated(weight.shape[2:], spread)
-    full = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], steps, kernel, strict=True)]
-    if output_shape is not None:
-        sizes = [int(value) for value in output_shape.tolist()][2:]
-    elif pad_type == "same":
-        sizes = [n * s for n, s in zip(x.shape[2:], steps, strict=True)]
-    else:
-        sizes = [n - sum(p) for n, p in zip(full, _padding(pad_type, pad, full, kernel, steps), strict=True)]
-    # 'same' is the gradient of a 'same' convolution that reads the output.
-    pairs = _padding(pad_type, pad, sizes, kernel, steps)
-    fronts = [before for before, _ in pairs]
-    # What is cropped on both sides is never computed: it matters for volumes.
-    both = [max(0, min(front, n - front - size)) for front, n, size in zip(fronts, full, sizes, strict=True)]
-    y = _CONV_TRANSPOSE[rank](x, weight, None, steps, both, 0, int(groups), spread)
-    for axis, (front, cropped, size) in enumerate(zip(fronts, both, sizes, strict=True), start=2):
-        y = y.narrow(axis, front - cropped, min(size, y.shape[axis] - front + cropped))
-    y = pad_spatial(y, [(0, size - n) for size, n in zip(sizes, y.shape[2:], strict=True)])
-    # In place: y is fresh, and a volume must not exist twice.
-    return y if bias is None else y.add_(bias.reshape(-1, *[1] * rank))
+    kernel = CONV_TRANSPOSE_KERNELS[x.dim() - 2]
+    return convolve_transposed(kernel, x, weight, bias, pad, output_shape, pad_type, strides, dilations, groups)
 
 
 def _ceil_extra(n: int, pair: tuple[int, int], kernel: int, stride: int) -> int:
@@ -133,8 +190,8 @@ def _pool_geometry(
 ) -> tuple[list[int], list[int], Pairs, Pairs]:
     """Kernel, strides, the stated padding and the extra (0, after) that ``ceil_mode`` needs."""
     rank = x.dim() - 2
-    kernel, steps = _ints(kernel_sizes, rank), _ints(strides, rank)
-    pairs = _padding(pad_type, pad, x.shape[2:], kernel, steps)
+    kernel, steps = ints(kernel_sizes, rank), ints(strides, rank)
+    pairs = padding_of(pad_type, pad, x.shape[2:], kernel, steps)
     extra = [(0, 0)] * rank
     if bool(ceil_mode):
         extra = [(0, _ceil_extra(*args)) for args in zip(x.shape[2:], pairs, kernel, steps, strict=True)]
@@ -192,6 +249,7 @@ def _l2_pool(
 CONV_OPERATIONS: dict[str, Callable[..., Any]] = {
     "avg_pool": _avg_pool,
     "conv": _conv,
+    "conv_quantized": _conv_quantized,
     "conv_transpose": _conv_transpose,
     "l2_pool": _l2_pool,
     "max_pool": _max_pool,

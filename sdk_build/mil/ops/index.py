@@ -52,6 +52,8 @@ def _slices(
 def _take(x: Tensor, axis: int, positions: range) -> Tensor:
     if positions.step == 1:
         return x.narrow(axis, positions.start, len(positions)) if len(positions) else x.narrow(axis, 0, 0)
+    if positions.step > 1:
+        return x[(slice(None),) * axis + (slice(positions.start, positions.stop, positions.step),)]
     return x.index_select(axis, torch.tensor(list(positions), dtype=torch.long))  # torch has no negative strides
 
 
@@ -119,7 +121,7 @@ def _gather(
     index = _positions(indices, x.shape[dim], validate_indices)
     if batches == 0:
         flat = x.index_select(dim, index.reshape(-1))
-        return flat.reshape(*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
+        return flat.reshape([*x.shape[:dim], *index.shape, *x.shape[dim + 1 :]])
     rows = x.flatten(0, batches - 1)
     chosen = index.reshape(rows.shape[0], *index.shape[batches:])
     picked = [_gather(row, one, dim - batches) for row, one in zip(rows, chosen, strict=True)]
@@ -202,8 +204,8 @@ def _scatter_nd(
 ) -> Tensor:
     depth = indices.shape[-1]
     flat = _flat_index(indices, list(data.shape[:depth]), validate_indices).reshape(-1, 1)
-    table = data.reshape(math.prod(data.shape[:depth]), -1)
-    rows = updates.reshape(flat.shape[0], -1)
+    table = data.reshape(math.prod(data.shape[:depth]), math.prod(data.shape[depth:]))
+    rows = updates.reshape(flat.shape[0], table.shape[1])
     return _scatter_into(table, 0, flat.expand_as(rows), rows, mode).reshape(data.shape)
 
 

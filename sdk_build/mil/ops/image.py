@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdk_build.errors import UnsupportedOperation
+from sdk_build.mil.ops.sizes import checked
 
 _GRID_MODES = "STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS, UNALIGN_CORNERS"
+_CROP_MODES = ("ALIGN_CORNERS", "STRICT_ALIGN_CORNERS", "UNALIGN_CORNERS")
 
 
 def _grid_points(n_in: int, n_out: int, mode: str) -> Tensor:
@@ -32,19 +35,28 @@ def _grid_points(n_in: int, n_out: int, mode: str) -> Tensor:
     return points.clamp(0, n_in - 1)
 
 
-def _lerp_axis(x: Tensor, axis: int, points: Tensor) -> Tensor:
-    """Linear interpolation along one axis at real positions inside it."""
+def _neighbours(points: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The pixels around real positions, and the share of the upper one."""
     low = points.floor().long()
-    high = (low + 1).clamp(max=x.shape[axis] - 1)
+    return low, (low + 1).clamp(max=size - 1), (points - low).float()
+
+
+@functools.lru_cache(maxsize=256)
+def _grid_neighbours(n_in: int, n_out: int, mode: str) -> tuple[Tensor, Tensor, Tensor]:
+    return _neighbours(_grid_points(n_in, n_out, mode), n_in)
+
+
+def _lerp_axis(x: Tensor, axis: int, neighbours: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Linear interpolation along one axis."""
+    low, high, share = neighbours
     shape = [-1 if dim == axis % x.dim() else 1 for dim in range(x.dim())]
-    share = (points - low).float().reshape(shape)
-    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), share)
+    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), share.reshape(shape))
 
 
 def _resize_linear(x: Tensor, sizes: list[int], mode: str) -> Tensor:
     """Resizes the last ``len(sizes)`` axes."""
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
-        x = _lerp_axis(x, axis, _grid_points(x.shape[axis], n_out, mode))
+        x = _lerp_axis(x, axis, _grid_neighbours(x.shape[axis], checked([n_out])[0], mode))
     return x
 
 
@@ -52,7 +64,7 @@ def _resize_nearest(x: Tensor, sizes: list[int], offset: float) -> Tensor:
     """Takes pixel ``floor((i + offset) * n_in / n_out)`` along the last axes."""
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
         n_in = x.shape[axis]
-        points = (torch.arange(n_out, dtype=torch.float64) + offset) * n_in / n_out
+        points = (torch.arange(checked([n_out])[0], dtype=torch.float64) + offset) * n_in / n_out
         x = x.index_select(axis, points.floor().long().clamp(max=n_in - 1))
     return x
 
@@ -136,7 +148,18 @@ def _corners(box: list[float], mode: str) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-def _crop_line(first: float, last: float, count: int, mode: str) -> Tensor:
+def _crop_line(first: float, last: float, size: int, count: int, mode: str) -> Tensor:
+    """Where the samples of a box lie along one axis of ``size`` pixels.
+
+    UNALIGN_CORNERS takes the middles of equal parts of the box. Positions count from pixel centres, so that a box
+    over all of them, 0 to size - 1, covers the pixels' whole edges, as resize_bilinear does; beyond the edges the
+    picture is mirrored, which is what coremltools' one known answer (a box far outside) shows.
+    """
+    if mode == "UNALIGN_CORNERS":
+        stretch = size / max(size - 1, 1)
+        parts = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        folded = (stretch * (first + (last - first) * parts)).remainder(2 * size)
+        return (torch.minimum(folded, 2 * size - folded) - 0.5).clamp(0, size - 1)
     if count == 1:
         return torch.tensor([(first + last) / 2 if mode == "ALIGN_CORNERS" else first], dtype=torch.float64)
     return torch.linspace(first, last, count, dtype=torch.float64)
@@ -145,8 +168,8 @@ def _crop_line(first: float, last: float, count: int, mode: str) -> Tensor:
 def _sample_box(image: Tensor, rows: Tensor, columns: Tensor, pad_value: float) -> Tensor:
     """Bilinear samples of ``image`` (C, H, W) on a grid; ``pad_value`` where a sample lies outside."""
     height, width = image.shape[-2:]
-    sampled = _lerp_axis(image, -2, rows.clamp(0, height - 1))
-    sampled = _lerp_axis(sampled, -1, columns.clamp(0, width - 1))
+    sampled = _lerp_axis(image, -2, _neighbours(rows.clamp(0, height - 1), height))
+    sampled = _lerp_axis(sampled, -1, _neighbours(columns.clamp(0, width - 1), width))
     inside_rows = ((rows >= 0) & (rows <= height - 1)).unsqueeze(1)
     inside_columns = (columns >= 0) & (columns <= width - 1)
     return torch.where(inside_rows & inside_columns, sampled, torch.tensor(pad_value))
@@ -167,11 +190,11 @@ def _crop_resize(
 ) -> Tensor:
     """Crops boxes: ``roi`` (N, 1, 4 or 5, 1, 1) up to iOS 16, ``boxes`` (N, 4) from iOS 17 on.
 
-    Only the align-corners modes are emulated: for the others coremltools doesn't define the box's own grid.
+    For DEFAULT and OFFSET_CORNERS coremltools doesn't define the box's own grid.
     """
-    if sampling_mode not in ("ALIGN_CORNERS", "STRICT_ALIGN_CORNERS"):
+    if sampling_mode not in _CROP_MODES:
         raise UnsupportedOperation(
-            f"sampling_mode '{sampling_mode}' is not emulated; allowed: ALIGN_CORNERS, STRICT_ALIGN_CORNERS"
+            f"sampling_mode '{sampling_mode}' is not emulated; allowed: {', '.join(_CROP_MODES)}"
         )
     table = (boxes if roi is None else roi.reshape(roi.shape[0], -1)).double()  # type: ignore[union-attr]
     coordinates = table[:, -4:] * float(spatial_scale)
@@ -182,8 +205,8 @@ def _crop_resize(
         if bool(normalized_coordinates):
             top, bottom = top * (x.shape[-2] - 1), bottom * (x.shape[-2] - 1)
             left, right = left * (x.shape[-1] - 1), right * (x.shape[-1] - 1)
-        rows = _crop_line(top, bottom, int(target_height), sampling_mode)
-        columns = _crop_line(left, right, int(target_width), sampling_mode)
+        rows = _crop_line(top, bottom, x.shape[-2], int(target_height), sampling_mode)
+        columns = _crop_line(left, right, x.shape[-1], int(target_width), sampling_mode)
         if images is not None:
             sources = [int(images[number])]
         else:
@@ -276,6 +299,26 @@ def _depth_to_space(x: Tensor, block_size: Tensor) -> Tensor:
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // (s * s), height * s, width * s)
 
 
+def _space_to_batch(x: Tensor, block_shape: Tensor, paddings: Tensor) -> Tensor:
+    """(n, C, H, W) -> (n * h * w, C, (H + pad) / h, (W + pad) / w); the place in the block varies slowest."""
+    h, w = (int(size) for size in block_shape.tolist())
+    (top, bottom), (left, right) = paddings.tolist()
+    padded = F.pad(x, [left, right, top, bottom])
+    n, channels, height, width = padded.shape
+    blocks = padded.reshape(n, channels, height // h, h, width // w, w)
+    return blocks.permute(3, 5, 0, 1, 2, 4).reshape(h * w * n, channels, height // h, width // w)
+
+
+def _batch_to_space(x: Tensor, block_shape: Tensor, crops: Tensor) -> Tensor:
+    """The inverse of space_to_batch, then cropped."""
+    h, w = (int(size) for size in block_shape.tolist())
+    n, channels, height, width = x.shape
+    blocks = x.reshape(h, w, n // (h * w), channels, height, width)
+    joined = blocks.permute(2, 3, 4, 0, 5, 1).reshape(n // (h * w), channels, height * h, width * w)
+    (top, bottom), (left, right) = crops.tolist()
+    return joined[..., top : joined.shape[-2] - bottom, left : joined.shape[-1] - right]
+
+
 def _pixel_shuffle(x: Tensor, upscale_factor: Tensor) -> Tensor:
     return F.pixel_shuffle(x, int(upscale_factor))
 
@@ -286,6 +329,7 @@ def _pixel_unshuffle(x: Tensor, downscale_factor: Tensor) -> Tensor:
 
 IMAGE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "affine": _affine,
+    "batch_to_space": _batch_to_space,
     "crop": _crop,
     "crop_resize": _crop_resize,
     "depth_to_space": _depth_to_space,
@@ -295,6 +339,7 @@ IMAGE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "resize": _resize,
     "resize_bilinear": _resize_bilinear,
     "resize_nearest_neighbor": _resize_nearest_neighbor,
+    "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
     "upsample_bilinear": _upsample_bilinear,
     "upsample_nearest_neighbor": _upsample_nearest_neighbor,

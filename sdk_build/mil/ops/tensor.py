@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sdk_build.errors import UnsupportedOperation
-from sdk_build.mil.ops_conv import pad_spatial
+from sdk_build.mil.ops.conv import pad_spatial
+from sdk_build.mil.ops.sizes import checked
 
 
 def _const(val: Any) -> Any:
@@ -34,6 +35,16 @@ def _reshape(x: Tensor, shape: Tensor) -> Tensor:
     sizes = [1] * max(0, len(wanted) - x.dim()) + list(x.shape)
     inherited = sizes[len(sizes) - len(wanted) :]
     return x.reshape([size or old for size, old in zip(wanted, inherited, strict=True)])
+
+
+def _reshape_like(
+    x: Tensor, ref_tensors: list[Tensor], begins: list[Tensor], ends: list[Tensor], end_masks: list[Tensor]
+) -> Tensor:
+    """The shape is put together from stretches of other tensors' shapes."""
+    sizes: list[int] = []
+    for reference, begin, end, to_end in zip(ref_tensors, begins, ends, end_masks, strict=True):
+        sizes.extend(reference.shape[int(begin) : None if bool(to_end) else int(end)])
+    return x.reshape(sizes)
 
 
 def _flatten2d(x: Tensor, axis: Tensor | int = 1) -> Tensor:
@@ -85,6 +96,7 @@ def _pad(x: Tensor, pad: Tensor, mode: str = "constant", constant_val: Tensor | 
     """``pad`` lists (before, after) from the first padded dimension on, the reverse of torch."""
     flat = [int(size) for size in pad.tolist()]
     pairs = list(zip(flat[::2], flat[1::2], strict=True))
+    checked([n + sum(pair) for n, pair in zip(x.shape[x.dim() - len(pairs) :], pairs, strict=True)])
     if mode == "constant":
         return pad_spatial(x, pairs, float(constant_val))
     numpy_modes: dict[str, Any] = {"reflect": "reflect", "replicate": "edge"}
@@ -99,11 +111,13 @@ def _pad(x: Tensor, pad: Tensor, mode: str = "constant", constant_val: Tensor | 
 
 
 def _tile(x: Tensor, reps: Tensor) -> Tensor:
-    return x.repeat(reps.tolist())
+    repeats = [int(count) for count in reps.tolist()]
+    checked([size * count for size, count in zip(x.shape[-len(repeats) :], repeats, strict=False)])
+    return x.repeat(repeats)
 
 
 def _fill(shape: Tensor, value: Tensor | float = 0.0) -> Tensor:
-    return torch.full(shape.tolist(), torch.as_tensor(value).item())
+    return torch.full(checked(shape.tolist()), torch.as_tensor(value).item())
 
 
 def _fill_like(ref_tensor: Tensor, value: Tensor | float = 0.0) -> Tensor:
@@ -115,11 +129,23 @@ def _shape(x: Tensor) -> Tensor:
 
 
 def _range_1d(end: Tensor, start: Tensor, step: Tensor) -> Tensor:
+    checked([int(abs(end.item() - start.item()) / abs(step.item())) + 1])
     return torch.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
 
 
 def _reverse(x: Tensor, axes: Tensor | None = None) -> Tensor:
     return x.flip(tuple(range(x.dim())) if axes is None else tuple(axes.tolist()))
+
+
+def _reverse_sequence(x: Tensor, lengths: Tensor, seq_axis: Tensor | int = 0, batch_axis: Tensor | int = 0) -> Tensor:
+    """Reverses the first ``lengths[i]`` steps of the i-th entry."""
+    steps, batch = int(seq_axis) % x.dim(), int(batch_axis) % x.dim()
+    place = torch.arange(x.shape[steps])
+    last = lengths.long().reshape(-1, 1) - 1
+    index = torch.where(place <= last, last - place, place)  # (batch, steps)
+    index = index if batch < steps else index.T
+    shape = [x.shape[axis] if axis in (batch, steps) else 1 for axis in range(x.dim())]
+    return torch.gather(x, steps, index.reshape(shape).expand_as(x))
 
 
 def _one_hot(
@@ -154,7 +180,9 @@ TENSOR_OPERATIONS: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "range_1d": _range_1d,
     "reshape": _reshape,
+    "reshape_like": _reshape_like,
     "reverse": _reverse,
+    "reverse_sequence": _reverse_sequence,
     "shape": _shape,
     "sliding_windows": _sliding_windows,
     "split": _split,
