@@ -135,6 +135,13 @@ CASES = [
         {"x": X, "size": scalar(3), "alpha": scalar(0.5), "beta": scalar(0.6), "k": scalar(2.0)},
         F.local_response_norm(t(X), 3, 0.5, 0.6, 2.0).numpy(),
     ),
+    # coremltools' own answer, from Core ML: with one channel in rank 3 the window holds one number.
+    Case(
+        "local_response_norm",
+        "rank 3",
+        {"x": array([[1, -7], [5, -6], [-3, -5]]), "size": scalar(2)},
+        array([[0.99996257, -6.98716545], [4.99531746, -5.99191284], [-2.99898791, -4.99531746]]),
+    ),
     *_reduce("reduce_sum", X, np.sum),
     *_reduce("reduce_mean", X, np.mean),
     *_reduce("reduce_max", X, np.max),

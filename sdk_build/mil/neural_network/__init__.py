@@ -1,7 +1,9 @@
-"""x."""
+"""Core ML's older format: a list of layers in one .mlmodel file, weights included.
 
-from typing import Any
+A layer becomes one operation of a :class:`~sdk_build.mil.program.MilProgram`, with the layer's settings as constants
+under Apple's own names, so that tracing and comparing work as for ML programs.
+"""
 
+from sdk_build.mil.neural_network.reader import executor_of
 
-def executor_of(file: Any, accumulate: str) -> Any:
-    raise NotImplementedError
+__all__ = ["executor_of"]

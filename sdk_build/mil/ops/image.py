@@ -53,14 +53,14 @@ def _lerp_axis(x: Tensor, axis: int, neighbours: tuple[Tensor, Tensor, Tensor]) 
     return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), share.reshape(shape))
 
 
-def _resize_linear(x: Tensor, sizes: list[int], mode: str) -> Tensor:
+def resize_linear(x: Tensor, sizes: list[int], mode: str) -> Tensor:
     """Resizes the last ``len(sizes)`` axes."""
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
         x = _lerp_axis(x, axis, _grid_neighbours(x.shape[axis], checked([n_out])[0], mode))
     return x
 
 
-def _resize_nearest(x: Tensor, sizes: list[int], offset: float) -> Tensor:
+def resize_nearest(x: Tensor, sizes: list[int], offset: float) -> Tensor:
     """Takes pixel ``floor((i + offset) * n_in / n_out)`` along the last axes."""
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
         n_in = x.shape[axis]
@@ -78,12 +78,12 @@ def _scaled_sizes(x: Tensor, height: Tensor | float, width: Tensor | float) -> l
 def _upsample_nearest_neighbor(
     x: Tensor, scale_factor_height: Tensor | float = 1, scale_factor_width: Tensor | float = 1
 ) -> Tensor:
-    return _resize_nearest(x, _scaled_sizes(x, scale_factor_height, scale_factor_width), offset=0.0)
+    return resize_nearest(x, _scaled_sizes(x, scale_factor_height, scale_factor_width), offset=0.0)
 
 
 def _resize_nearest_neighbor(x: Tensor, target_size_height: Tensor, target_size_width: Tensor) -> Tensor:
     # coremltools' TensorFlow frontend uses this operation for half_pixel_centers=True alone.
-    return _resize_nearest(x, [int(target_size_height), int(target_size_width)], offset=0.5)
+    return resize_nearest(x, [int(target_size_height), int(target_size_width)], offset=0.5)
 
 
 def _upsample_bilinear(
@@ -99,7 +99,7 @@ def _upsample_bilinear(
     if aligned and centred:
         raise UnsupportedOperation("align_corners and half_pixel_centers are both true; allowed: at most one")
     mode = "STRICT_ALIGN_CORNERS" if aligned else "UNALIGN_CORNERS" if centred else "DEFAULT"
-    return _resize_linear(x, _scaled_sizes(x, scale_factor_height, scale_factor_width), mode)
+    return resize_linear(x, _scaled_sizes(x, scale_factor_height, scale_factor_width), mode)
 
 
 def _resize_bilinear(
@@ -108,7 +108,7 @@ def _resize_bilinear(
     target_size_width: Tensor | int = 1,
     sampling_mode: str = "DEFAULT",
 ) -> Tensor:
-    return _resize_linear(x, [int(target_size_height), int(target_size_width)], sampling_mode)
+    return resize_linear(x, [int(target_size_height), int(target_size_width)], sampling_mode)
 
 
 def _resize(
@@ -125,9 +125,9 @@ def _resize(
     wanted = [int(size) for size in shape.tolist()][-count:]
     sizes = [size or old for size, old in zip(wanted, x.shape[-count:], strict=True)]
     if interpolation_mode == "LINEAR":
-        return _resize_linear(x, sizes, sampling_mode)
+        return resize_linear(x, sizes, sampling_mode)
     if interpolation_mode == "NEAREST_NEIGHBOR" and sampling_mode in ("DEFAULT", "UNALIGN_CORNERS"):
-        return _resize_nearest(x, sizes, offset=0.5)
+        return resize_nearest(x, sizes, offset=0.5)
     raise UnsupportedOperation(
         f"interpolation_mode '{interpolation_mode}' with sampling_mode '{sampling_mode}' is not emulated; "
         "allowed: LINEAR, or NEAREST_NEIGHBOR with DEFAULT or UNALIGN_CORNERS"

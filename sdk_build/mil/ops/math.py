@@ -105,7 +105,9 @@ def _local_response_norm(
     beta: Tensor | float = 0.75,
     k: Tensor | float = 1.0,
 ) -> Tensor:
-    return F.local_response_norm(x, int(size), float(alpha), float(beta), float(k))
+    """Channels are the third dimension from the right, also in rank 3, where torch would take the second."""
+    images = x.reshape(-1, *x.shape[-3:])
+    return F.local_response_norm(images, int(size), float(alpha), float(beta), float(k)).reshape(x.shape)
 
 
 def _reduction(function: Callable[[Tensor, Axes, bool], Tensor]) -> Callable[..., Tensor]:
