@@ -12,6 +12,7 @@
     ├── RuntimeTooOld             exit 1  the artifact needs a newer runtime than the one here
     ├── BackendUnavailable        exit 2  a toolchain or runtime is not installed
     ├── LoweringError             exit 1  a backend could not convert the network
+    │   ├── PredictionFailed      exit 1  a Core ML model could not compute; also a RuntimeError, as coremltools'
     │   └── UnsupportedOperation  exit 1  the Core ML emulation has no such operation
     ├── ArtifactCrashed           exit 1  a native runtime died while it ran an artifact
     ├── BenchmarkFailed       exit 1  a phone's benchmark crashed or refused a bundle
@@ -39,6 +40,7 @@ __all__ = [
     "LoweringError",
     "OnParError",
     "ParityError",
+    "PredictionFailed",
     "RuntimeTooOld",
     "SignatureInvalid",
     "UnsupportedOperation",
@@ -76,6 +78,10 @@ class BackendUnavailable(OnParError):
 
 class LoweringError(OnParError):
     """A backend could not convert the network."""
+
+
+class PredictionFailed(LoweringError, RuntimeError):
+    """A Core ML model could not compute its outputs, in the words and under the type of coremltools."""
 
 
 class UnsupportedOperation(LoweringError):

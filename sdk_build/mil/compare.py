@@ -25,6 +25,11 @@ class OpSqnr:
     sqnr_db: float
 
 
+def base_name(name: str) -> str:
+    """An operation's name without what fp16 conversion appends."""
+    return name.removesuffix(_FP16_SUFFIX)
+
+
 def sqnr_db(reference: np.ndarray, other: np.ndarray) -> float:
     """Signal to quantisation noise ratio, 10 log10(sum of reference^2 / sum of difference^2), in float64.
 
@@ -65,12 +70,12 @@ def compare_traces(reference: EmulatedCoreML, other: EmulatedCoreML, inputs: Map
     expected: dict[str, tuple[str, list[np.ndarray]]] = {}
 
     def remember(trace: OpTrace) -> None:
-        expected[trace.name.removesuffix(_FP16_SUFFIX)] = (trace.op_type, list(trace.outputs.values()))
+        expected[base_name(trace.name)] = (trace.op_type, list(trace.outputs.values()))
 
     found: list[OpSqnr] = []
 
     def compare(trace: OpTrace) -> None:
-        name = trace.name.removesuffix(_FP16_SUFFIX)
+        name = base_name(trace.name)
         op_type, arrays = expected.pop(name, ("", []))
         pairs = list(zip(arrays, trace.outputs.values(), strict=False))
         if op_type == trace.op_type and pairs and all(a.shape == b.shape for a, b in pairs):

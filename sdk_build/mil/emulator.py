@@ -23,7 +23,7 @@ class EmulatedCoreML:
     ML programs, neural networks (the older format) and pipelines of both.
 
     Args:
-        source: An .mlpackage folder, an .mlmodel file, or a program that was read before.
+        source: An .mlpackage folder, an .mlmodel file, or what was made of one before: a program or an executor.
         function: The name of the program's function; its default function if None.
         accumulate: ``fp32``, or ``fp16`` for products whose running sums are rounded to half precision.
 
@@ -33,12 +33,16 @@ class EmulatedCoreML:
         UnsupportedOperation: The model holds an operation, or a parameter of one, that the emulation lacks.
     """
 
-    def __init__(self, source: Path | MilProgram, function: str | None = None, accumulate: str = "fp32") -> None:
+    def __init__(
+        self, source: Path | MilProgram | Executor, function: str | None = None, accumulate: str = "fp32"
+    ) -> None:
         self._executor: Executor
         if isinstance(source, MilProgram):
             self._executor = ProgramExecutor(source, accumulate)
-        else:
+        elif isinstance(source, Path):
             self._executor = executor_of(open_model_file(source), function, accumulate)
+        else:
+            self._executor = source
 
     @property
     def program(self) -> MilProgram:

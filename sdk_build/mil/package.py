@@ -11,6 +11,7 @@ from typing import Any
 
 from sdk_build.errors import BadInput
 from sdk_build.mil import schema, wire
+from sdk_build.mil.values import check_names
 
 PROGRAM, PIPELINES, NETWORKS = (
     "mlProgram",
@@ -40,10 +41,6 @@ class ModelFile:
     kind: str
     content: memoryview
 
-    def complain(self, error: Exception) -> BadInput:
-        """A fault of the contents as an error that names the file."""
-        return BadInput(f"{self.path} is damaged: {error}; export it again")
-
 
 def open_model_file(path: Path) -> ModelFile:
     """Finds the model inside a package, or opens a single file.
@@ -51,13 +48,21 @@ def open_model_file(path: Path) -> ModelFile:
     Raises:
         BadInput: The path holds no Core ML model that can be read; the message says what it holds.
     """
+    return split_model(path, _model_in(path).parent, model_bytes(path))
+
+
+def model_bytes(path: Path) -> memoryview:
+    """The encoded Model message, mapped from disk.
+
+    Raises:
+        BadInput: The path holds no Core ML model.
+    """
     file = _model_in(path)
     try:
         with file.open("rb") as opened:
-            data = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+            return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:  # mmap refuses an empty file
         raise BadInput(f"{path} is damaged: {file.name} can't be read ({error}); export it again") from error
-    return split_model(path, file.parent, data)
 
 
 def split_model(path: Path, folder: Path, data: memoryview) -> ModelFile:
@@ -80,6 +85,7 @@ def split_model(path: Path, folder: Path, data: memoryview) -> ModelFile:
             elif number == 2 and isinstance(value, memoryview):
                 description = value
         spec = model(specificationVersion=version, description=schema.parse("ModelDescription", description))
+        _check_feature_names(spec.description)
     except BadInput as error:
         raise BadInput(f"{path} is damaged or encrypted: {error}; export it again") from None
     if not kind or not version:
@@ -89,6 +95,13 @@ def split_model(path: Path, folder: Path, data: memoryview) -> ModelFile:
     if kind not in (PROGRAM, *PIPELINES, *NETWORKS):
         raise BadInput(f"{path} holds a {kind}; allowed: {_READABLE}; other kinds are not run here")
     return ModelFile(path, folder, spec, kind, content)
+
+
+def _check_feature_names(description: Any) -> None:
+    for part in (description, *description.functions):
+        check_names(part.predictedFeatureName, part.predictedProbabilitiesName)
+        check_names(*(feature.name for feature in (*part.input, *part.output, *part.state)))
+    check_names(description.defaultFunctionName, *(function.name for function in description.functions))
 
 
 def pipeline_models(file: ModelFile, depth: int = 0) -> list[ModelFile]:
@@ -103,7 +116,7 @@ def pipeline_models(file: ModelFile, depth: int = 0) -> list[ModelFile]:
         contents = [file.content] if file.kind == "pipeline" else list(wire.messages(file.content, 1))
         models = [model for content in contents for model in wire.messages(content, 1)]
     except BadInput as error:
-        raise file.complain(error) from None
+        raise BadInput(f"{file.path} is damaged: {error}; export it again") from None
     if not models:
         raise BadInput(f"{file.path} is a pipeline without models; export it again")
     return [split_model(file.path, file.folder, model) for model in models]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 FLOAT_DTYPES = ("fp16", "fp32")
-_MINIMUM_IOS = {1: 11, 2: 11, 3: 12, 4: 13, 5: 14, 6: 15, 7: 16, 8: 17, 9: 18, 10: 26}
+MINIMUM_IOS = {1: 11, 2: 11, 3: 12, 4: 13, 5: 14, 6: 15, 7: 16, 8: 17, 9: 18, 10: 26}
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class MilProgram:
     @property
     def minimum_ios(self) -> int | None:
         """The lowest iOS release that loads the package, or None for an unknown specification version."""
-        return _MINIMUM_IOS.get(self.spec_version)
+        return MINIMUM_IOS.get(self.spec_version)
 
     def op_counts(self) -> dict[str, int]:
         """How often each operation type occurs, the commonest first, constants left out."""

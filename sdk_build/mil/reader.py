@@ -7,6 +7,7 @@ to import, infers every type anew, and fails on programs that Core ML runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sdk_build.mil.blobs import BlobFiles
 from sdk_build.mil.package import PROGRAM, ModelFile, open_model_file
 from sdk_build.mil.program import Constant, MilBlock, MilOperation, MilProgram, MilTensor, Ref, Value
 from sdk_build.mil.signature import Signature, function_names, signature_of
-from sdk_build.mil.values import constant_of, tensor_of
+from sdk_build.mil.values import check_names, constant_of, tensor_of
 
 # Parameters that are lists also when the program binds a single value to them.
 _LISTS = ("values", "loop_vars", "elem_shape")
@@ -45,23 +46,38 @@ def read_program(path: Path, function: str | None = None) -> MilProgram:
     return program_of(file, function)
 
 
-def program_of(file: ModelFile, function: str | None = None) -> MilProgram:
-    """The same for a file that was opened before, such as a pipeline's part."""
+@contextmanager
+def reading(file: ModelFile) -> Iterator[None]:
+    """Puts the file's name into what is raised inside.
+
+    Raises:
+        BadInput: The contents are damaged.
+        UnsupportedOperation: They hold what is not emulated.
+    """
     try:
-        functions = dict(wire.entries(file.content, 2))
-        names = function_names(file.spec.description, functions)
-        chosen = names[0] if function is None else function
-        if chosen not in functions:
-            raise UnsupportedOperation(
-                f"has no function '{chosen}'; allowed: {', '.join(names) or 'none'}; choose another"
-            )
-        signature = signature_of(file.spec.description, chosen)
-        reader = _FunctionReader(BlobFiles(file.folder))
-        return _program(file, reader, functions[chosen], signature, chosen, names)
+        yield
     except UnsupportedOperation as error:
         raise UnsupportedOperation(f"{file.path} {error}") from None
     except (BadInput, RecursionError) as error:
-        raise file.complain(error) from None
+        raise BadInput(f"{file.path} is damaged: {error}; export it again") from None
+
+
+def program_of(file: ModelFile, function: str | None = None) -> MilProgram:
+    """The same for a file that was opened before, such as a pipeline's part."""
+    with reading(file):
+        functions = dict(wire.entries(file.content, 2))
+        names = function_names(file.spec.description, functions)
+        if not names:
+            raise BadInput("it has no functions")
+    chosen = names[0] if function is None else function
+    if chosen not in names:
+        raise BadInput(f"{file.path} has no function '{chosen}'; allowed: {', '.join(names)}; choose another")
+    with reading(file):
+        if chosen not in functions:
+            raise BadInput(f"function '{chosen}' is described but not there")
+        signature = signature_of(file.spec.description, chosen)
+        reader = _FunctionReader(BlobFiles(file.folder))
+        return _program(file, reader, functions[chosen], signature, chosen, names)
 
 
 def _program(
@@ -75,6 +91,7 @@ def _program(
     given = {}
     for data in wire.messages(content, 1):
         value = schema.parse("MILSpec.NamedValueType", data)
+        check_names(value.name)
         given[value.name] = tensor_of(value.name, value.type)
     block = reader.block(_active_block(content), set(given))
     metadata = file.spec.description.metadata
@@ -131,8 +148,10 @@ class _FunctionReader:
         return MilBlock(tuple(value.name for value in block.inputs), operations, tuple(block.outputs))
 
     def _operation(self, operation: Any, scope: set[str], depth: int) -> MilOperation:
+        check_names(operation.type, *operation.inputs, *(output.name for output in operation.outputs))
         outputs = tuple(tensor_of(output.name, output.type) for output in operation.outputs)
         name = _name_of(operation, outputs)
+        check_names(name)
         try:
             inputs = dict(self._inputs(operation, scope))
             blocks = tuple(self._nested(block, scope, depth + 1) for block in operation.blocks)
@@ -157,6 +176,7 @@ class _FunctionReader:
     def _bound(self, binding: Any) -> Ref | Constant:
         if binding.WhichOneof("binding") == "value":
             return constant_of(binding.value, self._blobs.read)
+        check_names(binding.name)
         return Ref(binding.name)
 
 

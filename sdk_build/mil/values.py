@@ -64,6 +64,17 @@ MAX_ELEMENTS = 1 << 33
 ReadBlob = Callable[[str, int, str, tuple[int, ...]], np.ndarray]
 
 
+def check_names(*names: str) -> None:
+    """Refuses names that no message could show.
+
+    Raises:
+        BadInput: A name holds control characters.
+    """
+    for name in names:
+        if not name.isprintable():
+            raise BadInput(f"a name with control characters ({name!r:.60})")
+
+
 def bytes_of(dtype: str, shape: tuple[int, ...]) -> int:
     """How many bytes a tensor takes in a file; numbers of less than 8 bits lie side by side."""
     bits = NUMBERS[dtype][0] if dtype in NUMBERS else 0

@@ -15,7 +15,9 @@ from sdk_build.mil.neural_network.layers import LAYERS
 from sdk_build.mil.neural_network.settings import settings_of
 from sdk_build.mil.package import ModelFile
 from sdk_build.mil.program import Constant, MilOperation, MilProgram, MilTensor, Ref, Value
+from sdk_build.mil.reader import reading
 from sdk_build.mil.signature import array_of, image_of
+from sdk_build.mil.values import check_names
 
 _LAYERS, _PREPROCESSING, _ARRAY_MAPPING, _IMAGE_MAPPING = 1, 2, 5, 6
 _TEXT_LABELS, _NUMBER_LABELS, _PROBABILITY_LAYER = 100, 101, 200
@@ -36,13 +38,8 @@ def executor_of(file: ModelFile, accumulate: str = "fp32") -> ProgramExecutor:
 
 def network_of(file: ModelFile) -> MilProgram:
     """The layers as operations, between those that bring inputs and outputs into the layers' shapes."""
-    try:
-        head = _head(file.content)
-        return _program(file, head)
-    except UnsupportedOperation as error:
-        raise UnsupportedOperation(f"{file.path} {error}") from None
-    except BadInput as error:
-        raise file.complain(error) from None
+    with reading(file):
+        return _program(file, _head(file.content))
 
 
 @dataclass(frozen=True)
@@ -154,6 +151,7 @@ def _scaler(scaler: Any, color_space: int) -> dict[str, Value]:
 
 
 def _layer(layer: Any, number: int, head: _Head, written: set[str]) -> MilOperation:
+    check_names(layer.name, *layer.input, *layer.output)
     kind = layer.WhichOneof("layer")
     name = layer.name or f"layer {number}"
     if kind is None:

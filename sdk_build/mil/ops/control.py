@@ -13,7 +13,7 @@ from sdk_build.mil import dtypes
 
 Run = Callable[..., list[Any]]
 # Core ML has no limit; a loop that a damaged constant keeps running must end some time.
-MAX_ITERATIONS = 1_000_000
+MAX_ITERATIONS = 100_000
 MAX_LIST = 1_000_000
 
 

@@ -1,0 +1,1 @@
+"""The verbs of ``python -m sdk_build.mil``."""
