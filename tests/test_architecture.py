@@ -63,7 +63,7 @@ TOOLCHAINS = {"ai_edge_litert", "ai_edge_quantizer", "coremltools", "executorch"
 # runtimes.
 TOOLCHAIN_PLACES = (
     "sdk_build.backends.",
-    "sdk_build.mil.reader",
+    "sdk_build.mil.examples",
     "sdk_build.quiet",
     "benchmarks.",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sdk_build.errors import BadInput
-from sdk_build.mil.command.values import given_inputs
+from sdk_build.mil.command.values import given_inputs, shortened
 from sdk_build.mil.difference import Comparison, compare_with_model, compare_with_network
 from sdk_build.mil.emulator import EmulatedCoreML
 
@@ -86,13 +86,9 @@ def _print(found: Comparison, limit: float) -> None:
     for entry in found.entries:
         level = "-" if math.isnan(entry.sqnr_db) else f"{entry.sqnr_db:.1f}"
         mark = " <" if entry.name == found.first else ""
-        print(f"{_short(entry.name, 43):<44}{_short(entry.op_type, 23):<24}{level:>10}{mark}")
+        print(f"{shortened(entry.name, 43):<44}{shortened(entry.op_type, 23):<24}{level:>10}{mark}")
     if found.first is None:
         print(f"no operation differs: {found.compared} compared, all at {limit:g} dB or more")
     else:
         before = f"; the last that agrees before it is '{found.last_equal}'" if found.last_equal else ""
         print(f"'{found.first}' is the first operation that differs (below {limit:g} dB){before}")
-
-
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."

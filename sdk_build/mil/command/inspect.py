@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from sdk_build.mil.command.values import shortened
 from sdk_build.mil.package import NETWORKS, PROGRAM, ModelFile, open_model_file, pipeline_models
 from sdk_build.mil.program import MINIMUM_IOS, MilProgram, MilTensor, walk
 from sdk_build.mil.reader import program_of
@@ -100,7 +101,7 @@ def _print_model(model: dict[str, Any]) -> None:
     print(f"{model['function']}: {sum(operations.values())} operations, {model['precision']}")
     for side in ("inputs", "outputs", "states"):
         for tensor in model[side]:
-            print(f"  {side[:-1]:<7}{_line(tensor)}"[:100])
+            print(shortened(f"  {side[:-1]:<7}{_line(tensor)}", 100))
     line = "  "
     for name, count in operations.items():
         word = f"{name} {count}, "

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sdk_build.errors import BadInput
-from sdk_build.mil.command.values import described, given_inputs, save_output, shown
+from sdk_build.mil.command.values import described, given_inputs, save_output, shortened, shown
 from sdk_build.mil.compare import sqnr_db
 from sdk_build.mil.emulator import EmulatedCoreML
 
@@ -49,7 +49,7 @@ def run(
         return 0
     print(f"{path.name}, {model.precision}, run by OnPar's emulation of Core ML")
     for name, value in outputs.items():
-        print(f"  {name}: {shown(value)}")
+        print(shortened(f"  {name}: {shown(value)}", 100))
     for name, change in document.get("difference", {}).items():
         print(f"  {name}: sums in fp16 change it by up to {change['max_abs']:.3g} ({change['sqnr_db']} dB)")
     return 0
@@ -66,14 +66,19 @@ def _repeated(model: EmulatedCoreML, inputs: dict[str, Any], steps: int) -> dict
 def _difference(reference: dict[str, Any], other: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for name, value in reference.items():
-        if isinstance(value, np.ndarray):
-            level = sqnr_db(value, other[name])
-            change = np.abs(value.astype(np.float64) - other[name].astype(np.float64)).max(initial=0.0)
+        if isinstance(value, (np.ndarray, Mapping)):
+            before, after = _numbers(value), _numbers(other[name])
+            level = sqnr_db(before, after)
+            change = np.abs(before - after).max(initial=0.0)
             found[name] = {
                 "max_abs": float(change) if np.isfinite(change) else str(change),
                 "sqnr_db": round(level, 2) if np.isfinite(level) else str(level),
             }
     return found
+
+
+def _numbers(value: Any) -> np.ndarray:
+    return np.array(list(value.values()) if isinstance(value, Mapping) else value, np.float64)
 
 
 def _write(out: Path, outputs: dict[str, Any], document: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from sdk_build.errors import BadInput
-from sdk_build.mil.command.values import given_inputs
+from sdk_build.mil.command.values import given_inputs, shortened
 from sdk_build.mil.emulator import EmulatedCoreML
 from sdk_build.mil.tracing import FP16_LARGEST, OpRange, trace_ranges
 
@@ -60,7 +60,7 @@ def _print(ranges: Sequence[OpRange]) -> None:
     print(f"{'operation':<32}{'type':<20}{'dtype':<6}{'lowest':>11}{'highest':>11}{'nan':>6}{'inf':>6}{'> fp16':>8}")
     for entry in ranges:
         print(
-            f"{_short(entry.name, 31):<32}{_short(entry.op_type, 19):<20}{entry.dtype:<6}{entry.low:>11.4g}"
+            f"{shortened(entry.name, 31):<32}{shortened(entry.op_type, 19):<20}{entry.dtype:<6}{entry.low:>11.4g}"
             f"{entry.high:>11.4g}{entry.nan or '':>6}{entry.infinite or '':>6}{entry.beyond_fp16 or '':>8}"
         )
     bad = [entry.name for entry in ranges if entry.is_suspicious]
@@ -68,10 +68,6 @@ def _print(ranges: Sequence[OpRange]) -> None:
         print(f"{len(bad)} of {len(ranges)} operations hold NaN, infinity or what fp16 can't; the first is '{bad[0]}'")
     else:
         print(f"{len(ranges)} operations: all finite, all within fp16's range")
-
-
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def draw_ranges(ranges: Sequence[OpRange], title: str) -> Image.Image:

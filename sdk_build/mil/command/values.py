@@ -159,6 +159,11 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def shortened(text: str, width: int) -> str:
+    """The text, cut with dots where it is wider than a column."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
 def save_output(value: Any, path: Path) -> str | None:
     """Writes an array as .npy or a picture as .png; the file's name, or None for what is neither."""
     if not isinstance(value, np.ndarray):
