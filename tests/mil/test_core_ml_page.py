@@ -71,7 +71,7 @@ def _check(place: Path, printed: dict[str, str]) -> None:
     assert np.asarray(mask).std() > 0
     states: Any = json.loads(of("run models/lstm.mlpackage"))["outputs"]["states"]
     assert states["shape"] == [1, 6, 32]
-    assert "attended: float32 (1, 16)" in of("run models/attention.mlpackage")
+    assert "attended: float16 (1, 16)" in of("run models/attention.mlpackage")
     assert [m["function"] for m in json.loads(of("inspect models/functions.mlpackage"))["models"]] == ["plain", "sharp"]
     assert "shares: float32 (1, 5)" in of("run models/pipeline.mlpackage")
     assert "classLabel: " in of("run models/old.mlmodel")
