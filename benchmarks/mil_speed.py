@@ -67,7 +67,7 @@ def measure(model: str, rounds: int, threads: int) -> dict[str, Any]:
     from reference.checkpoint import TRAINING_HEADS, load_weights
     from reference.registry import build_network, get_spec
     from sdk_build.backends import coreml
-    from sdk_build.build import load_reference
+    from sdk_build.build.reference import load_reference
     from sdk_build.mil import EmulatedCoreML
     from sdk_build.quiet import quiet
 

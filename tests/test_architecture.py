@@ -59,7 +59,7 @@ MOST_MODULES = 18  # directly in one folder
 MOST_LINES = 400  # of a file
 MOST_FUNCTION_LINES = 60
 TOOLCHAINS = {"ai_edge_litert", "ai_edge_quantizer", "coremltools", "executorch", "litert_torch", "torchao"}
-# Where a toolchain may be imported, inside functions: the backends, the reader of Core ML programs, the timing of
+# Where a toolchain may be imported, inside functions: the backends, the examples of Core ML models, the timing of
 # runtimes.
 TOOLCHAIN_PLACES = (
     "sdk_build.backends.",
@@ -73,6 +73,7 @@ WITHOUT_TORCH = (
     "reference.tasks reference.pipelines reference.data.raw_files reference.evaluate reference.animation",
     "sdk_build.errors sdk_build.quiet sdk_build.command sdk_build.proof sdk_build.bundle sdk_build.build",
     "sdk_build.backends.__init__ sdk_build.predict sdk_build.report sdk_build.app_vectors",
+    "sdk_build.mil.__main__ sdk_build.mil.command.inspect sdk_build.mil.files",
     "sdk_build.export sdk_build.verify sdk_build.evaluate sdk_build.app_results sdk_build.quantize.__main__",
     "benchmarks.compare benchmarks.measure benchmarks.run",
 )

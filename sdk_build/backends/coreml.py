@@ -76,7 +76,7 @@ def always_float(network: nn.Module) -> tuple[str, ...]:
 
 def inspect(path: Path) -> Delegation:
     """Core ML decides on the phone where an operation runs; here only their number is known."""
-    from sdk_build.mil.reader import read_program
+    from sdk_build.mil.files.reader import read_program
 
     operations = [o for o in read_program(path).operations if o.op_type != "const"]
     return Delegation(PLACED_ON_DEVICE, len(operations), 0, 0)
@@ -100,6 +100,6 @@ def load(path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
     del threads
     if sys.platform == "darwin":
         return CoreMLRunner(path)
-    from sdk_build.mil.executor import EmulatedCoreML
+    from sdk_build.mil.emulator import EmulatedCoreML
 
     return EmulatedCoreML(path)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from sdk_build.mil.compare import OpSqnr, compare_traces, sqnr_db
     from sdk_build.mil.emulator import EmulatedCoreML
     from sdk_build.mil.executor import ModelState, OpTrace
+    from sdk_build.mil.files.reader import read_program
     from sdk_build.mil.model import MLModel
     from sdk_build.mil.ops import OPERATIONS
     from sdk_build.mil.program import MilBlock, MilOperation, MilProgram, MilTensor, Ref
-    from sdk_build.mil.reader import read_program
 
 __all__ = [
     "OPERATIONS",
@@ -52,7 +52,7 @@ _HOMES = {
     "OpTrace": "executor",
     "Ref": "program",
     "compare_traces": "compare",
-    "read_program": "reader",
+    "read_program": "files.reader",
     "sqnr_db": "compare",
 }
 

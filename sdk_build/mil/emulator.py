@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import sdk_build.mil.neural_network as neural_network
 from sdk_build.errors import BadInput
-from sdk_build.mil import neural_network
 from sdk_build.mil.executor import ModelState, ProgramExecutor, Trace
-from sdk_build.mil.package import NETWORKS, PIPELINES, PROGRAM, ModelFile, open_model_file, pipeline_models
+from sdk_build.mil.files.package import NETWORKS, PIPELINES, PROGRAM, ModelFile, open_model_file, pipeline_models
+from sdk_build.mil.files.reader import program_of
 from sdk_build.mil.pipeline import PipelineExecutor
 from sdk_build.mil.program import MilProgram, MilTensor
-from sdk_build.mil.reader import program_of
 
 Executor = ProgramExecutor | PipelineExecutor
 

@@ -119,11 +119,15 @@ def _convert(network: nn.Module, shape: tuple[int, ...], inputs: Any, **settings
 
 
 def _own_network(name: str) -> tuple[nn.Module, tuple[int, ...], tuple[str, ...]]:
-    from reference.registry import get_spec
-    from sdk_build.build import load_reference
+    from reference.card import MODELS_DIR
+    from reference.checkpoint import TRAINING_HEADS, load_weights
+    from reference.registry import build_network, get_spec
+    from sdk_build.lowering import lower
 
     spec = get_spec(name)
-    return load_reference(spec).lowered.eval(), tuple(spec.input.shape), tuple(spec.labels or ())
+    network = build_network(spec)
+    load_weights(network, MODELS_DIR / name / "weights.safetensors", ignore=TRAINING_HEADS)
+    return lower(network.double()).float().eval(), tuple(spec.input.shape), tuple(spec.labels or ())
 
 
 def _classifier(folder: Path) -> None:

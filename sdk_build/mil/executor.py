@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import sdk_build.mil.dtypes as dtypes
+import sdk_build.mil.features as features
 from sdk_build.errors import BadInput
-from sdk_build.mil import dtypes, features
 from sdk_build.mil.ops import OPERATIONS, State
 from sdk_build.mil.ops.accumulate import HALF_OPERATIONS
 from sdk_build.mil.program import MilBlock, MilOperation, MilProgram, MilTensor
@@ -93,7 +94,7 @@ class ProgramExecutor:
     trace.
 
     Args:
-        program: What :func:`~sdk_build.mil.reader.read_program` gives.
+        program: What :func:`~sdk_build.mil.files.reader.read_program` gives.
         accumulate: ``fp32``, or ``fp16`` for products whose running sums are rounded to half precision.
         operations: Type -> function; those of ML programs by default.
 

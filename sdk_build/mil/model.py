@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import sdk_build.mil.files.schema as schema
 from sdk_build.errors import BadInput, LoweringError, PredictionFailed, UnsupportedOperation
-from sdk_build.mil import schema
 from sdk_build.mil.emulator import EmulatedCoreML, executor_of
 from sdk_build.mil.executor import ModelState
-from sdk_build.mil.package import model_bytes, open_model_file, split_model
+from sdk_build.mil.files.package import model_bytes, open_model_file, split_model
 from sdk_build.mil.program import MilTensor
 
 _DTYPES = {"fp16": np.float32, "fp32": np.float32, "fp64": np.float64, "int32": np.int32, "int8": np.int8}

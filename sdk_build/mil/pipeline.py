@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdk_build.errors import BadInput
 from sdk_build.mil.executor import ModelState, Trace
-from sdk_build.mil.package import ModelFile
+from sdk_build.mil.files.package import ModelFile
 from sdk_build.mil.program import MilProgram, MilTensor
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+import sdk_build.mil.dtypes as dtypes
 from sdk_build.errors import BadInput, LoweringError, UnsupportedOperation
-from sdk_build.mil import dtypes
 from sdk_build.mil.ops import specialised
 from sdk_build.mil.program import MilBlock, MilOperation, MilTensor, Ref, Value
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sdk_build.mil.executor import EmulatedCoreML
+from sdk_build.mil.emulator import EmulatedCoreML
 from sdk_build.mil.program import MilOperation, MilProgram, MilTensor
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sdk_build.mil.files.schema as schema
 from sdk_build.errors import BadInput, OnParError, UnsupportedOperation
-from sdk_build.mil import EmulatedCoreML, schema
+from sdk_build.mil import EmulatedCoreML
 
 DAMAGES = 250
 SPEC, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"

@@ -14,7 +14,8 @@ from reference.errors import BadInput
 from sdk_build.errors import LoweringError
 from sdk_build.mil import executor, sqnr_db
 from sdk_build.mil.compare import compare_traces
-from sdk_build.mil.executor import EmulatedCoreML, OpTrace
+from sdk_build.mil.emulator import EmulatedCoreML
+from sdk_build.mil.executor import OpTrace
 from sdk_build.mil.program import MilOperation, MilProgram, MilTensor, Ref
 
 from .harness import array, noise

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdk_build.errors import LoweringError, UnsupportedOperation
-from sdk_build.mil.executor import EmulatedCoreML
+from sdk_build.mil.emulator import EmulatedCoreML
 from sdk_build.mil.ops import OPERATIONS
 from sdk_build.mil.program import MilTensor
 

@@ -13,7 +13,8 @@ import torch
 
 from reference.errors import BadInput
 from sdk_build.mil import sqnr_db
-from sdk_build.mil.executor import EmulatedCoreML, OpTrace
+from sdk_build.mil.emulator import EmulatedCoreML
+from sdk_build.mil.executor import OpTrace
 
 from . import nets
 from .harness import noise

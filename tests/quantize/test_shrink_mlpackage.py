@@ -16,7 +16,7 @@ from sdk_build.backends.quantizers import shrink_mlpackage
 from sdk_build.backends.quantizers.shrink_mlpackage import shrink
 from sdk_build.errors import LoweringError
 from sdk_build.mil.compare import compare_traces
-from sdk_build.mil.executor import EmulatedCoreML
+from sdk_build.mil.emulator import EmulatedCoreML
 from sdk_build.quiet import quiet
 
 PRECISIONS = ("fp32", "fp16", "w8")

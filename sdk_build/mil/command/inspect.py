@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sdk_build.mil.command.values import shortened
-from sdk_build.mil.package import NETWORKS, PROGRAM, ModelFile, open_model_file, pipeline_models
+from sdk_build.mil.files.package import NETWORKS, PROGRAM, ModelFile, open_model_file, pipeline_models
+from sdk_build.mil.files.reader import program_of
 from sdk_build.mil.program import MINIMUM_IOS, MilProgram, MilTensor, walk
-from sdk_build.mil.reader import program_of
 
 
 def run(path: Path, function: str | None, as_json: bool) -> int:

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+import sdk_build.mil.files.schema as schema
+import sdk_build.mil.files.wire as wire
 from sdk_build.errors import BadInput, UnsupportedOperation
-from sdk_build.mil import schema, wire
 from sdk_build.mil.executor import ProgramExecutor
+from sdk_build.mil.files.package import ModelFile
+from sdk_build.mil.files.reader import reading
+from sdk_build.mil.files.signature import array_of, image_of
+from sdk_build.mil.files.values import check_names
 from sdk_build.mil.neural_network.layers import LAYERS
 from sdk_build.mil.neural_network.settings import settings_of
-from sdk_build.mil.package import ModelFile
 from sdk_build.mil.program import Constant, MilOperation, MilProgram, MilTensor, Ref, Value
-from sdk_build.mil.reader import reading
-from sdk_build.mil.signature import array_of, image_of
-from sdk_build.mil.values import check_names
 
 _LAYERS, _PREPROCESSING, _ARRAY_MAPPING, _IMAGE_MAPPING = 1, 2, 5, 6
 _TEXT_LABELS, _NUMBER_LABELS, _PROBABILITY_LAYER = 100, 101, 200

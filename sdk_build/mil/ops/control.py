@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdk_build.mil import dtypes
+import sdk_build.mil.dtypes as dtypes
 
 Run = Callable[..., list[Any]]
 # Core ML has no limit; a loop that a damaged constant keeps running must end some time.

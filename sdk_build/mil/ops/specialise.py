@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdk_build.mil.ops import conv
+import sdk_build.mil.ops.conv as conv
 
 Fixed = Mapping[str, Any]
 Function = Callable[..., Any]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk_build.errors import BadInput
-from sdk_build.mil.values import NUMBERS, bytes_of, unpack
+from sdk_build.mil.files.values import NUMBERS, bytes_of, unpack
 
 _HEADER = struct.Struct("<II")
 _ENTRY = struct.Struct("<IIQQQ")

@@ -1,7 +1,7 @@
 """The outermost level of protobuf's encoding, so that a large file is decoded piece by piece.
 
 A model's few outer messages are cut here without copying; what they hold is decoded by Google's protobuf with
-Apple's own schema (:mod:`sdk_build.mil.schema`), one operation or layer at a time.
+Apple's own schema (:mod:`sdk_build.mil.files.schema`), one operation or layer at a time.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import sdk_build.mil.files.wire as wire
 from sdk_build.errors import BackendUnavailable, BadInput
-from sdk_build.mil import wire
 
 _MARK = "AddSerializedFile("
 # Empty messages take 2 bytes in a file and some 80 in memory. Programs and layers hold about one message per 8 bytes.

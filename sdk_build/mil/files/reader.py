@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import sdk_build.mil.files.schema as schema
+import sdk_build.mil.files.wire as wire
 from sdk_build.errors import BadInput, UnsupportedOperation
-from sdk_build.mil import schema, wire
-from sdk_build.mil.blobs import BlobFiles
-from sdk_build.mil.package import PROGRAM, ModelFile, open_model_file
+from sdk_build.mil.files.blobs import BlobFiles
+from sdk_build.mil.files.package import PROGRAM, ModelFile, open_model_file
+from sdk_build.mil.files.signature import Signature, function_names, signature_of
+from sdk_build.mil.files.values import check_names, constant_of, tensor_of
 from sdk_build.mil.program import Constant, MilBlock, MilOperation, MilProgram, MilTensor, Ref, Value
-from sdk_build.mil.signature import Signature, function_names, signature_of
-from sdk_build.mil.values import check_names, constant_of, tensor_of
 
 # Parameters that are lists also when the program binds a single value to them.
 _LISTS = ("values", "loop_vars", "elem_shape")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sdk_build.mil.files.schema as schema
+import sdk_build.mil.files.wire as wire
 from sdk_build.errors import BadInput
-from sdk_build.mil import schema, wire
-from sdk_build.mil.values import check_names
+from sdk_build.mil.files.values import check_names
 
 PROGRAM, PIPELINES, NETWORKS = (
     "mlProgram",
