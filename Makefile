@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 # Follows requirements.lock and pyproject.toml: an unchanged environment is not looked at again.
 STAMP := .venv/.up-to-date
-EXTRAS := export,train,bench,dev
+EXTRAS := export,coreai,train,bench,dev
 # Named wherever pip resolves: without it a range in another package takes the newest torch, with CUDA libraries.
 TORCH := torch==2.13.0
 # Imported once after an installation, see below.
@@ -29,7 +29,8 @@ setup: $(STAMP) ## make .venv with everything that export, training, timing and 
 
 # requirements.lock is the whole closure, so --no-deps spares pip the resolution. --no-compile with the one import of
 # what is used takes a third of the time of compiling all 23,000 files. The line with $(TORCH) adds nothing to a
-# CPU-only build; a build with CUDA gets its libraries, which the lock leaves out.
+# CPU-only build; a build with CUDA gets its libraries, which the lock leaves out. Core AI has no wheel for an older glibc
+# than 2.34, nor for arm64 Linux, so it is left out there.
 $(STAMP): requirements.lock pyproject.toml
 	@set -e; python=; for name in python3.11 python3 python3.13 python3.12 python3.10; do \
 	  if $$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then \
@@ -37,18 +38,31 @@ $(STAMP): requirements.lock pyproject.toml
 	if [ -z "$$python" ]; then \
 	  echo "setup: no Python from 3.10 to 3.13 on the PATH; install 3.11 and run make setup again" >&2; exit 2; fi; \
 	rm -f $@; [ -x $(PYTHON) ] || $$python -m venv .venv; \
+	locked=requirements.lock extras=$(EXTRAS); \
+	if $(PYTHON) -c "$$LACKS_CORE_AI"; then \
+	  echo "setup: no Core AI here: its package needs Linux on x86_64 with glibc 2.34, or macOS on arm64"; \
+	  extras=$$(echo $$extras | sed s/coreai,//); locked=.venv/locked.txt; grep -v '^coreai-' requirements.lock > $$locked; fi; \
 	if $(PYTHON) -c 'import sys; sys.exit((sys.platform, *sys.version_info[:2]) != ("linux", 3, 11))'; then \
 	  echo "setup: installing the versions of requirements.lock; this takes two to four minutes"; \
-	  $(PYTHON) -m pip install -qq --no-compile --no-deps -r requirements.lock; \
+	  $(PYTHON) -m pip install -qq --no-compile --no-deps -r $$locked; \
 	  $(PYTHON) -m pip install -qq --no-compile -c requirements.lock $(TORCH); \
 	  $(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e .; \
 	else \
 	  echo "setup: requirements.lock is for Python 3.11 on Linux; resolving pyproject.toml instead takes a few minutes more"; \
-	  $(PYTHON) -m pip install -qq $(TORCH) -e '.[$(EXTRAS)]'; \
+	  $(PYTHON) -m pip install -qq $(TORCH) -e ".[$$extras]"; \
 	fi; \
 	$(PYTHON) -W ignore -c 'import $(WARM)' >/dev/null 2>&1 || { \
 	  $(PYTHON) -c 'import $(WARM)'; exit 1; }; \
 	touch $@
+
+define LACKS_CORE_AI
+import platform, sys
+libc, version = platform.libc_ver()
+fits = (platform.system(), platform.machine()) in {("Linux", "x86_64"), ("Darwin", "arm64")}
+fits = fits and (libc != "glibc" or tuple(map(int, version.split("."))) >= (2, 34))
+sys.exit(fits)
+endef
+export LACKS_CORE_AI
 
 export: $(STAMP) ## TARGET=ios|android|web|all [MODEL=name] [PRECISION=fp16]: make bundles in dist/
 	$(PYTHON) -m sdk_build.export --target $(TARGET) --model $(MODEL) --precision $(PRECISION)

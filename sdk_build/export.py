@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from sdk_build.bundle.artifact import Artifact
 
 TARGETS = ("ios", "android", "web", "all")
-PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "p6")
+PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "w4", "p6")
+EXTRA = ("coreai",)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and export; returns the exit code."""
     a = parse(arguments)
-    given = {"calibration": a.calibration, "data": a.data, "max_fallbacks": a.max_fallbacks}
+    given = {"calibration": a.calibration, "data": a.data, "max_fallbacks": a.max_fallbacks, "extra": tuple(a.extra)}
     return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json, **given))
 
 
@@ -56,6 +57,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--max-fallbacks", type=int, metavar="N", help="fail if more operations stay outside the delegate"
     )
+    parser.add_argument(
+        "--with",
+        dest="extra",
+        nargs="+",
+        default=[],
+        metavar="RUNTIME",
+        help="coreai: also model.aimodel, for iOS 27, in bundles for ios; not by default while its package is a beta",
+    )
     parser.add_argument("--output-dir", type=Path, default=Path("dist"), help="where bundles go (default dist)")
     parser.add_argument("--signing-key", type=Path, metavar="PEM", help="P-256 private key that signs the bundles")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
@@ -72,18 +81,21 @@ def export(
     calibration: Path | None = None,
     data: Path | None = None,
     max_fallbacks: int | None = None,
+    extra: tuple[str, ...] = (),
 ) -> int:
     """Export several models; one that fails does not stop the others.
 
     Args:
         calibration, data, max_fallbacks: see :class:`sdk_build.build.sources.Sources`.
+        extra: runtimes beside a target's own.
 
     Returns:
         0, or the exit code of the first failure.
     """
-    targets = check(target, precision, signing_key, calibration, data, max_fallbacks)
+    check_extra(extra, target)
+    targets = check(target, precision, signing_key, calibration, data, max_fallbacks, extra)
     specs = choose_models(models)
-    reporter = Reporter(len(specs), targets, quiet=as_json)
+    reporter = Reporter(len(specs), targets, quiet=as_json, extra=extra)
     built: list[Built] = []
     failed: list[tuple[str, OnParError]] = []
     with reporter:
@@ -95,6 +107,7 @@ def export(
                     "signing_key": signing_key,
                     "progress": reporter.step,
                     "artifact_done": reporter.artifact,
+                    "extra": extra,
                 }
                 built += _build(spec, precision, reporter, (calibration, data, max_fallbacks), shared)
             except OnParError as error:
@@ -118,6 +131,7 @@ def check(
     calibration: Path | None,
     data: Path | None,
     max_fallbacks: int | None,
+    extra: tuple[str, ...],
 ) -> list[str]:
     """The targets, after everything that can be refused before anything is read.
 
@@ -140,8 +154,30 @@ def check(
     if precision != "default":
         from sdk_build.build.bundles import check_precision
 
-        check_precision(targets, precision)
+        check_precision(targets, precision, extra)
     return targets
+
+
+def check_extra(extra: tuple[str, ...], target: str) -> None:
+    """Refuse ``--with`` for what is not there, before minutes of conversion.
+
+    Raises:
+        BadInput: an unknown runtime, or a target whose bundles don't hold it.
+        BackendUnavailable: it can't be made on this machine.
+    """
+    if not extra:
+        return
+    from sdk_build.backends import ON_REQUEST
+
+    for name in extra:
+        if name not in EXTRA:
+            raise BadInput(f"--with is {name!r}; allowed: {', '.join(EXTRA)}")
+        targets = [which for which, names in ON_REQUEST.items() if name in names]
+        if target not in (*targets, "all"):
+            raise BadInput(f"--with {name} is for target {', '.join(targets)}, not {target}; leave it out")
+    from sdk_build.backends.coreai import require
+
+    require()
 
 
 def choose_models(names: list[str]) -> list[ModelSpec]:
@@ -177,7 +213,7 @@ def _build(
 class Reporter:
     """One line and one step of a progress bar per artifact; the bar shows on a terminal only."""
 
-    def __init__(self, models: int, targets: list[str], quiet: bool) -> None:
+    def __init__(self, models: int, targets: list[str], quiet: bool, extra: tuple[str, ...] = ()) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -193,7 +229,7 @@ class Reporter:
         self.quiet = quiet
         # On a terminal rich adapts to its width; a pipe gets 100 columns.
         self.console = Console(stderr=quiet, width=None if sys.stdout.isatty() else 100, highlight=False)
-        per_model = len({runtime for target in targets for runtime in backends.TARGETS[target]})
+        per_model = len({runtime for target in targets for runtime in backends.runtimes_of(target, extra)})
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -58,7 +58,10 @@ NEVER = {"sdk_build": ("reference.train",), "benchmarks": ("reference.train",)}
 MOST_MODULES = 18  # directly in one folder
 MOST_LINES = 400  # of a file
 MOST_FUNCTION_LINES = 60
-TOOLCHAINS = {"ai_edge_litert", "ai_edge_quantizer", "coremltools", "executorch", "litert_torch", "torchao"}
+TOOLCHAINS = {
+    *("ai_edge_litert", "ai_edge_quantizer", "coreai", "coreai_opt", "coreai_torch", "coremltools", "executorch"),
+    *("litert_torch", "torchao"),
+}
 # Where a toolchain may be imported, inside functions: the backends, the examples of Core ML models, the timing of
 # runtimes.
 TOOLCHAIN_PLACES = (

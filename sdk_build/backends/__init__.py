@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +25,18 @@ from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import FLOAT, PRECISIONS, Quantization, Ranges
 from sdk_build.errors import BackendUnavailable
 
-__all__ = ["PRECISIONS", "RUNTIMES", "TARGETS", "Backend", "Runner", "Runtime", "Tensors", "get_backend"]
+__all__ = [
+    "ON_REQUEST",
+    "PRECISIONS",
+    "RUNTIMES",
+    "TARGETS",
+    "Backend",
+    "Runner",
+    "Runtime",
+    "Tensors",
+    "get_backend",
+    "runtimes_of",
+]
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +81,8 @@ class Runtime:
         ranges: whose names calibrated ranges go by; runtimes with the same name share one calibration.
         packages: what must be installed to make or run it here, and whose versions are recorded.
         minimum: the oldest runtime or system version that the artifact is made for.
-        emulated: off Apple's systems, OnPar's own executor runs it.
+        extra: the optional dependencies of this project that bring the packages.
+        stand_in: what runs the artifact off Apple's systems; empty: the runtime itself, there as elsewhere.
     """
 
     name: str
@@ -80,7 +92,8 @@ class Runtime:
     packages: tuple[str, ...]
     minimum: str
     ranges: str = "pytorch"
-    emulated: bool = False
+    extra: str = "export"
+    stand_in: str = ""
 
     def minimum_for(self, precision: str) -> str:
         """The oldest version that runs an artifact which holds ``precision``."""
@@ -95,21 +108,21 @@ RUNTIMES = {
             "coreml",
             "coreml",
             "model.mlpackage",
-            # Core ML has no dynamic activations; weights alone come closest.
-            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "p6"},
+            # Core ML has no dynamic activations, and no 4-bit integers before iOS 18; 8-bit weights come closest.
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "w4": "w8", "p6": "p6"},
             ("coremltools", "torch"),
             "iOS 16",
-            emulated=True,
+            stand_in="coreml (emulated)",
         ),
         Runtime(
             "executorch_coreml",
             "executorch_coreml",
             "model_coreml.pte",
             # The delegate's converter has no palettes.
-            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "p6": "w8"},
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "w4": "w8", "p6": "w8"},
             ("executorch", "coremltools", "torch", "torchao"),
             "iOS 16, ExecuTorch 1.4",
-            emulated=True,
+            stand_in="executorch_coreml (emulated)",
         ),
         # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays;
         # it has no float convolution with int8 weights, so those come with dynamic activations.
@@ -123,6 +136,7 @@ RUNTIMES = {
                 "w8": "dynamic_w8",
                 "dynamic_w8": "dynamic_w8",
                 "w8a8": "w8a8",
+                "w4": "dynamic_w8",
                 "p6": "dynamic_w8",
             },
             ("executorch", "torch", "torchao"),
@@ -137,6 +151,17 @@ RUNTIMES = {
             "LiteRT 1.0",
             ranges="litert",
         ),
+        Runtime(
+            "coreai",
+            "coreai",
+            "model.aimodel",
+            # Activations stay float, and coreai-opt's palettes take minutes; 8-bit weights come closest to both.
+            {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8", "w4": "w4", "p6": "w8"},
+            ("coreai-core", "coreai-torch", "coreai-opt", "torch"),
+            "iOS 27",
+            extra="coreai",
+            stand_in="Core AI interpreter",
+        ),
     )
 }
 TARGETS = {
@@ -144,11 +169,22 @@ TARGETS = {
     "android": ("litert", "executorch"),
     "web": ("litert",),
 }
+# What a target's bundle holds only if it is asked for (``export --with``): coreai-core is a beta.
+ON_REQUEST = {"ios": ("coreai",)}
 
 
-def precisions_of(target: str) -> tuple[str, ...]:
+def runtimes_of(target: str, extra: Collection[str] = ()) -> tuple[str, ...]:
+    """The runtimes of a target's bundle.
+
+    Args:
+        extra: runtimes that were asked for; those of other targets don't matter.
+    """
+    return TARGETS[target] + tuple(name for name in ON_REQUEST.get(target, ()) if name in extra)
+
+
+def precisions_of(target: str, extra: Collection[str] = ()) -> tuple[str, ...]:
     """The precisions that a target's bundle can have: every runtime holds something for it, one holds it exactly."""
-    runtimes = [RUNTIMES[name] for name in TARGETS[target]]
+    runtimes = [RUNTIMES[name] for name in runtimes_of(target, extra)]
     return tuple(
         p
         for p in PRECISIONS
@@ -171,11 +207,12 @@ def get_backend(runtime: str) -> Backend:
 def missing_package(runtime: str, error: ImportError) -> BackendUnavailable:
     """The error for a toolchain that can't be imported; backends import theirs when they are used."""
     what = f"the package {error.name}" if error.name else f"a package ({error})"
+    extra = RUNTIMES[runtime].extra
     return BackendUnavailable(
-        f"{runtime} needs {what}, which is not installed; run 'make setup' or pip install 'onpar[export]'"
+        f"{runtime} needs {what}, which is not installed; run 'make setup' or pip install 'onpar[{extra}]'"
     )
 
 
 def execution_name(runtime: str) -> str:
-    """What runs an artifact on this machine; an emulation says so."""
-    return f"{runtime} (emulated)" if RUNTIMES[runtime].emulated and sys.platform != "darwin" else runtime
+    """What runs an artifact on this machine; what stands in for Apple's system says so."""
+    return runtime if sys.platform == "darwin" else RUNTIMES[runtime].stand_in or runtime

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 PLACED_ON_DEVICE = "placed by Core ML on the device"
+PLACED_BY_CORE_AI = "placed by Core AI on the device"
+UNKNOWN_HERE = (PLACED_ON_DEVICE, PLACED_BY_CORE_AI)
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,7 @@ class Delegation:
     """Counts over one artifact.
 
     Attributes:
-        delegate: name of the delegate, e.g. ``XNNPACK``, or ``PLACED_ON_DEVICE``, where nothing is known here.
+        delegate: name of the delegate, e.g. ``XNNPACK``, or one of ``UNKNOWN_HERE``.
         total: operations that compute something.
         delegated: of them, those inside the delegate.
         partitions: pieces the delegate got; 1 means that nothing interrupts it, 0 that it got nothing.
@@ -39,7 +41,7 @@ class Delegation:
     @property
     def outside(self) -> int:
         """Operations that compute something outside the delegate; 0 where only the device knows."""
-        return 0 if self.delegate == PLACED_ON_DEVICE else self.total - self.delegated
+        return 0 if self.delegate in UNKNOWN_HERE else self.total - self.delegated
 
     @property
     def complete(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from reference.card import MODELS_DIR
 from reference.errors import BadInput
 from reference.spec import ModelSpec
-from sdk_build.backends import TARGETS, precisions_of
+from sdk_build.backends import precisions_of, runtimes_of
 from sdk_build.build.artifact import make_artifact
 from sdk_build.build.reference import Reference, load_reference
 from sdk_build.build.sources import NOTHING, Sources, open_sources
@@ -69,6 +69,7 @@ def build(
     progress: Progress = lambda line: None,
     artifact_done: Callable[[Artifact], None] = lambda artifact: None,
     sources: Sources = NOTHING,
+    extra: Collection[str] = (),
 ) -> list[Built]:
     """Reference, lowering, artifacts, proof, bundles.
 
@@ -77,6 +78,7 @@ def build(
         sources: data for calibration and accuracy.
         progress: told what starts.
         artifact_done: told about each proved artifact.
+        extra: runtimes beside a target's own (:data:`sdk_build.backends.ON_REQUEST`).
 
     Raises:
         OnParError: the first thing that failed; bundles of this call that were already written stay.
@@ -84,19 +86,19 @@ def build(
     began = time.monotonic()
     targets = list(targets)
     clean_up(output_dir)
-    check_precision(targets, precision)
+    check_precision(targets, precision, extra)
     built = []
     with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
         progress(f"{spec.name}: reference")
         reference = load_reference(spec, models_dir)
         tuning = open_sources(sources, reference, progress)
         artifacts = {}
-        for runtime in dict.fromkeys(runtime for target in targets for runtime in TARGETS[target]):
+        for runtime in dict.fromkeys(runtime for target in targets for runtime in runtimes_of(target, extra)):
             progress(f"{spec.name}: {runtime}")
             artifacts[runtime] = make_artifact(reference, runtime, precision, folder, tuning)
             artifact_done(artifacts[runtime])
         for target in targets:
-            mine = [artifacts[runtime] for runtime in TARGETS[target]]
+            mine = [artifacts[runtime] for runtime in runtimes_of(target, extra)]
             built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began))
             began = time.monotonic()  # a later target pays only for what it adds
     return built
@@ -174,14 +176,13 @@ def describe(
     )
 
 
-def check_precision(targets: Iterable[str], precision: str) -> None:
+def check_precision(targets: Iterable[str], precision: str, extra: Collection[str] = ()) -> None:
     """Refuse a precision that a target can't have.
 
     Raises:
         BadInput: names the target and what it can have.
     """
     for target in targets:
-        if precision not in precisions_of(target):
-            raise BadInput(
-                f"{precision} is not possible for target {target}; allowed: {', '.join(precisions_of(target))}"
-            )
+        allowed = precisions_of(target, extra)
+        if precision not in allowed:
+            raise BadInput(f"{precision} is not possible for target {target}; allowed: {', '.join(allowed)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reference.card import Card
 from reference.spec import ModelSpec
-from sdk_build.backends.delegation import PLACED_ON_DEVICE, Delegation
+from sdk_build.backends.delegation import UNKNOWN_HERE, Delegation
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.bundle.markdown import markdown_table
 from sdk_build.proof.parity import Check
@@ -76,4 +76,4 @@ def comparison(card: Card) -> list[str]:
 
 def delegated(d: Delegation) -> tuple[str, str]:
     """Operations and partitions in the delegate, or dashes where only the device knows."""
-    return ("-", "-") if d.delegate == PLACED_ON_DEVICE else (str(d.delegated), str(d.partitions))
+    return ("-", "-") if d.delegate in UNKNOWN_HERE else (str(d.delegated), str(d.partitions))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reference.tasks import get_task
-from sdk_build.backends.delegation import PLACED_ON_DEVICE
+from sdk_build.backends.delegation import UNKNOWN_HERE
 from sdk_build.bundle.manifest import Manifest, ModelFile
 from sdk_build.proof.metrics import known_metrics
 from sdk_build.proof.parity import ARTIFACT_STAGES
@@ -24,6 +24,14 @@ HEADER = (
     "delegated",
     "parts",
 )
+
+
+def _run_by(executed_by: str) -> str:
+    """In one word: OnPar's emulation of Core ML, Apple's interpreter of Core AI, or the phone's own runtime."""
+    return next((word for sign, word in _STAND_INS.items() if sign in executed_by), "runtime")
+
+
+_STAND_INS = {"(emulated)": "emulation", "interpreter": "interpreter"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Row:
             self.file,
             self.precision,
             f"{self.size_mb:.2f}",
-            "emulation" if "emulated" in self.executed_by else "runtime",
+            _run_by(self.executed_by),
             f"{self.sqnr_db:.1f}",
             f"{self._short_metric} {self.task_value:.4g}",
             "-" if self.accuracy is None else f"{self.accuracy:.4g}",
@@ -97,7 +105,7 @@ def _row(manifest: Manifest, entry: ModelFile) -> Row:
         max_abs_of_range=max(c.value for c in mine if c.metric == "max_abs_of_range"),
         task_metric=task,
         task_value=next(c.value for c in mine if c.metric == task),
-        delegated="on device" if d.delegate == PLACED_ON_DEVICE else f"{d.delegated}/{d.total}",
+        delegated="on device" if d.delegate in UNKNOWN_HERE else f"{d.delegated}/{d.total}",
         partitions=d.partitions,
         fallbacks=d.explained,
         accuracy=entry.accuracy[0].value if entry.accuracy else None,
@@ -130,6 +138,8 @@ def print_table(rows: Sequence[Row]) -> None:
         if row.fallbacks:
             console.print(f"    outside the delegate: {', '.join(row.fallbacks)}")
     console.print("[dim]emulation: OnPar's executor of Core ML programs, not Apple's. No phone measured yet.[/]")
+    if any(row.executed_by == "Core AI interpreter" for row in rows):
+        console.print("[dim]interpreter: Apple's own for Core AI programs, on this machine's CPU.[/]")
 
 
 def _accuracy_name(row: Row) -> str:

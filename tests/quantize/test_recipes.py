@@ -32,8 +32,8 @@ def test_static_core_ml_needs_a_newer_system():
 
 
 def test_unknown_name(refused):
-    with refused(BadInput, "'w4'", "w8a8"):
-        get_recipe("w4")
+    with refused(BadInput, "'w5'", "w8a8"):
+        get_recipe("w5")
 
 
 def test_is_inside():

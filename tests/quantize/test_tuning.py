@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reference.errors import BadInput
-from sdk_build.backends import RUNTIMES, TARGETS, get_backend
+from sdk_build.backends import ON_REQUEST, RUNTIMES, TARGETS, get_backend
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import Quantization
 from sdk_build.backends.quantizers.tflite import scope_pattern, shorten
@@ -222,7 +222,7 @@ def test_names_of_tensors():
 
 
 def test_every_target_knows_its_runtimes():
-    assert {name for names in TARGETS.values() for name in names} == set(RUNTIMES)
+    assert {name for names in (*TARGETS.values(), *ON_REQUEST.values()) for name in names} == set(RUNTIMES)
 
 
 def test_stored_ranges_are_exact(network, spec, samples):

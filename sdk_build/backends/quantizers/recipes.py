@@ -20,8 +20,8 @@ class Recipe:
     """How numbers are stored and computed.
 
     Attributes:
-        weights: ``float32``, ``float16``, ``int8`` (per output channel, symmetric) or ``palette6`` (64 values per
-            tensor, found by k-means).
+        weights: ``float32``, ``float16``, ``int8`` (per output channel, symmetric), ``int4`` (per block of inputs,
+            symmetric) or ``palette6`` (64 values per tensor, found by k-means).
         activations: ``float``; ``dynamic``: 8 bits with a range taken at run time; ``static``: 8 bits with a range
             from calibration.
         summary: one line for tables and cards.
@@ -51,6 +51,9 @@ RECIPES = {
         Recipe("w8", "int8", "float", "int8 weights per output channel, float arithmetic"),
         Recipe("dynamic_w8", "int8", "dynamic", "int8 weights, activations to int8 at run time"),
         Recipe("w8a8", "int8", "static", "int8 weights per output channel, int8 activations with calibrated ranges"),
+        Recipe(
+            "w4", "int4", "float", "int4 weights per block of 8 to 32 inputs, int8 where none divides, float arithmetic"
+        ),
         Recipe("p6", "palette6", "float", "weights from 64 values per tensor (Core ML palettes), float arithmetic"),
     )
 }
