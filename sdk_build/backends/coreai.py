@@ -14,6 +14,7 @@ import hashlib
 import platform
 import random
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,10 @@ def require() -> None:
         BackendUnavailable: the package is not installed, with the reason where this machine can't have it.
     """
     try:
-        import coreai.runtime  # noqa: F401
-        import coreai_torch  # noqa: F401
+        with warnings.catch_warnings():  # it takes torch's CPU build for a newer version than the one that it knows
+            warnings.simplefilter("ignore")
+            import coreai.runtime  # noqa: F401
+            import coreai_torch  # noqa: F401
     except ImportError as error:
         raise BackendUnavailable(unavailable(str(error))) from error
 
