@@ -20,10 +20,10 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables phones arm64 arm64-counts
+.PHONY: help setup export parity predict test test-slow coremltools-suite lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables phones arm64 arm64-counts
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
 
 setup: $(STAMP) ## make .venv with everything that export, training, timing and tests need
 
@@ -82,6 +82,11 @@ test: $(STAMP) ## every test but the slow ones
 
 test-slow: $(STAMP) ## the tests that export whole models, minutes each
 	$(PYTHON) -m pytest -m slow
+
+# SUITE="ops --shard 0/4 --out FOLDER": groups and options of python -m tests.mil.apple --help.
+SUITE ?= ops torch
+coremltools-suite: $(STAMP) ## [SUITE="ops --shard 0/4"]: Apple's own tests of coremltools through the emulation; resumes
+	$(PYTHON) -m tests.mil.apple $(SUITE)
 
 lint: $(STAMP) ## ruff, its formatter and mypy; changes nothing
 	$(PYTHON) -m ruff check
