@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reference.spec import ModelSpec
     from sdk_build.build.bundles import Built
     from sdk_build.bundle.artifact import Artifact
+    from sdk_build.bundle.manifest import Manifest
 
 TARGETS = ("ios", "android", "web", "all")
 PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "w4", "p6")
@@ -272,8 +273,10 @@ class Reporter:
         self.progress.start()
 
     def summary(self, built: list[Built]) -> None:
-        """Print where the bundles are."""
+        """Print where the bundles are, and how well two witnesses agree."""
         for bundle in built:
+            for line in agreement_lines(bundle.manifest):
+                self.console.print(line)
             self.console.print(
                 f"[bold]{bundle.path}[/]  {megabytes(bundle.manifest.size_bytes)}, proved", soft_wrap=True
             )
@@ -290,6 +293,17 @@ def artifact_line(artifact: Artifact) -> str:
         f"  {artifact.executed_by:<28} {artifact.precision}  {megabytes(size_of(artifact.path)):>9}  "
         f"{worst['sqnr_db']:6.1f} dB  {pieces:<12} {artifact.seconds:5.1f} s"
     )
+
+
+def agreement_lines(manifest: Manifest) -> list[str]:
+    """One line for the artifacts that were held to each other; none where a bundle has only one witness."""
+    from sdk_build.proof.witnesses import STAGE
+
+    between = [check for check in manifest.parity if check.stage == STAGE and check.metric == "sqnr_db"]
+    if not between:
+        return []
+    worst = min(check.value for check in between)
+    return [f"  {between[0].runtime}: {worst:.1f} dB between them, on the golden inputs and their mirror images"]
 
 
 def megabytes(size_bytes: int) -> str:

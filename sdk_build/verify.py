@@ -98,6 +98,8 @@ def verify(path: Path, public_key: Path | None = None) -> Verified:
             checks += _replay_artifact(bundle, entry)
         except BackendUnavailable as error:
             skipped.append(f"{entry.file}: {error}")
+    if not skipped:
+        checks += _replay_witnesses(bundle)
     if len(skipped) == len(bundle.manifest.model_files):
         raise BackendUnavailable(f"{path.name}: no runtime for any artifact is installed; run 'make setup'")
     return Verified(bundle.manifest.id, bundle.signature, tuple(checks), tuple(skipped))
@@ -140,6 +142,23 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
     return compare(
         execution_name(entry.runtime), "golden_replay", spec, limits, list(zip(actual, expected, strict=True))
     )
+
+
+def _replay_witnesses(bundle: Bundle) -> list[Check]:
+    """The artifacts of both witnesses against each other, on the golden inputs and their mirror images."""
+    from sdk_build.backends import execution_name
+    from sdk_build.proof.sandbox import run_artifact
+    from sdk_build.proof.witnesses import STAGE, WITNESSES, compare_witnesses, mirrored
+
+    files = {entry.runtime: entry.file for entry in bundle.manifest.model_files}
+    limits = {c.metric: c.limit for c in bundle.manifest.parity if c.stage == STAGE and c.limit is not None}
+    if not limits or not set(WITNESSES) <= set(files):
+        return []
+    spec = bundle.manifest.spec
+    golden = [bundle.golden_tensor(i, spec.input.name) for i in range(len(bundle.manifest.golden))]
+    inputs = [{spec.input.name: values} for values in (*golden, *map(mirrored, golden))]
+    first, second = (run_artifact(name, bundle.path / files[name], spec, inputs) for name in WITNESSES)
+    return compare_witnesses([execution_name(name) for name in WITNESSES], spec, limits, first, second)
 
 
 def _print(verified: Verified) -> None:

@@ -6,23 +6,29 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from reference.errors import BadInput, OnParError
+from reference.errors import OnParError
 from sdk_build.backends import RUNTIMES, execution_name, get_backend, missing_package
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.build.agreement import name_operation, witness_inputs
 from sdk_build.build.measured import exceeded
-from sdk_build.build.reference import Reference
+from sdk_build.build.reference import Reference, limits_of
 from sdk_build.build.tuning import PLAIN, Tuning
 from sdk_build.bundle.analysis import error_histogram
 from sdk_build.bundle.artifact import Artifact
-from sdk_build.errors import AccuracyError, LoweringError
+from sdk_build.errors import AccuracyError, LoweringError, ParityError
 from sdk_build.proof import parity
 from sdk_build.proof.sandbox import run_artifact
 from sdk_build.quiet import quiet
 
 
-def make_artifact(reference: Reference, runtime: str, precision: str, folder: Path, tuning: Tuning = PLAIN) -> Artifact:
+def make_artifact(
+    reference: Reference, runtime: str, precision: str, folder: Path, tuning: Tuning = PLAIN, witness: bool = False
+) -> Artifact:
     """Write one artifact and prove it (stage 3), in a child process.
+
+    Args:
+        witness: keep its answers, to hold another artifact's against them.
 
     Raises:
         LoweringError: the toolchain could not convert the network.
@@ -36,12 +42,19 @@ def make_artifact(reference: Reference, runtime: str, precision: str, folder: Pa
     path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
     delegation = lower_artifact(reference, runtime, held, path, tuning)
     tuning.require_delegation(f"{spec.name} {runtime} {held}", delegation)
-    inputs = [{spec.input.name: case.input} for case in reference.golden]
-    actual = run_artifact(runtime, path, spec, inputs)
+    golden = [case.input for case in reference.golden]
+    inputs = witness_inputs(golden) if witness else golden
+    answers = run_artifact(runtime, path, spec, [{spec.input.name: values} for values in inputs])
+    actual = answers[: len(golden)]
     executed_by = execution_name(runtime)
     quantized = get_recipe(held).quantized
     checks = parity.check_artifact(executed_by, spec, limits, actual, reference.expected, quantized)
-    parity.require(checks, f"{spec.name} {held}")
+    try:
+        parity.require(checks, f"{spec.name} {held}")
+    except ParityError as error:
+        if not witness:
+            raise
+        raise ParityError(f"{error}; {name_operation(reference, {runtime: held}, limits, folder)}") from error
     return Artifact(
         runtime,
         held,
@@ -53,21 +66,8 @@ def make_artifact(reference: Reference, runtime: str, precision: str, folder: Pa
         tuning.entry(reference.lowered, runtime, held),
         measure_accuracy(reference, runtime, held, path, tuning),
         error_histogram(actual, reference.expected),
+        tuple(answers) if witness else (),
     )
-
-
-def limits_of(reference: Reference, held: str) -> Mapping[str, float]:
-    """The card's parity limits of a precision.
-
-    Raises:
-        BadInput: there are none, so nothing could be proved.
-    """
-    if held not in reference.card.parity:
-        raise BadInput(
-            f"card of {reference.spec.name}: parity lacks {held!r}; it has {', '.join(reference.card.parity)}: "
-            "add limits, or choose one of them"
-        )
-    return reference.card.parity[held]
 
 
 def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Delegation:

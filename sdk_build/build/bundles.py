@@ -13,6 +13,7 @@ from reference.card import MODELS_DIR
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import precisions_of, runtimes_of
+from sdk_build.build.agreement import are_both_there, check_agreement
 from sdk_build.build.artifact import make_artifact
 from sdk_build.build.reference import Reference, load_reference
 from sdk_build.build.sources import NOTHING, Sources, open_sources
@@ -30,6 +31,7 @@ from sdk_build.bundle.contents import (
 from sdk_build.bundle.files import clean_up, hash_files, place, seal, workspace
 from sdk_build.bundle.manifest import FORMAT_VERSION, GoldenCase, Manifest, NamedText, NamedValue
 from sdk_build.proof.parity import Check
+from sdk_build.proof.witnesses import WITNESSES
 
 Progress = Callable[[str], None]
 TOPOLOGY = "topology.safetensors"
@@ -93,13 +95,17 @@ def build(
         reference = load_reference(spec, models_dir)
         tuning = open_sources(sources, reference, progress)
         artifacts = {}
-        for runtime in dict.fromkeys(runtime for target in targets for runtime in runtimes_of(target, extra)):
+        runtimes = list(dict.fromkeys(runtime for target in targets for runtime in runtimes_of(target, extra)))
+        for runtime in runtimes:
             progress(f"{spec.name}: {runtime}")
-            artifacts[runtime] = make_artifact(reference, runtime, precision, folder, tuning)
+            artifacts[runtime] = make_artifact(
+                reference, runtime, precision, folder, tuning, are_both_there(runtimes) and runtime in WITNESSES
+            )
             artifact_done(artifacts[runtime])
         for target in targets:
             mine = [artifacts[runtime] for runtime in runtimes_of(target, extra)]
-            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began))
+            agreed = check_agreement(reference, mine, folder)
+            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began, agreed))
             began = time.monotonic()  # a later target pays only for what it adds
     return built
 
@@ -112,11 +118,16 @@ def write_bundle(
     output_dir: Path,
     signing_key: Path | None,
     began: float,
+    agreed: tuple[Check, ...] = (),
 ) -> Built:
-    """Copy proved artifacts, golden files and card into a bundle and put it in place."""
+    """Copy proved artifacts, golden files and card into a bundle and put it in place.
+
+    Args:
+        agreed: checks of the artifacts against each other.
+    """
     spec = reference.spec
     name = bundle_name(spec, target, precision)
-    checks = reference.checks + tuple(check for artifact in artifacts for check in artifact.checks)
+    checks = reference.checks + tuple(check for artifact in artifacts for check in artifact.checks) + agreed
     with workspace(output_dir, name) as folder:
         for artifact in artifacts:
             copy = shutil.copytree if artifact.path.is_dir() else shutil.copy2

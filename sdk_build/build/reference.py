@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,3 +86,17 @@ def check_limits(spec: ModelSpec, card: Card) -> None:
                 raise BadInput(
                     f"card of {spec.name}: {metric} is {limit!r}; a number is needed (YAML reads 1e-4 as text)"
                 )
+
+
+def limits_of(reference: Reference, held: str) -> Mapping[str, float]:
+    """The card's parity limits of a precision.
+
+    Raises:
+        BadInput: there are none, so nothing could be proved.
+    """
+    if held not in reference.card.parity:
+        raise BadInput(
+            f"card of {reference.spec.name}: parity lacks {held!r}; it has {', '.join(reference.card.parity)}: "
+            "add limits, or choose one of them"
+        )
+    return reference.card.parity[held]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sdk_build.backends import Tensors
 from sdk_build.backends.delegation import Delegation
 from sdk_build.bundle.manifest import QuantizationEntry
 from sdk_build.proof.parity import Check
@@ -21,6 +22,7 @@ class Artifact:
         executed_by: what ran it here.
         quantization: parts that stayed float, and what the ranges are from; None where nothing is quantised.
         accuracy: the task's metrics on validation data; empty where none was given or stored.
+        answers: outputs for the inputs on which two witnesses are compared; empty where there is only one.
         errors: histogram of the golden outputs' errors (:func:`sdk_build.bundle.analysis.error_histogram`).
     """
 
@@ -34,3 +36,4 @@ class Artifact:
     quantization: QuantizationEntry | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, Any] = field(default_factory=dict)
+    answers: tuple[Tensors, ...] = ()

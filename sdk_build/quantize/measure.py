@@ -12,7 +12,7 @@ from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, execution_name
 from sdk_build.backends.quantizers.pt2e import observe
 from sdk_build.backends.quantizers.recipes import get_recipe
-from sdk_build.build.artifact import limits_of, lower_artifact
+from sdk_build.build.artifact import lower_artifact
 from sdk_build.build.calibration import COUNT, evaluation_digests, load_calibration
 from sdk_build.build.measured import (
     Measured,
@@ -26,7 +26,7 @@ from sdk_build.build.measured import (
     values_of,
     weights_digest,
 )
-from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.reference import Reference, limits_of, load_reference
 from sdk_build.build.tuning import Tuning, always_float
 from sdk_build.bundle.files import size_of
 from sdk_build.bundle.manifest import NamedValue

@@ -15,9 +15,9 @@ from reference.errors import BadInput, OnParError
 from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, execution_name
 from sdk_build.backends.quantizers.recipes import get_recipe
-from sdk_build.build.artifact import limits_of, lower_artifact
+from sdk_build.build.artifact import lower_artifact
 from sdk_build.build.measured import Measured, MeasuredArtifact, load_measured, save_measured
-from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.reference import Reference, limits_of, load_reference
 from sdk_build.build.tuning import Tuning
 from sdk_build.bundle.files import size_of
 from sdk_build.proof import parity

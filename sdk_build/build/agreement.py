@@ -1,0 +1,63 @@
+"""Whether two artifacts of one bundle that different programs run here agree, and where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.build.reference import Reference, limits_of
+from sdk_build.bundle.artifact import Artifact
+from sdk_build.errors import ParityError
+from sdk_build.proof.first_difference import first_difference
+from sdk_build.proof.parity import REPORTED, Check
+from sdk_build.proof.witnesses import WITNESSES, compare_witnesses, mirrored, mutual_limits
+
+
+def are_both_there(runtimes: Collection[str]) -> bool:
+    """True if a bundle holds the artifacts of both witnesses."""
+    return set(WITNESSES) <= set(runtimes)
+
+
+def witness_inputs(golden: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """The golden inputs, and each of them mirrored."""
+    return [*golden, *map(mirrored, golden)]
+
+
+def check_agreement(reference: Reference, artifacts: Sequence[Artifact], folder: Path) -> tuple[Check, ...]:
+    """Hold the artifacts of both witnesses to each other; nothing where a bundle has only one of them.
+
+    Raises:
+        ParityError: they disagree; names the first operation at which one of them leaves PyTorch.
+    """
+    named = {artifact.runtime: artifact for artifact in artifacts}
+    if not are_both_there(named):
+        return ()
+    first, second = (named[name] for name in WITNESSES)
+    limits = mutual_limits(limits_of(reference, first.precision), limits_of(reference, second.precision))
+    names = first.executed_by, second.executed_by
+    checks = compare_witnesses(names, reference.spec, limits, first.answers, second.answers)
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        where = name_operation(reference, {a.runtime: a.precision for a in (first, second)}, limits, folder)
+        raise ParityError(f"{reference.spec.name} {failed[0].describe()}; {where}")
+    return tuple(checks)
+
+
+def name_operation(reference: Reference, held: Mapping[str, str], limits: Mapping[str, float], folder: Path) -> str:
+    """The first operation at which an artifact leaves PyTorch, and what to do, for an error's line.
+
+    Args:
+        held: runtimes and the precision that each of them holds; with 8-bit activations the network is cut in fp16.
+        limits: those of the whole network; a task's own metric is left out.
+    """
+    precisions = {name: "fp16" if get_recipe(p).needs_ranges else p for name, p in held.items()}
+    general = {name: limit for name, limit in limits.items() if name in REPORTED}
+    inputs = witness_inputs([case.input for case in reference.golden])
+    found = first_difference(reference.lowered, reference.spec, precisions, general, inputs, folder / "cut")
+    if found is None:
+        return "every operation alone keeps the limits: try another precision"
+    return f"{found.describe()}: write that layer in other operations, or leave out --with"
