@@ -10,8 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reference.registry import get_spec
 from sdk_build.backends import ON_REQUEST, RUNTIMES, TARGETS, coreai, missing_package, precisions_of, runtimes_of
+from sdk_build.build.artifact import make_artifact
+from sdk_build.build.reference import load_reference
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError
+from sdk_build.export import main
 from sdk_build.lowering.core_ai import nearest_places
 from sdk_build.quiet import quiet
 
@@ -115,6 +119,33 @@ def test_what_a_machine_lacks_is_said(monkeypatch, refused, system, machine, lib
     monkeypatch.setattr(coreai, "unavailable", lambda why, real=coreai.unavailable: real("No module named 'coreai'"))
     with refused(BackendUnavailable, part, "Core AI"):
         coreai.require()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--target", "android", "--with", "coreai"], ("--with coreai is for target ios, not android",)),
+        (["--target", "ios", "--with", "onnx"], ("--with is 'onnx'; allowed: coreai",)),
+        (["--target", "ios", "--precision", "w4"], ("w4 is not possible for target ios",)),
+        (["--target", "all", "--with", "coreai", "--precision", "w4"], ("w4 is not possible for target android",)),
+    ],
+)
+def test_wrong_use_is_refused_at_once(monkeypatch, capsys, arguments, parts):
+    monkeypatch.setattr(coreai, "require", lambda: None)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and all(part in error for part in parts), error
+
+
+@here
+def test_a_shipped_model_is_proved_in_a_child_process(tmp_path):
+    reference = load_reference(get_spec("face_detector_refined"))
+    artifact = make_artifact(reference, "coreai", "fp16", tmp_path, witness=True)
+    assert artifact.executed_by == "Core AI interpreter" and artifact.path.name == "model.aimodel"
+    assert all(check.passed for check in artifact.checks) and any(check.limit for check in artifact.checks)
+    assert len(artifact.answers) == 2 * len(reference.golden)
+    largest = {c.metric: c.value for c in artifact.checks}["max_abs_of_range"]
+    assert 0 < largest < 0.02  # 0 would mean that the reference was compared to itself
 
 
 @here
