@@ -113,7 +113,8 @@ def _cut(whole: Any, name: str) -> nn.Module:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.body(x)[0].reshape(1, -1)
 
-    graph, copies = torch.fx.Graph(), {}
+    graph = torch.fx.Graph()
+    copies: dict[torch.fx.Node, torch.fx.Node] = {}
     for node in whole.graph.nodes:
         if node.op != "call_module":  # the guards of torch.export
             copies[node] = graph.node_copy(node, copies.__getitem__)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdk_build.errors import OnParError
 from sdk_build.mil import MLModel, ModelState
 
 NOT_APPLICABLE = "not applicable: "
@@ -45,8 +46,12 @@ class EmulatedProxy:
     def __init__(
         self, filename: str, compute_units: str = "ALL", function_name: str = "", hints: Any = None, asset: Any = None
     ) -> None:
-        self.path, self.function_name = filename, function_name
-        self.opened: MLModel | None = None
+        # At once, as Core ML does: a test may remove the file before it predicts.
+        self.opened: MLModel | OnParError
+        try:
+            self.opened = MLModel(filename, function_name=function_name or None)
+        except OnParError as error:
+            self.opened = error
 
     @staticmethod
     def maximum_supported_specification_version() -> int:
@@ -69,6 +74,7 @@ class EmulatedProxy:
 
     def predict(self, data: dict[str, Any], state: ModelState | None = None) -> dict[str, Any]:
         self.happened.predictions += 1
+        self.happened.operations.update(self._watched(self._model)._loaded().op_counts())
         found = self._watched(lambda: self._model().predict(data, state))
         return {name: wrong(value) for name, value in found.items()} if self.corrupt else found
 
@@ -81,9 +87,8 @@ class EmulatedProxy:
         return any(output.dtype == "fp16" for operation in operations for output in operation.outputs)
 
     def _model(self) -> MLModel:
-        if self.opened is None:
-            self.opened = self._watched(lambda: MLModel(self.path, function_name=self.function_name or None))
-            self.happened.operations.update(self.opened._loaded().op_counts())
+        if isinstance(self.opened, OnParError):
+            raise self.opened
         return self.opened
 
     def _watched(self, call: Any) -> Any:
