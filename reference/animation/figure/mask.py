@@ -1,4 +1,4 @@
-"""From a picture to the mask of its figure: given, from transparency, from a saliency network, or from plain paper."""
+"""From a picture to the mask of its figure: given, from transparency, from ink on paper, or from a saliency network."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.animation.figure.paper import NoFigure, figure_on_paper
 from reference.errors import BadInput
 from reference.inputs.preprocess import load_picture
 
 Picture = NDArray[np.uint8]
 Bits = NDArray[np.bool_]
-# A picture (H, W, 3) uint8 RGB to the probability (H, W) in [0, 1] that a pixel belongs to the salient region.
-Saliency = Callable[[Picture], NDArray[np.float32]]
+# A picture (H, W, 3) uint8 RGB to the probability (H, W) in [0, 1] that a pixel belongs to the salient region, or None.
+Saliency = Callable[[Picture], NDArray[np.float32] | None]
 
 SMALLEST_SHARE = 0.005  # of the picture's pixels; less is a speck
 LARGEST_SHARE = 0.98
+CUT = 0.03  # share of a side of the picture that the figure covers
+SMALLEST_SHARP = 48  # pixels of a figure's longer side
 SECOND_PART = 0.25  # of the largest part's pixels: from there on another part is worth a note
-MOST_OF_INK = 0.8  # of a drawing's ink that its figure must hold
-COLOURED = 0.6  # share of the ink in areas from which a drawing counts as coloured all over
-THICK = 8  # half the width of what is an area and no line, in pixels of a picture of 512
-BRIDGED = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36)  # radii in pixels of a picture of 512; twice as wide gaps close
+INK_IN_REGION = 0.75  # share of the ink in the salient region from which on both mean one figure
+PALE_SHARE = 0.15  # of the ink, that must be missing in it
 _LONGEST_SIDE = 1024
-_PAPER_SPREAD = 30.0  # Lab units between border pixels at which the paper isn't plain any more
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,16 @@ class Figure:
     notes: tuple[str, ...] = ()
 
 
-def load_figure(image: Path, mask: Path | None = None, saliency: Saliency | None = None) -> Figure:
-    """Reads a picture and finds its figure: from ``mask``, else transparency, else saliency, else plain paper.
+def load_figure(
+    image: Path, mask: Path | None = None, saliency: Saliency | None = None, trusted: bool = False
+) -> Figure:
+    """Reads a picture and finds its figure: from ``mask``, else transparency, else plain paper, else saliency.
+
+    On plain paper the outline of the ink is sharper than a network's mask; of several drawings there the most salient
+    is taken.
+
+    Args:
+        trusted: take the salient region as it is, on paper too.
 
     Raises:
         BadInput: unreadable files, sizes that differ, or no usable figure.
@@ -56,13 +64,73 @@ def load_figure(image: Path, mask: Path | None = None, saliency: Saliency | None
         bits, origin = _read_mask(mask, picture.shape[:2]), "mask"
     elif (alpha := _alpha(image)) is not None:
         bits, origin = alpha, "transparency"
-    elif saliency is not None:
-        bits, origin = saliency(picture) >= 0.5, "saliency"
     else:
-        bits, origin = figure_on_paper(picture), "paper"
+        picture, _ = _limited(picture, np.zeros(picture.shape[:2], bool))
+        bits, origin = _found(picture, saliency, trusted)
     picture, bits = _limited(picture, bits)
     clean, notes = clean_mask(bits)
     return Figure(picture, clean, origin, notes)
+
+
+def _found(picture: Picture, saliency: Saliency | None, trusted: bool) -> tuple[Bits, str]:
+    """The figure of a picture that comes without a mask, and where it was found."""
+    if trusted and saliency is not None and (known := saliency(picture)) is not None:
+        return known >= 0.5, "saliency"
+    try:
+        bits = figure_on_paper(picture)
+    except NoFigure:
+        raise
+    except BadInput:
+        salient = saliency(picture) if saliency is not None else None
+        if salient is None or (salient >= 0.5).mean() < SMALLEST_SHARE:
+            raise
+        return salient_figure(picture, salient), "saliency"
+    salient = saliency(picture) if saliency is not None else None
+    return (bits if salient is None else _agreed(bits, picture, salient)), "paper"
+
+
+def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
+    """A drawing's ink with what a network saw: the most salient of several parts, and what is pale inside it.
+
+    White shirts and light skin differ too little from paper to be ink; the region is filled where most of the ink lies
+    in it.
+    """
+    from scipy import ndimage
+
+    labels, count = ndimage.label(bits, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    if not count:
+        return bits
+    large = np.flatnonzero(sizes > SECOND_PART * sizes.max())
+    weights = [float(salient[labels == 1 + number].sum()) for number in large]
+    part: Bits = labels == 1 + int(large[int(np.argmax(weights))]) if max(weights) > 0 else bits
+    region: Bits = salient >= 0.5
+    if part[region].sum() < INK_IN_REGION * part.sum() or (region & ~part).sum() < PALE_SHARE * part.sum():
+        return part
+    return np.asarray(part | salient_figure(picture, salient))
+
+
+def salient_figure(picture: Picture, salient: NDArray[np.float32]) -> Bits:
+    """The salient region with its edge moved to the picture's own (GrabCut; Rother et al., 2004).
+
+    Raises:
+        BadInput: nothing is salient.
+    """
+    import cv2
+
+    coarse: Bits = salient >= 0.5
+    if coarse.mean() < SMALLEST_SHARE:
+        raise BadInput("no figure found: nothing stands out in the picture; give --mask with white where the figure is")
+    guess = np.where(coarse, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    guess[salient > 0.95], guess[salient < 0.02] = cv2.GC_FGD, cv2.GC_BGD
+    if not (guess % 2 == 0).any():
+        return coarse
+    cv2.setRNGSeed(0)  # its clusters start at random
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(picture), guess, (0, 0, 1, 1), *models, 3, cv2.GC_INIT_WITH_MASK)
+    fine: Bits = guess % 2 == 1
+    overlap = (fine & coarse).sum() / max((fine | coarse).sum(), 1)
+    return fine if overlap > 0.6 else coarse
 
 
 def _alpha(path: Path) -> Bits | None:
@@ -132,6 +200,7 @@ def clean_mask(mask: Bits) -> tuple[Bits, tuple[str, ...]]:
         raise BadInput(
             f"the figure covers {100 * largest.mean():.2f} % of the picture; allowed: 0.5 % or more; crop the picture"
         )
+    notes += _doubts(largest)
     holes, number = ndimage.label(~largest)
     areas = np.bincount(holes.ravel(), minlength=number + 1)
     border = set(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]).tolist())
@@ -139,6 +208,21 @@ def clean_mask(mask: Bits) -> tuple[Bits, tuple[str, ...]]:
         if hole not in border and areas[hole] < 0.01 * largest.sum():
             largest |= holes == hole
     return largest, tuple(notes)
+
+
+def _doubts(figure: Bits) -> list[str]:
+    """Notes on a figure that is cut off or tiny."""
+    edges = figure[0], figure[-1], figure[:, 0], figure[:, -1]
+    notes = []
+    if any(edge.mean() > CUT for edge in edges):
+        notes.append("the figure reaches the picture's border; what is cut off there doesn't move")
+    rows, columns = np.flatnonzero(figure.any(axis=1)), np.flatnonzero(figure.any(axis=0))
+    size = int(max(np.ptp(rows), np.ptp(columns))) + 1
+    if size < SMALLEST_SHARP:
+        notes.append(
+            f"the figure is {size} pixels large; from {SMALLEST_SHARP} on its outline is sharp enough for limbs"
+        )
+    return notes
 
 
 def _thick_enough(mask: Bits) -> tuple[Bits, bool]:
@@ -154,99 +238,3 @@ def _thick_enough(mask: Bits) -> tuple[Bits, bool]:
     radius = int(np.ceil(wanted - thickness)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0), True
-
-
-def figure_on_paper(picture: Picture) -> Bits:
-    """The mask of a drawing on plain paper: what differs from the border's colour, with its outlines filled.
-
-    Lines that don't close are joined over growing gaps until their inside fills. It knows nothing of objects: on a
-    photograph use a mask or the saliency network.
-
-    Raises:
-        BadInput: the border isn't of one colour, or nothing differs from it.
-    """
-    import cv2
-
-    # Small drawings are enlarged: gaps are bridged and specks removed in steps of a pixel.
-    scale = 512 / max(picture.shape[:2])
-    size = (max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = np.clip(np.asarray(cv2.resize(picture, size, interpolation=method), np.float32), 0, 255)
-    lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
-    level = np.clip(np.linalg.norm(lab - _paper(lab), axis=2) * 2.5, 0, 255).astype(np.uint8)
-    threshold, _ = cv2.threshold(np.asarray(level), 0.0, 255.0, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    ink = level > max(min(threshold, 70), 20)  # Otsu alone takes only the darkest of several colours
-    ink[[0, -1]] = False
-    ink[:, [0, -1]] = False
-    if not ink.any():
-        raise BadInput("nothing in the picture differs from its background; give --mask with white on the figure")
-    full = cv2.resize(_filled(ink).astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full >= 0.4)  # a pen stroke of a pixel must not fade
-
-
-def _filled(ink: Bits) -> Bits:
-    """The inside of a drawing's outline: gaps are bridged as far as needed for one figure that holds most of the ink.
-
-    Among those, the least bridging is taken whose outlines enclose half of what the widest encloses; a stick figure
-    encloses nothing and is taken as soon as it hangs together. A figure that is coloured all over keeps its holes.
-    """
-    from scipy import ndimage
-
-    if _thick_share(ink) > COLOURED:
-        return np.asarray(ndimage.binary_opening(ink, np.ones((3, 3))))
-    found: list[tuple[Bits, int]] = []
-    for radius in BRIDGED:
-        closed = _closed(ink, radius)
-        filled = ndimage.binary_fill_holes(closed)
-        labels, _ = ndimage.label(filled, np.ones((3, 3)))
-        held = np.bincount(labels[ink], minlength=2)[1:]
-        if held.max() >= MOST_OF_INK * ink.sum():
-            figure = labels == 1 + int(held.argmax())
-            found.append((figure, int((figure & ~closed).sum())))
-    if not found:  # several figures, or strokes far apart
-        return np.asarray(ndimage.binary_fill_holes(ink))
-    most = max(enclosed for _, enclosed in found)
-    return next(figure for figure, enclosed in found if enclosed >= most / 2 or most < 0.2 * figure.sum())
-
-
-def _thick_share(ink: Bits) -> float:
-    """Share of the ink that no pen's line holds: it lies within discs of THICK pixels' radius."""
-    import cv2
-
-    core = cv2.distanceTransform(ink.astype(np.uint8), cv2.DIST_L2, 5) > THICK
-    grown = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5) <= THICK
-    return float((grown & ink).sum() / ink.sum())
-
-
-def _closed(ink: Bits, radius: int) -> Bits:
-    """Morphological closing by a disc, through distances: as fast for a large disc as for a small one."""
-    import cv2
-
-    if radius == 0:
-        return ink
-    padded = np.pad(ink, radius + 2)
-    grown = cv2.distanceTransform((~padded).astype(np.uint8), cv2.DIST_L2, 5) <= radius
-    closed = cv2.distanceTransform(grown.astype(np.uint8), cv2.DIST_L2, 5) > radius
-    return np.asarray(closed | padded)[radius + 2 : -radius - 2, radius + 2 : -radius - 2]
-
-
-def _paper(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Background colour at every pixel: a plane through the border's pixels, since paper is seldom lit evenly."""
-    height, width = lab.shape[:2]
-    y, x = np.mgrid[:height, :width]
-    edge = max(2, min(height, width) // 50)
-    border = np.ones((height, width), bool)
-    border[edge:-edge, edge:-edge] = False
-    terms = np.stack([np.ones_like(x), x / width, y / height], axis=-1).astype(np.float64)
-    rows, colors = terms[border], lab[border].astype(np.float64)
-    kept = np.ones(len(rows), bool)
-    for _ in range(5):  # the figure may touch the border: what is far from the plane doesn't count
-        plane, *_ = np.linalg.lstsq(rows[kept], colors[kept], rcond=None)
-        distance = np.linalg.norm(colors - rows @ plane, axis=1)
-        kept = distance <= max(np.median(distance) * 3, 3.0)
-    if np.median(distance) > _PAPER_SPREAD / 3 or np.quantile(distance, 0.7) > _PAPER_SPREAD:
-        raise BadInput(
-            "the picture has no plain background; allowed without a mask: drawings on paper; give --mask, a PNG with "
-            "transparency, or --bundle with a saliency bundle"
-        )
-    return (terms @ plane).astype(np.float32)
