@@ -132,11 +132,32 @@ def test_nodes_of_one_branch_merge_to_their_mean_and_multiply_their_matrices():
     assert np.allclose(aligned.clip.rotations[:, 1], clip.rotations[:, 1] @ clip.rotations[:, 2])
 
 
-def test_a_skipped_node_leaves_its_matrix_to_the_next():
-    source, target = chain(0, 1, 2), chain(0, 2)
+def test_a_node_without_a_partner_is_merged_into_its_parent():
+    """The document's example: the source's second node has none."""
+    source, target = chain(0, 1, 2, 3), chain(0, 2, 3)
     clip = random_clip(source, 6)
-    aligned = align_topology(source, clip, target, [(0, 0), (2, 1)])
-    assert np.allclose(aligned.clip.rotations[:, 1], clip.rotations[:, 1] @ clip.rotations[:, 2])
+    aligned = align_topology(source, clip, target, [(0, 0), (2, 1), (3, 2)])
+    assert np.allclose(aligned.clip.rotations[:, 0], clip.rotations[:, 0] @ clip.rotations[:, 1])
+    assert np.allclose(aligned.clip.rotations[:, 1], clip.rotations[:, 2])
+    assert np.allclose(aligned.source.positions, source.positions[[0, 2, 3]])
+
+
+def test_a_node_without_a_partner_is_merged_into_its_child_where_the_parent_branches():
+    """A skipped neck must not turn the arms that leave its parent."""
+    parents = np.array([-1, 0, 0, 1])
+    places = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 2, 0]], float)
+    source = Skeleton(tuple("abcd"), parents, places)
+    target = Skeleton(tuple("xyz"), np.array([-1, 0, 0]), places[[0, 3, 2]])
+    clip = random_clip(source, 6)
+    aligned = align_topology(source, clip, target, [(0, 0), (3, 1), (2, 2)])
+    assert np.allclose(aligned.clip.rotations[:, 0], clip.rotations[:, 0])
+    assert np.allclose(aligned.clip.rotations[:, 1], clip.rotations[:, 1] @ clip.rotations[:, 3])
+
+
+def test_a_root_without_a_partner_is_merged_into_its_child():
+    source, target = chain(0, 1, 2), chain(-1, 1, 2)
+    aligned = align_topology(source, random_clip(source, 6), target, [(1, 1), (2, 2)])
+    assert aligned.source_nodes == ((1,), (2,)) and aligned.target_nodes == ((0, 1), (2,))
 
 
 def test_target_nodes_of_one_branch_merge_too():

@@ -7,6 +7,7 @@ skeletons from BVH, glTF and pictures can be compared without knowing how their 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ class Skeleton:
         names: J different names.
         parents: (J,) int32; -1 for the root, which is joint 0; a parent comes before its children.
         positions: (J, 3) float64, in the world at rest.
+
+    What follows from these is computed once: leave the lists and arrays as they are.
     """
 
     names: tuple[str, ...]
@@ -38,7 +41,7 @@ class Skeleton:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @cached_property
     def children(self) -> list[list[int]]:
         """The children of every joint, in order."""
         result: list[list[int]] = [[] for _ in self.names]
@@ -47,29 +50,29 @@ class Skeleton:
                 result[parent].append(joint)
         return result
 
-    @property
+    @cached_property
     def leaves(self) -> list[int]:
         """Joints without children; the root of a one-joint skeleton is none."""
         return [joint for joint, below in enumerate(self.children) if not below and joint > 0]
 
-    @property
+    @cached_property
     def offsets(self) -> Array:
         """(J, 3) from the parent to the joint at rest; the root's is its position."""
         result = self.positions.copy()
         result[1:] -= self.positions[self.parents[1:]]
         return result
 
-    @property
+    @cached_property
     def degrees(self) -> NDArray[np.int64]:
         """(J,) number of branches that meet at each joint (document I, row I11)."""
         return np.array([len(below) for below in self.children]) + (self.parents >= 0)
 
-    @property
+    @cached_property
     def size(self) -> float:
         """Diagonal of the joints' box, the length that tolerances are relative to."""
         return float(np.linalg.norm(np.ptp(self.positions, axis=0)))
 
-    @property
+    @cached_property
     def lengths_from_root(self) -> Array:
         """(J,) length of the way along the bones from the root."""
         result = np.zeros(len(self))
@@ -185,8 +188,9 @@ def resample(clip: Clip, frame_rate: float) -> Clip:
     if frame_rate == clip.frame_rate or len(clip) == 1:
         return replace(clip, frame_rate=frame_rate)
     times = np.arange(len(clip)) / clip.frame_rate
-    # Whole steps of the new rate; the last frame is the last one that the clip still covers.
-    wanted = np.arange(int(np.floor(clip.duration_s * frame_rate + 1e-9)) + 1) / frame_rate
+    # Whole steps of the new rate; the last frame is the last one that the clip still covers. Files round their rate:
+    # 0.0333333 s are 30 frames a second.
+    wanted = np.arange(int(np.floor(clip.duration_s * frame_rate + 1e-3)) + 1) / frame_rate
     wanted = np.minimum(wanted, times[-1])
     rotations = np.empty((len(wanted), *clip.rotations.shape[1:]))
     for joint in range(clip.rotations.shape[1]):

@@ -1,17 +1,16 @@
 """Topology alignment (document I, row I12): two skeletons and a mapping become two skeletons of one topology.
 
-Three rules, applied while walking the target from its root to its leaves:
+The rules, applied while walking the target from its root to its leaves:
 
 - several nodes of one branch that share one partner become one node; its place is their mean, and where they are source
   nodes their animation matrices are multiplied;
-- where the nodes that share a partner lie on different branches, the partner's branch is copied;
-- a node without a partner is merged into its parent, animation included.
+- where the nodes that share a partner lie on different branches, the partner's branch is copied, animation included;
+- a node without a partner is merged into its parent, animation included, and doesn't pull at the parent's place. It is
+  merged into its child where the parent has no partner (a root), and where other branches leave the parent: the motion
+  of a skipped neck would else turn both arms.
 
-Whatever is skipped keeps its share of the motion: the matrix of a final source node is the product of the matrices of
-all nodes between it and the final node above it. So no node that stays moves differently than before.
-
-Differs from the source: a source branch on which no node has a partner is dropped and not merged, since its motion
-would move the parent (a wagging tail would turn the hips); an unmapped root takes part in the root's mapping.
+In the end every node of the target carries animation. Source nodes beyond the last partner of their branch have none
+to merge with that shows them, and stay out; the document allows such nodes.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def align_topology(source: Skeleton, clip: Clip, target: Skeleton, pairs: Pairs)
     """
     partners = _partners(source, target, pairs)
     depth = _depths(source)
-    nodes = [_Node(-1, group) for group in _branches(source, partners.get(0) or [0], depth)[:1]]
+    nodes = [_Node(-1, group) for group in _branches(source, partners.get(0) or _meeting(source, partners), depth)[:1]]
     nodes[0].target.append(0)
     waiting = [(child, 0) for child in target.children[0]]
     for joint, above in waiting:  # grows while it is read: parents come before children
@@ -96,6 +95,12 @@ def _partners(source: Skeleton, target: Skeleton, pairs: Pairs) -> dict[int, lis
     if not result:
         raise BadInput("the mapping is empty; allowed: at least one pair; map the roots to each other")
     return result
+
+
+def _meeting(source: Skeleton, partners: dict[int, list[int]]) -> list[int]:
+    """For a root without a partner: the source node where the ways to all partners meet, its child's if it has one."""
+    ways = [source.path_to_root(s) for group in partners.values() for s in group]
+    return [next(joint for joint in ways[0] if all(joint in way for way in ways))]
 
 
 def _depths(skeleton: Skeleton) -> list[int]:
@@ -139,7 +144,7 @@ def _build(source: Skeleton, clip: Clip, target: Skeleton, nodes: list[_Node]) -
     final_source = Skeleton(_names(source, [node.source for node in nodes]), parents, source_places)
     final_target = Skeleton(_names(target, [tuple(node.target) for node in nodes]), parents, target_places)
     pose = forward(source, clip)
-    deepest = [node.source[-1] for node in nodes]
+    deepest = _with_skipped(source, nodes)
     # The root's place follows the mean of its nodes, so that the mean's motion is kept and not one node's.
     rotations = pose.rotations[:, deepest]
     root = list(nodes[0].source)
@@ -152,6 +157,25 @@ def _build(source: Skeleton, clip: Clip, target: Skeleton, nodes: list[_Node]) -
         tuple(node.source for node in nodes),
         tuple(tuple(sorted(node.target + node.absorbed)) for node in nodes),
     )
+
+
+def _with_skipped(source: Skeleton, nodes: list[_Node]) -> list[int]:
+    """Per final node the source node whose world rotation it takes: its deepest, or the last skipped one below it.
+
+    World rotations are products along the ancestors, so the skipped nodes' matrices are multiplied into the parent's;
+    where several branches leave it, it keeps its own and they are in the child's.
+    """
+    below: list[list[int]] = [[] for _ in nodes]
+    for number, node in enumerate(nodes):
+        if node.parent >= 0:
+            below[node.parent].append(number)
+    deepest = [node.source[-1] for node in nodes]
+    for number, children in enumerate(below):
+        if len(children) == 1:
+            above = int(source.parents[nodes[children[0]].source[0]])
+            if above >= 0 and deepest[number] in source.path_to_root(above):
+                deepest[number] = above
+    return deepest
 
 
 def _names(skeleton: Skeleton, groups: list[tuple[int, ...]]) -> tuple[str, ...]:

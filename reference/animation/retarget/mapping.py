@@ -2,8 +2,8 @@
 
 Two ways, as in the document:
 
-- ``degree``: nodes in the order of their number of branches, the root first. Simple and fast; it knows nothing of
-  left and right and needs skeletons of the same build.
+- ``degree``: from the root, the node with the most branches, down: branches with branches of as many ends, equals by
+  their place; see :mod:`reference.animation.retarget.degree`.
 - ``error``: least mapping error. Leaves are assigned to leaves (Hungarian method over their places in the figure),
   then dynamic programming runs along the branches: every target node gets a node on the way from the source's root to
   the leaf that belongs to it, in order, where source nodes may be skipped and several target nodes may share one.
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from reference.animation.motion.rotations import best_rotation, principal_rotations
 from reference.animation.motion.skeleton import Array, Skeleton, reroot
+from reference.animation.retarget.degree import map_by_degree, root_by_degree
 from reference.errors import BadInput
 
 METHODS = ("error", "degree")
@@ -30,6 +31,8 @@ METHODS = ("error", "degree")
 SKIP = 0.004
 SHARE = 0.02
 FARTHEST_EXTRA_LEAF = 0.12
+FARTHEST_LEAF = 0.75
+CHOSEN_ALONE = 0.3
 # Weights of the terms of a cost. A limb's pose differs between figures, so places count for little along it; where
 # it leaves the body, how long it is, and how far along it a joint lies say more.
 _LEAF_PLACE, _LEAF_BASE, _LEAF_LENGTH = 1.0, 0.35, 0.7
@@ -72,26 +75,25 @@ def map_nodes(
     """
     if method not in METHODS:
         raise BadInput(f"mapping method is '{method}'; allowed: {', '.join(METHODS)}")
-    if method == "degree":
-        view = np.eye(3) if not views else views[0]
-        return Mapping(target, _by_degree(source, target), view, float("nan"))
     flat = views is not None
-    tried = [_least_error(source, target, view, flat, leaf_costs) for view in views or _views_of_copies(source, target)]
+    find = _least_error if method == "error" else _by_degree
+    tried = [find(source, target, view, flat, leaf_costs) for view in views or _views_of_copies(source, target)]
     return min(tried, key=lambda mapping: mapping.error)
 
 
-def _by_degree(source: Skeleton, target: Skeleton) -> tuple[tuple[int, int], ...]:
-    """Nodes in order of degree, the roots first; the target's surplus goes to its ancestors' partners."""
-    orders = []
-    for skeleton in (source, target):
-        depth = [len(skeleton.path_to_root(joint)) for joint in range(len(skeleton))]
-        degrees = skeleton.degrees
-        orders.append([0, *sorted(range(1, len(skeleton)), key=lambda j: (-degrees[j], depth[j], j))])
-    partner = dict(zip(orders[1], orders[0], strict=False))
-    for joint in range(len(target)):
-        if joint not in partner:
-            partner[joint] = partner[int(target.parents[joint])]
-    return tuple((partner[joint], joint) for joint in range(len(target)))
+def _by_degree(source: Skeleton, target: Skeleton, view: Array, flat: bool, leaf_costs: Array | None = None) -> Mapping:
+    """The mapping by degree in one view, and its mean cost by the same measure as the least error's."""
+    seen = Skeleton(source.names, source.parents, source.positions @ view.T)
+    places = _squared_distances(_places(seen.positions, flat), _places(target.positions, flat))
+    hung = reroot(target, root_by_degree(seen, target, places))
+    numbers = [target.names.index(name) for name in hung.names]
+    pairs = map_by_degree(seen, hung, places[:, numbers])
+    costs = _node_costs(seen, hung, places[:, numbers])
+    if leaf_costs is not None:
+        ends = np.ix_(seen.leaves, hung.leaves)
+        costs[ends] += leaf_costs[:, numbers][ends]
+    error = sum(float(costs[s, t]) for s, t in pairs) / len(pairs) + _LEFT_OVER * (1 - len(pairs) / len(hung))
+    return Mapping(hung, pairs, view, error)
 
 
 def _views_of_copies(source: Skeleton, target: Skeleton) -> list[Array]:
@@ -182,13 +184,19 @@ def _assign_leaves(
         costs += extra[np.ix_(source_leaves, target_leaves)]
     # A corner of a skirt is no arm: long limbs go first. It says nothing about the fit, so it isn't in the error.
     lengths = np.array([_limb_length(target, leaf) for leaf in target_leaves])
-    rows, columns = linear_sum_assignment(costs - _LEAF_LONG * lengths / max(float(lengths.max()), 1e-12))
+    wished = costs - _LEAF_LONG * lengths / max(float(lengths.max()), 1e-12)
+    # Columns of their own: rather no partner than a foot for a muzzle.
+    alone = np.full((len(source_leaves), len(source_leaves)), FARTHEST_LEAF)
+    rows, columns = linear_sum_assignment(np.hstack([wished, alone]))
+    real = columns < len(target_leaves)
+    rows, columns = rows[real], columns[real]
     chosen = {target_leaves[c]: source_leaves[r] for r, c in zip(rows, columns, strict=True)}
     for column, leaf in enumerate(target_leaves):
         nearest = int(costs[:, column].argmin())
         if leaf not in chosen and costs[nearest, column] < FARTHEST_EXTRA_LEAF:
             chosen[leaf] = source_leaves[nearest]
-    return chosen, float(costs[rows, columns].sum())
+    alone_by_choice = min(len(source_leaves), len(target_leaves)) - len(rows)
+    return chosen, float(costs[rows, columns].sum()) + CHOSEN_ALONE * alone_by_choice
 
 
 def _leaf_costs(source: Skeleton, target: Skeleton, places: Array) -> Array:
