@@ -19,6 +19,13 @@ Picture = NDArray[np.uint8]
 SMOOTH_FROM = 300  # pixels of a picture's longer side
 PAPER = (250, 249, 247)
 FLOOR = (226, 225, 224)
+USUAL_SIZE = 0.66  # of the picture's side that a figure at rest takes: room to jump
+GROUND = 0.9  # of the picture's height
+DEPTH = 0.45  # figures are shown flatter than they are: what the drawing's outline covers at the sides stays narrow
+LAYER = 0.06  # of the figure's height: distance of the nearest and the farthest limb from the middle
+FLAT_SOURCE = 0.03  # of its size: a source with less depth has no limbs before others
+OVERSAMPLING = 2
+LONGEST_PREVIEW = 300  # frames
 
 
 def bleed(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
@@ -41,33 +48,68 @@ def posed_vertices(character: Character, clip: Clip) -> Iterator[Array]:
 def render_clip(
     character: Character, clip: Clip, size: int = 320, yaw: float = 0.0, step: int = 1
 ) -> Iterator[Picture]:
-    """Frames (size, size, 3) uint8 of a clip: every ``step``-th, seen from the side by ``yaw`` degrees."""
+    """Frames (size, size, 3) uint8 of a clip: every ``step``-th, seen from the side by ``yaw`` degrees.
+
+    A figure is as large in every clip as in every other; only what would leave the picture is shown smaller.
+    """
     body = character.rig.body
     texture = bleed(character.rig.figure.picture, character.rig.figure.mask)
     turn = about_y(yaw)
-    moved = [v @ turn.T for i, v in enumerate(posed_vertices(character, clip)) if i % step == 0]
+    shift = layers(character)
+    flatter = np.array([1.0, 1.0, DEPTH])
+    moved = [((v + shift) * flatter) @ turn.T for i, v in enumerate(posed_vertices(character, clip)) if i % step == 0]
     low = np.min([v.min(axis=0) for v in moved], axis=0)
     high = np.max([v.max(axis=0) for v in moved], axis=0)
+    tall = float(np.ptp(body.vertices[:, :2], axis=0).max())
+    fine = size * OVERSAMPLING
+    scale = min(USUAL_SIZE * fine / tall, 0.92 * fine / float((high - low)[:2].max()))
     for vertices in moved:
-        yield _render(vertices, body.faces, body.pixels, texture, low, high, size)
+        large = _render(vertices, body.faces, body.pixels, texture, low, high, fine, scale)
+        # The mean of each block of pixels: edges without steps.
+        blocks = large.reshape(size, OVERSAMPLING, size, OVERSAMPLING, 3).mean(axis=(1, 3))
+        yield (blocks + 0.5).astype(np.uint8)
+
+
+def layers(character: Character) -> Array:
+    """(V, 3) how far each vertex is drawn towards the viewer, in the order of the source's limbs.
+
+    All limbs of a drawing lie in one plane, where legs that cross would cut through each other.
+    """
+    source, view = character.source.skeleton, character.mapping.view
+    depth = (source.positions @ view.T)[:, 2]
+    depth = (depth - depth[0]) / max(float(np.ptp(source.positions, axis=0).max()), 1e-9)
+    number = {name: i for i, name in enumerate(source.names)}
+    joints = np.array([depth[number[names[-1]]] for names in character.partners])
+    toward = np.clip(joints / max(float(np.abs(joints).max()), 1e-9), -1, 1) * LAYER
+    if float(np.abs(joints).max()) < FLAT_SOURCE:
+        toward[:] = 0.0
+    shares = (toward[character.joints] * character.weights).sum(axis=1)
+    return np.stack([np.zeros_like(shares), np.zeros_like(shares), shares], axis=1)
 
 
 def _render(
-    vertices: Array, faces: NDArray[np.int32], pixels: Array, texture: Picture, low: Array, high: Array, size: int
+    vertices: Array,
+    faces: NDArray[np.int32],
+    pixels: Array,
+    texture: Picture,
+    low: Array,
+    high: Array,
+    size: int,
+    scale: float,
 ) -> Picture:
-    scale = 0.9 * size / max(high[0] - low[0], high[1] - low[1])
-    middle = (low + high) / 2
+    # The ground is at one height in all clips, unless the figure reaches out of the picture.
+    ground = min(0.5 * size + 0.5 * (high[1] - low[1]) * scale, GROUND * size)
+    ground = max(ground, (high[1] - low[1]) * scale + 0.02 * size)
     points = np.stack(
         [
-            (vertices[:, 0] - middle[0]) * scale + size / 2,
-            size / 2 - (vertices[:, 1] - middle[1]) * scale,
-            (vertices[:, 2] - middle[2]) * scale,
+            (vertices[:, 0] - (low[0] + high[0]) / 2) * scale + size / 2,
+            ground - (vertices[:, 1] - low[1]) * scale,
+            vertices[:, 2] * scale,
         ],
         axis=1,
     )
     canvas = np.full((size, size, 3), PAPER, np.uint8)
-    ground = int(np.clip(size / 2 - (low[1] - middle[1]) * scale, 0, size - 1))
-    canvas[ground:] = FLOOR
+    canvas[int(np.clip(ground, 0, size - 1)) :] = FLOOR
     _, face, weights = rasterize(points, faces, size, size)
     seen = face >= 0
     corners = pixels[faces[face[seen]]]
@@ -110,9 +152,10 @@ def write_gif(frames: list[Picture], path: Path, frame_rate: float) -> None:
     sample = np.concatenate([frame[::4, ::4] for frame in frames[:: max(1, len(frames) // 8)]])
     palette = Image.fromarray(sample).quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     pictures = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
-    pictures[0].save(
-        path, "GIF", save_all=True, append_images=pictures[1:], duration=round(100 / frame_rate) * 10, loop=0
-    )
+    # At 30 frames a second 3, 3, 4, ...: their sum is right.
+    ends = np.round(np.arange(len(frames) + 1) * 100 / frame_rate).astype(int)
+    times = (np.maximum(np.diff(ends), 2) * 10).tolist()
+    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0)
 
 
 def write_mp4(frames: list[Picture], path: Path, frame_rate: float) -> None:

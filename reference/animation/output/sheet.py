@@ -125,13 +125,29 @@ def mapping_panel(character: Character, tile: int) -> Picture:
     skeleton = character.skeleton
     points = panel.place(character.rig.body.to_pixels(skeleton.positions))
     _draw_bones(panel.pen, points, skeleton.parents, [_branch_color(character, j) for j in range(len(skeleton))])
-    for joint in [0, *skeleton.leaves]:
-        x, y = points[joint]
-        text, font = character.partners[joint][-1], _font(9 * _OVER)
-        width = panel.pen.textlength(text, font)
-        x = min(max(x + 4 * _OVER, 2), panel.canvas.width - width - 2)
-        panel.pen.text((x, y), text, INK, font, anchor="lm", stroke_width=2, stroke_fill=(255, 255, 255))
+    wanted = [(character.partners[joint][-1], points[joint]) for joint in [0, *skeleton.leaves]]
+    _label(panel, wanted)
     return panel.done()
+
+
+def _label(panel: _Panel, wanted: list[tuple[str, tuple[float, float]]]) -> None:
+    """Writes names beside their places, inside the picture and none over another; a line leads to what was moved."""
+    font, height = _font(9 * _OVER), 11 * _OVER
+    taken: list[tuple[float, float, float, float]] = []
+    for text, (x, y) in sorted(wanted, key=lambda item: item[1][1]):
+        width = panel.pen.textlength(text, font)
+        left = min(max(x + 5 * _OVER, 2), panel.canvas.width - width - 2)
+        level = min(max(y, height / 2 + 2), panel.canvas.height - height / 2 - 2)
+        for step in (0, 1, -1, 2, -2, 3, -3, 4, -4):
+            top = min(max(level + step * height, height / 2 + 2), panel.canvas.height - height / 2 - 2) - height / 2
+            box = (left, top, left + width, top + height)
+            if not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in taken):
+                break
+        taken.append(box)
+        middle = (box[1] + box[3]) / 2
+        if abs(middle - y) > height / 2:
+            panel.pen.line([(x, y), (left, middle)], (150, 152, 158), _OVER)
+        panel.pen.text((left, middle), text, INK, font, anchor="lm", stroke_width=2, stroke_fill=(255, 255, 255))
 
 
 def _branch_color(character: Character, joint: int) -> tuple[int, int, int]:
