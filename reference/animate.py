@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,91 +18,117 @@ from reference.errors import BadInput, OnParError
 
 if TYPE_CHECKING:
     from reference.animation.animate import Character, Rig
-    from reference.animation.motion.library import Labels, Motion
+    from reference.animation.figure.mask import Figure
+    from reference.animation.motion.source import Motion
+    from reference.animation.topology import Choice
 
 PREVIEWS = ("gif", "mp4", "both", "none")
 MAPPINGS = ("error", "degree")
-TOPOLOGIES = ("auto", "two_feet", "four_feet")
+TOPOLOGIES = ("auto", "two_feet", "four_feet", "winged", "two_feet_tail", "no_feet", "many_feet")
 FACINGS = ("auto", "front", "left", "right")
 STEPS = ("figure", "mesh and skeleton", "motion", "mapping and transfer", "GLB and character file", "preview", "sheet")
+MOTION_FILES = (".bvh", ".glb", ".gltf")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command was asked for; the arguments of :func:`run`."""
+    """What the command was asked for; the arguments of :func:`run`, described by ``--help``."""
 
     image: Path
-    motions: tuple[str, ...]
     out: Path
+    motion: tuple[str, ...] = ()
     mask: Path | None = None
-    bundles: tuple[Path, ...] = ()
+    bundle: tuple[Path, ...] = ()
     label: str | None = None
     topology: str = "auto"
     labels: Path | None = None
     mapping: str = "error"
     keep: float | None = None
     travel: bool = False
-    preview: str = "gif"
+    preview: str = "both"
     size: int = 320
     yaw: float | None = None
-    up: str = "y"
-    angles: str = "degrees"
     facing: str = "auto"
     clip: str | None = None
+    up: str = "auto"
+    angles: str = "degrees"
+    rest: str = "auto"
+    root: str | None = None
+    drop: tuple[str, ...] = ()
+    feet: tuple[str, ...] = ()
+    heading: str = "auto"
+    scale: float = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, animate, print; returns the exit code."""
-    a = _parser().parse_args(arguments)
-    request = Request(
-        a.image, tuple(a.motion), a.out or Path(f"{a.image.stem}_animated"), a.mask, tuple(a.bundle), a.label,
-        a.topology, a.labels, a.mapping, a.keep, a.travel, a.preview, a.size, a.yaw, a.up, a.angles, a.facing, a.clip,
-    )  # fmt: skip
+    given = vars(_parser().parse_args(arguments))
+    as_json = given.pop("json")
+    given["out"] = given["out"] or Path(f"{given['image'].stem}_animated")
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    request = Request(**values)
     try:
-        report = run(request, quiet=a.json or not sys.stderr.isatty())
+        report = run(request, quiet=as_json or not sys.stderr.isatty())
     except OnParError as error:
         print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    if a.json:
+    if as_json:
         print(json.dumps(report))
-        return 0
-    for note in report["notes"]:
-        print(f"note: {note}", file=sys.stderr)
-    print(f"{report['joints']} joints, driven by '{report['source']}' ({', '.join(report['clips'])})")
-    print("\n".join(report["files"]))
-    return 0
+    else:
+        for note in report["notes"]:
+            print(f"note: {note}", file=sys.stderr)
+        print(
+            f"{report['topology']} ({100 * report['confidence']:.0f} %), facing {report['facing']}; {report['joints']} "
+            f"joints, driven by '{report['source']}' ({', '.join(report['clips'])})"
+        )
+        print("\n".join(report["files"]))
+    return 0 if report["plausible"] else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reference.animate",
         description=__doc__.splitlines()[0],
-        epilog="Exit codes: 0 done, 2 wrong use or bad input.",
+        epilog="Exit codes: 0 done; 1 done, but the motion doesn't suit the figure; 2 wrong use or bad input.",
     )
     add = parser.add_argument
     add("image", type=Path, help="a drawing or cartoon: PNG (transparency serves as mask), JPEG, WebP, HEIC ...")
-    add("--motion", nargs="+", default=["walk"], metavar="M", help="names of the library, or one .bvh or .glb file")
+    add(
+        "--motion", nargs="+", default=[], metavar="M",
+        help="names of the library, or one .bvh or .glb file; default: the source's first, such as walk",
+    )  # fmt: skip
     add("--mask", type=Path, help="picture of the same size, white where the figure is")
     add("--bundle", type=Path, action="append", default=[], help="a saliency or classifier bundle; may be repeated")
     add("--label", help="class of the figure, which chooses the source, e.g. horse; see models/motions/labels.yaml")
-    add("--topology", choices=TOPOLOGIES, default="auto", help="what the figure walks on; auto takes the better fit")
+    add("--topology", choices=TOPOLOGIES, default="auto", help="what the figure moves on; auto predicts it")
     add("--facing", choices=FACINGS, default="auto", help="where the figure looks in the picture")
     add("--labels", type=Path, help="another label map than models/motions/labels.yaml")
     add("--mapping", choices=MAPPINGS, default="error", help="least mapping error, or order of degree")
     add("--keep", type=float, help="share of the drawn pose that stays, 0 to 1; default by topology")
     add("--travel", action="store_true", help="keep the source's way over the ground instead of moving on the spot")
-    add("--preview", choices=PREVIEWS, default="gif")
+    add("--preview", choices=PREVIEWS, default="both", help="pictures of the first clip, 30 frames a second")
     add("--size", type=int, default=320, help="sides of the preview in pixels")
     add("--yaw", type=float, help="degrees that the preview looks from the side; default by topology")
-    add("--clip", help="name of the clip in a .glb motion file; default: its first")
-    add("--up", choices=("y", "z"), default="y", help="upwards axis of a motion file")
-    add("--angles", choices=("degrees", "radians"), default="degrees", help="unit of a .bvh file's rotations")
     add("--out", type=Path, help="folder for the results; default IMAGE_animated")
     add("--json", action="store_true", help="print one JSON document and nothing else")
+    _add_file_options(parser)
     return parser
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what a motion file doesn't say").add_argument
+    add("--clip", help="name of the clip in a .glb; default: its first")
+    add("--up", choices=("auto", "y", "z"), default="auto", help="upwards axis; auto looks where the legs hang")
+    add("--angles", choices=("degrees", "radians"), default="degrees", help="unit of a .bvh's rotations")
+    add("--rest", default="auto", help="rest pose: file, first, or the number of a frame, such as one in T-pose")
+    add("--root", help="joint that becomes the root; what isn't below it is left out")
+    add("--drop", nargs="+", default=[], metavar="JOINT", help="joints to leave out, as shell patterns")
+    add("--feet", nargs="+", default=[], metavar="JOINT", help="joints that touch the ground, as shell patterns")
+    add("--heading", default="auto", help="where the figure looks: file (towards +z), or degrees from +z to +x")
+    add("--scale", type=float, default=1.0, help="factor on the root's way, where its unit isn't the bones'")
 
 
 def run(request: Request, quiet: bool = True) -> dict[str, Any]:
@@ -110,32 +137,36 @@ def run(request: Request, quiet: bool = True) -> dict[str, Any]:
     Raises:
         BadInput: see the functions of :mod:`reference.animation`.
     """
-    from reference.animation.animate import animate, rig_figure
+    from reference.animation.animate import animate, facing_of, rig_figure
     from reference.animation.figure.mask import load_figure
+    from reference.animation.plausible import doubts
 
     _check(request)
     with _Progress(quiet) as step:
         step("figure")
-        figure = load_figure(request.image, request.mask, _saliency(request))
+        figure = load_figure(request.image, request.mask, *_saliency(request))
         step("mesh and skeleton")
         rig = rig_figure(figure)
         step("motion")
-        motions = _motions(request, rig)
+        choice, motions, notes = _motions(request, rig)
         step("mapping and transfer")
         facing = None if request.facing == "auto" else request.facing
         character = animate(rig, motions, request.mapping, request.keep, request.travel, facing)
-        notes = [*figure.notes, *_notes(rig)]
+        doubted = doubts(character)
         files = _write(request, character, step)
     return {
         "image": str(request.image),
         "mask_from": figure.origin,
         "source": character.source.source,
-        "topology": character.source.topology,
+        "topology": choice.topology,
+        "confidence": round(choice.confidence, 3),
+        "facing": facing_of(character.mapping),
         "clips": [clip.name for clip in character.clips],
         "joints": len(character.skeleton),
         "vertices": len(rig.body.vertices),
-        "mapping_error": character.mapping.error if character.mapping.error == character.mapping.error else None,
-        "notes": notes,
+        "mapping_error": character.mapping.error,
+        "plausible": not doubted,
+        "notes": [*figure.notes, *_notes(rig), *choice.notes, *notes, *doubted],
         "files": [str(file) for file in files],
     }
 
@@ -153,65 +184,57 @@ def _notes(rig: Rig) -> list[str]:
     return [] if rig.has_limbs else ["no limbs found: the figure gets a skeleton of one bone and moves as a whole"]
 
 
-def _saliency(request: Request) -> Any:
-    """The saliency function of the first bundle of that task, or None."""
+def _saliency(request: Request) -> tuple[Any, bool]:
+    """The saliency function of the first bundle of that task, to be trusted, else of the network that ships."""
     from reference.animation.bundles import MASK_TASK, saliency_from, task_of
+    from reference.animation.networks import salient_region
 
-    for bundle in request.bundles:
+    for bundle in request.bundle:
         if task_of(bundle) == MASK_TASK:
-            return saliency_from(bundle, request.image)
-    return None
+            return saliency_from(bundle, request.image), True
+    return salient_region, False
 
 
-def _label(request: Request) -> str | None:
-    from reference.animation.bundles import LABEL_TASK, label_from, task_of
+def _scores(request: Request, figure: Figure) -> dict[str, float] | None:
+    """Class to probability by the first classifier bundle, else by the network that ships; None without either."""
+    from reference.animation.bundles import LABEL_TASK, scores_from, task_of
+    from reference.animation.networks import class_scores
 
-    if request.label is not None:
-        return request.label
-    for bundle in request.bundles:
+    for bundle in request.bundle:
         if task_of(bundle) == LABEL_TASK:
-            return label_from(bundle, request.image)
-    return None
+            return scores_from(bundle, request.image)
+    return class_scores(figure.picture)
 
 
-def _motions(request: Request, rig: Rig) -> list[Motion]:
-    """The clips asked for: of a file, of the label's figure, or of the figure whose skeleton fits best (row I10)."""
-    from reference.animation.motion.library import (
-        MOTIONS_DIR,
-        figure_for,
-        load_file,
-        load_motion,
-        read_labels,
-        read_library,
-        with_motion,
-    )  # fmt: skip
+def _motions(request: Request, rig: Rig) -> tuple[Choice, list[Motion], list[str]]:
+    """What the figure is taken for and its clips: of a file, of the label's figure or the predicted one's (row I10)."""
+    from reference.animation.motion.library import MOTIONS_DIR, load_motion, read_labels, read_library, with_motion
+    from reference.animation.topology import choose
 
-    files = [m for m in request.motions if Path(m).suffix.lower() in (".bvh", ".glb", ".gltf") or "/" in m]
-    if files:
-        if len(request.motions) > 1:
-            raise BadInput(f"--motion names {len(request.motions)} motions, one of them a file; give one file alone")
-        return [load_file(Path(files[0]), request.clip, request.up, request.angles)]
     labels = read_labels(request.labels or MOTIONS_DIR / "labels.yaml")
-    library = read_library()
-    label = _label(request)
-    name = figure_for(label, labels) if label is not None else _fitting_figure(request, rig, labels)
-    figure = with_motion(library, name, request.motions)
-    wanted = tuple(figure.clips) if request.motions == ("all",) else request.motions
-    return [load_motion(figure, motion) for motion in wanted]
+    files = [m for m in request.motion if Path(m).suffix.lower() in MOTION_FILES or "/" in m]
+    if files:
+        return _of_file(request, files)
+    scores = _scores(request, rig.figure) if request.label is None else None
+    choice = choose(rig, scores, request.label, None if request.topology == "auto" else request.topology, labels)
+    figure, wanted, notes = with_motion(read_library(), choice.figure, request.motion)
+    return choice, [load_motion(figure, motion) for motion in wanted], notes
 
 
-def _fitting_figure(request: Request, rig: Rig, labels: Labels) -> str:
-    from reference.animation.animate import choose_topology
-    from reference.animation.motion.library import load_motion, read_library
+def _of_file(request: Request, files: list[str]) -> tuple[Choice, list[Motion], list[str]]:
+    from reference.animation.motion.files import FileOptions, load_file
+    from reference.animation.topology import Choice
 
-    if request.topology != "auto":
-        return labels.topology[request.topology]
-    library = read_library()
-    candidates = {
-        topology: load_motion(library[figure], next(iter(library[figure].clips)))
-        for topology, figure in labels.topology.items()
-    }
-    return labels.topology[choose_topology(rig, candidates)]
+    if len(request.motion) > 1:
+        raise BadInput(f"--motion names {len(request.motion)} motions, one of them a file; give one file alone")
+    topology = None if request.topology == "auto" else request.topology
+    options = FileOptions(
+        request.clip, request.up, request.angles, request.rest, request.root, request.drop, request.feet,
+        request.heading, topology, request.scale,
+    )  # fmt: skip
+    motion = load_file(Path(files[0]), options)
+    assert motion.topology is not None
+    return Choice(motion.topology, 1.0, motion.source), [motion], list(motion.notes)
 
 
 def _write(request: Request, character: Character, step: Callable[[str], None]) -> list[Path]:
@@ -220,7 +243,7 @@ def _write(request: Request, character: Character, step: Callable[[str], None]) 
 
     from reference.animation.output.character import SUFFIX, save_character
     from reference.animation.output.glb import write_glb
-    from reference.animation.output.preview import render_clip, view_of, write_gif, write_mp4
+    from reference.animation.output.preview import LONGEST_PREVIEW, render_clip, view_of, write_gif, write_mp4
     from reference.animation.output.sheet import draw_sheet
 
     name = request.image.stem
@@ -236,12 +259,11 @@ def _write(request: Request, character: Character, step: Callable[[str], None]) 
         step("preview")
         yaw = view_of(character) if request.yaw is None else request.yaw
         clip = character.clips[0]
-        every = max(1, round(clip.frame_rate / 15), len(clip) // 60)
-        frames = list(render_clip(character, clip, request.size, yaw, every))
+        frames = list(islice(render_clip(character, clip, request.size, yaw), LONGEST_PREVIEW))
         if request.preview in ("gif", "both"):
-            write_gif(frames, folder / f"{name}.gif", clip.frame_rate / every)
+            write_gif(frames, folder / f"{name}.gif", clip.frame_rate)
         if request.preview in ("mp4", "both"):
-            write_mp4(frames, folder / f"{name}.mp4", clip.frame_rate / every)
+            write_mp4(frames, folder / f"{name}.mp4", clip.frame_rate)
         step("sheet")
         Image.fromarray(draw_sheet(character, frames)).save(folder / f"{name}_steps.png")
         done = []

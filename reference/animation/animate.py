@@ -8,27 +8,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.animation.figure.evidence import symmetry
 from reference.animation.figure.mask import Figure
 from reference.animation.figure.medial import Medial, find_skeleton
 from reference.animation.figure.shape import Body, Contours, find_contours, inflate
 from reference.animation.figure.skinning import skin_weights
 from reference.animation.motion.library import Figure as Source
-from reference.animation.motion.library import Motion
 from reference.animation.motion.rotations import TINY, about_y
 from reference.animation.motion.skeleton import Array, Clip, Pose, Skeleton, forward, reroot
+from reference.animation.motion.source import Motion
 from reference.animation.retarget.alignment import align_topology
 from reference.animation.retarget.mapping import Mapping, map_nodes
 from reference.animation.retarget.transfer import align_nodes, from_here, in_place, leg_length, lowest, stand, transfer
 
-# How the source is looked at: a drawn person faces us, a drawn animal shows its side, facing left or right.
+# How the source is looked at: a drawn person faces us, a drawn animal shows its side, facing left or right; a bird with
+# spread wings and what has many legs are drawn from the front or from above.
+_SIDES = (90.0, -90.0)
 VIEWS: dict[str | None, tuple[float, ...]] = {
-    "two_feet": (0.0,), "four_feet": (90.0, -90.0), None: (0.0, 90.0, -90.0),
+    "two_feet": (0.0,), "four_feet": _SIDES, "winged": (*_SIDES, 0.0), "two_feet_tail": _SIDES, "no_feet": _SIDES,
+    "many_feet": (0.0,), None: (0.0, *_SIDES),
 }  # fmt: skip
 FACING = {"front": (0.0,), "right": (90.0,), "left": (-90.0,)}
 # Share of the drawn pose that stays; see transfer.align_nodes.
-KEEP = {"two_feet": 0.4, "four_feet": 0.5, None: 0.5}
-FOOT_COST = 0.02  # for each limb on the ground more than a source has feet
-HIDDEN_COST = 0.015  # for each foot of a source
+KEEP = {"two_feet": 0.4}  # 0.5 for all others
+SYMMETRIC = 0.65  # overlap of a bird with its mirror image from which on it may be seen from the front
+LIFTED, LIFTED_COST = 0.45, 2.0  # share of the figure's height from which on an end is no foot: a muzzle, an ear
 THICKNESS_COST = 0.5  # against squared distances in a figure of size 1
 
 
@@ -91,16 +95,21 @@ def map_motion(rig: Rig, motion: Motion, method: str = "error", facing: str | No
     Args:
         facing: a key of FACING if it is known where the figure looks; else the best fit decides.
     """
-    views = [about_y(angle) for angle in (VIEWS[motion.topology] if facing is None else FACING[facing])]
+    angles = VIEWS[motion.topology] if facing is None else FACING[facing]
+    if facing is None and motion.topology == "winged" and symmetry(rig.contours.grid) < SYMMETRIC:
+        angles = _SIDES
+    views = [about_y(angle) for angle in angles]
     return map_nodes(motion.skeleton, rig.skeleton, views, method, _thickness_costs(rig, motion))
 
 
 def _thickness_costs(rig: Rig, motion: Motion) -> Array:
-    """(S, T) what it costs to take a thin limb for a head or a thick one for a tail."""
+    """(S, T) what it costs to take a thin limb for a head, a thick one for a tail, or what is up for a foot."""
     thickness = limb_thickness(rig)
     costs = np.zeros((len(motion.skeleton), len(rig.skeleton)))
     costs[list(motion.thick)] += THICKNESS_COST * (1 - thickness)
     costs[list(motion.thin)] += THICKNESS_COST * thickness
+    heights = rig.skeleton.positions[:, 1] / max(float(rig.skeleton.positions[:, 1].max()), TINY)
+    costs[list(motion.feet)] += LIFTED_COST * np.maximum(heights - LIFTED, 0)
     return costs
 
 
@@ -130,26 +139,12 @@ def _is_small_end(skeleton: Skeleton, fork: int, before: int) -> bool:
     return bool(beyond < 0.6 * (ways[fork] - ways[before]))
 
 
-def choose_topology(rig: Rig, candidates: dict[str, Motion]) -> str:
-    """The topology class of the better fit: mapping error, and how many limbs stand on the ground.
-
-    More limbs on the ground than a source has feet speak against it; fewer don't, since drawings hide legs. For the
-    same reason a source with more feet may have the larger error.
-
-    Args:
-        candidates: a motion for each class.
-    """
-    standing = len(standing_limbs(rig))
-    costs = {}
-    for name, motion in candidates.items():
-        feet = len(motion.feet)
-        costs[name] = map_motion(rig, motion).error - HIDDEN_COST * feet + FOOT_COST * max(0, standing - feet)
-    return min(costs, key=lambda name: costs[name])
-
-
-def standing_limbs(rig: Rig) -> list[int]:
-    """Ends of limbs in the lowest fifth of the figure."""
-    return [leaf for leaf in rig.skeleton.leaves if rig.skeleton.positions[leaf, 1] < 0.2]
+def facing_of(mapping: Mapping) -> str:
+    """Where the source looks in the mapping's view: front, left or right."""
+    ahead = mapping.view[:, 2]
+    if abs(ahead[0]) < 0.5:
+        return "front"
+    return "right" if ahead[0] > 0 else "left"
 
 
 def animate(
@@ -172,7 +167,7 @@ def animate(
     first = motions[0]
     mapping = map_motion(rig, first, method, facing)
     aligned = [align_topology(m.skeleton, m.clip, mapping.target, mapping.pairs) for m in motions]
-    share = KEEP[first.topology] if keep is None else keep
+    share = KEEP.get(first.topology or "", 0.5) if keep is None else keep
     clips = []
     for motion, pair in zip(motions, aligned, strict=True):
         offsets = align_nodes(pair.source, pair.target, mapping.view, share)
@@ -206,4 +201,4 @@ def pose_of(character: Character, clip: Clip) -> Pose:
     return forward(character.skeleton, clip)
 
 
-__all__ = ["Character", "Rig", "Source", "animate", "choose_topology", "map_motion", "pose_of", "rig_figure"]
+__all__ = ["Character", "Rig", "Source", "animate", "facing_of", "map_motion", "pose_of", "rig_figure"]

@@ -79,9 +79,10 @@ def saliency_from(bundle: Path, image: Path) -> Saliency:
     return saliency
 
 
-def label_from(bundle: Path, image: Path) -> str:
-    """The label that a classifier bundle gives a picture."""
+def scores_from(bundle: Path, image: Path) -> dict[str, float]:
+    """Class to probability as a classifier bundle gives it."""
     result = predict(bundle, image)
     if "label" not in result:
         raise BadInput(f"the bundle {bundle} gives {', '.join(result)}; allowed: a result with a label (classifier)")
-    return str(result["label"])
+    scores: dict[str, float] = result.get("scores") or {str(result["label"]): float(result.get("score", 1.0))}
+    return scores

@@ -1,7 +1,9 @@
 """``python -m reference.animation.measure``: how well drawings are rigged and animated, as docs/animation.md shows.
 
-Reads the characters of Animated Drawings (folders with texture.png, mask.png and char_cfg.yaml) and any pictures on
-plain paper, carries every clip of the fitting topology over to each, and checks what must hold.
+With ``--truth FOLDER``: how often topology and facing are right on pictures that people judged.
+
+Else reads the characters of Animated Drawings (folders with texture.png, mask.png and char_cfg.yaml) and any pictures
+on plain paper, carries every clip of the fitting topology over to each, and checks what must hold.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ import numpy as np
 
 from reference.animation.animate import Character, Rig, animate, clearance_of, rig_figure
 from reference.animation.figure.mask import load_figure
-from reference.animation.motion.library import Motion, load_motion, read_library
+from reference.animation.judge import judge_all, judgement_table
+from reference.animation.motion.library import load_motion, read_library
 from reference.animation.motion.skeleton import Array, Skeleton, forward
+from reference.animation.motion.source import Motion
 from reference.animation.retarget.transfer import leg_length
 from reference.errors import BadInput, OnParError
 
@@ -148,9 +152,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--characters", type=Path, help="folder with the characters of Animated Drawings")
     parser.add_argument("--two-feet", type=Path, nargs="*", default=[], metavar="IMAGE", help="persons on plain paper")
     parser.add_argument("--four-feet", type=Path, nargs="*", default=[], metavar="IMAGE", help="animals on plain paper")
+    parser.add_argument("--truth", type=Path, nargs="+", default=[], metavar="FOLDER", help="folders with truth.csv: "
+                        "count right topologies and facings")  # fmt: skip
+    parser.add_argument("--without-networks", action="store_true", help="judge by outline and mapping alone")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     try:
+        if a.truth:
+            judged = judge_all(a.truth, not a.without_networks)
+            print(json.dumps([asdict(j) for j in judged]) if a.json else judgement_table(judged))
+            return 0
         results = list(_characters(a.characters)) if a.characters else []
         for topology, images in (("two_feet", a.two_feet), ("four_feet", a.four_feet)):
             results += [measure("/".join(image.parts[-2:]), image, None, topology) for image in images]

@@ -14,6 +14,7 @@ from PIL import Image
 from reference.animate import main
 from reference.animation import bundles
 from reference.animation.motion.gltf import clip_names
+from reference.animation.motion.library import read_library
 from reference.animation.output.character import open_character
 from reference.errors import BadInput
 from reference.geometry.glb import read_glb
@@ -58,15 +59,60 @@ def test_everything_is_written(drawing, tmp_path, capsys):
 
 
 def test_an_animal_by_label_and_by_fit(drawing, tmp_path, capsys):
-    for extra, source in ((["--label", "zebra"], "horse"), (["--label", "cow"], "cow"), ([], "horse")):
+    alone = {name for name, figure in read_library().items() if figure.topology == "four_feet"}
+    for extra, sources in ((["--label", "zebra"], {"horse"}), (["--label", "cow"], {"cow"}), ([], alone)):
         arguments = [str(drawing / "animal.png"), "--preview", "none", "--out", str(tmp_path), "--json"]
         assert main([*arguments, *extra]) == 0
-        assert json.loads(capsys.readouterr().out)["source"] == source
+        assert json.loads(capsys.readouterr().out)["source"] in sources
+
+
+def test_what_it_took_the_figure_for_is_said(drawing, tmp_path, capsys):
+    for name, topology, facing in (("person", "two_feet", "front"), ("animal", "four_feet", "right")):
+        arguments = [str(drawing / f"{name}.png"), "--preview", "none", "--out", str(tmp_path), "--json"]
+        assert main(arguments) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["topology"], report["facing"], report["clips"]) == (topology, facing, ["walk"])
+        assert 0 < report["confidence"] <= 1 and report["plausible"]
+
+
+def test_an_unknown_class_falls_back_to_the_topology(drawing, tmp_path, capsys):
+    arguments = [
+        str(drawing / "animal.png"),
+        "--label",
+        "teapot",
+        "--preview",
+        "none",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
+    assert main(arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["topology"] == "four_feet"
+    assert "no map has the label 'teapot'; the figure's topology chooses its source" in report["notes"]
+
+
+def test_a_motion_that_the_topology_lacks_is_replaced_with_a_note(drawing, tmp_path, capsys):
+    arguments = [str(drawing / "animal.png"), "--topology", "no_feet", "--motion", "walk", "--preview", "none"]
+    assert main([*arguments, "--out", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["clips"] in (["swim"], ["crawl"])
+    assert any("no source on no_feet has walk" in note for note in report["notes"])
+
+
+def test_a_doubtful_result_is_written_with_exit_code_1(drawing, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("reference.animation.plausible.doubts", lambda character: ["'walk' doesn't suit the figure"])
+    arguments = [str(drawing / "animal.png"), "--preview", "none", "--out", str(tmp_path), "--json"]
+    assert main(arguments) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert not report["plausible"] and "'walk' doesn't suit the figure" in report["notes"]
+    assert report["files"] and all(Path(file).is_file() for file in report["files"])
 
 
 def test_a_motion_file_of_the_user(drawing, tmp_path, capsys):
     file = ROOT / "models" / "motions" / "human_wave.bvh"
-    arguments = [str(drawing / "person.png"), "--motion", str(file), "--up", "z", "--preview", "none"]
+    arguments = [str(drawing / "person.png"), "--motion", str(file), "--up", "z", "--heading", "file"]
+    arguments += ["--preview", "none"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert "driven by 'human_wave' (human_wave)" in out and err == ""
@@ -87,12 +133,17 @@ def test_a_blob_is_said_to_have_no_limbs(tmp_path, capsys):
         (["{d}/white.png"], ("nothing in the picture differs", "--mask")),
         (
             ["{d}/person.png", "--motion", "moonwalk"],
-            ("has the motions moonwalk", "knight: walk"),
+            ("motion is 'moonwalk'", "allowed: cheer, crawl"),
         ),
         (["{d}/person.png", "--motion", "none.bvh"], ("no motion none.bvh",)),
         (["{d}/person.png", "--motion", "walk", "a.bvh"], ("names 2 motions", "one file alone")),
         (["{d}/person.png", "--motion", str(HORSE), "--clip", "Fly"], ("has no clip 'Fly'", "AnimalArmature|Walk")),
-        (["{d}/person.png", "--label", "teapot"], ("label is 'teapot'", "--labels")),
+        (["{d}/person.png", "--motion", str(HORSE), "--rest", "last"], ("--rest is 'last'", "the number of a frame")),
+        (["{d}/person.png", "--motion", str(HORSE), "--rest", "9999"], ("--rest is 9999", "has the frames 0 to")),
+        (["{d}/person.png", "--motion", str(HORSE), "--root", "Nose"], ("has no joint 'Nose'",)),
+        (["{d}/person.png", "--motion", str(HORSE), "--feet", "Wheel*"], ("has no joint like Wheel*",)),
+        (["{d}/person.png", "--motion", str(HORSE), "--heading", "north"], ("--heading is 'north'", "or degrees")),
+        (["{d}/person.png", "--motion", str(HORSE), "--scale", "0"], ("--scale is 0.0", "above 0")),
         (["{d}/person.png", "--labels", "none.yaml"], ("can't read none.yaml",)),
         (["{d}/person.png", "--keep", "1.5"], ("--keep is 1.5", "0 (the motion's pose) to 1")),
         (["{d}/person.png", "--size", "5"], ("--size is 5", "32 to 2048")),
@@ -170,4 +221,4 @@ def test_bundles_without_an_answer(tmp_path, monkeypatch, refused, code, out, er
         bundles.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, code, out, err)
     )
     with refused(BadInput, part):
-        bundles.label_from(bundle(tmp_path, "image_classification"), tmp_path / "x.png")
+        bundles.scores_from(bundle(tmp_path, "image_classification"), tmp_path / "x.png")

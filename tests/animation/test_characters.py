@@ -4,21 +4,24 @@ import json
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from reference.animation.animate import animate, choose_topology, map_motion, rig_figure
+from reference.animation.animate import animate, facing_of, map_motion, rig_figure
 from reference.animation.figure.mask import Figure, load_figure
 from reference.animation.measure import SAME_JOINTS, holds, main, measure, table
 from reference.animation.motion.library import load_motion, read_library
-from reference.animation.motion.skeleton import forward
+from reference.animation.motion.skeleton import Clip, forward
 from reference.animation.output.character import GOLDEN_LIMIT, golden_error, open_character, save_character
 from reference.animation.output.glb import quaternions, write_glb
 from reference.animation.output.preview import posed_vertices, render_clip, view_of
+from reference.animation.plausible import doubts
 from reference.errors import BadInput
 from reference.geometry.glb import accessor, read_glb
 
@@ -92,21 +95,46 @@ def test_the_mirrored_animal_is_mapped_to_the_same_nodes(horse):
     assert where["Head"][0] < where["Tail7_end"][0]
 
 
-def test_topology_is_chosen_by_the_better_fit():
-    candidates = {f.topology: load_motion(f, "walk") for f in (LIBRARY["adventurer"], LIBRARY["horse"])}
-    assert choose_topology(rig_of(person()), candidates) == "two_feet"
-    assert choose_topology(rig_of(animal()), candidates) == "four_feet"
+def test_a_figure_that_is_pressed_flat_is_doubted(walker, horse):
+    assert doubts(walker) == [] and doubts(horse) == []
+    for character in (walker, horse):
+        clip = character.clips[0]
+        rotations = clip.rotations.copy()
+        rotations[:, 0] = np.array([[1.0, 0, 0], [0, 0.1, -1], [0, 1, 0.1]]) @ rotations[:, 0]  # towards the viewer
+        lying = Clip("lying", clip.frame_rate, rotations, clip.translations)
+        found = doubts(replace(character, clips=(clip, lying)))
+        assert len(found) == 1 and found[0].startswith("'lying' doesn't suit the figure: bones are seen at")
 
 
 def test_facing_can_be_given():
     rig, motion = rig_of(animal()), load_motion(LIBRARY["horse"], "walk")
     free, right, left = (map_motion(rig, motion, facing=f) for f in (None, "right", "left"))
     assert free.error == right.error < left.error
+    assert [facing_of(m) for m in (free, right, left)] == ["right", "right", "left"]
 
 
-def test_degree_order_drives_everything_too():
-    character = animate(rig_of(person()), [load_motion(LIBRARY["knight"], "walk")], method="degree")
+@pytest.mark.parametrize("method", ["error", "degree"])
+def test_no_limb_is_driven_by_one_of_the_other_side(method):
+    character = animate(rig_of(person()), [load_motion(LIBRARY["knight"], "walk")], method=method)
     assert np.isfinite(forward(character.skeleton, character.clips[0]).positions).all()
+    for joint in character.skeleton.leaves:
+        x, name = character.skeleton.positions[joint, 0], character.partners[joint][-1]
+        assert not (name.endswith((".L", ".L_end")) and x < 0) and not (name.endswith((".R", ".R_end")) and x > 0)
+    ends = {character.partners[j][-1].split(".")[0] for j in character.skeleton.leaves}
+    assert len(character.skeleton.leaves) == 5 and any(name.startswith("Head") for name in ends)
+
+
+@pytest.mark.parametrize("method", ["error", "degree"])
+def test_a_muzzle_is_no_foot_and_a_raised_tail_no_head(method):
+    mask = animal().astype(np.uint8)
+    mask = np.pad(mask, ((40, 0), (0, 0)))
+    cv2.line(mask, (60, 150), (30, 60), 1, 11)  # a tail that stands up, above the back
+    cv2.line(mask, (238, 100), (252, 112), 1, 12)
+    character = animate(rig_of(mask.astype(bool)), [load_motion(LIBRARY["dog"], "walk")], method=method)
+    assert facing_of(character.mapping) == "right"
+    for joint in character.skeleton.leaves:
+        if character.partners[joint][-1].startswith(("Front", "Back")):
+            assert character.skeleton.positions[joint, 1] < 0.4
 
 
 def test_travel_keeps_the_way():

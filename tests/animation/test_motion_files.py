@@ -10,17 +10,20 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from reference.animation.motion.bvh import read_bvh
+from reference.animation.motion.files import FileOptions, load_file
+from reference.animation.motion.gait import GAITS, to_bvh
 from reference.animation.motion.gltf import clip_names, read_skeleton, strip
 from reference.animation.motion.library import (
     MOTIONS_DIR,
-    figure_for,
-    load_file,
     load_motion,
     read_labels,
     read_library,
     with_motion,
 )
-from reference.animation.motion.skeleton import forward, resample
+from reference.animation.motion.rigs import heading
+from reference.animation.motion.rotations import about_y
+from reference.animation.motion.skeleton import Skeleton, forward, resample
+from reference.animation.motion.source import TOPOLOGIES
 from reference.errors import BadInput
 from reference.geometry.glb import Buffers, pack, read_glb
 
@@ -141,31 +144,31 @@ def test_other_frame_rates_give_the_same_motion(rate):
 def test_the_library_holds_three_of_each_topology_with_walk_idle_and_jump():
     for topology in ("two_feet", "four_feet"):
         figures = [f for f in LIBRARY.values() if f.topology == topology]
-        assert len(figures) >= 3
-        assert all("walk" in f.clips for f in figures)
+        assert sum("walk" in f.clips for f in figures) >= 3
         assert {"idle", "jump"} <= {clip for f in figures for clip in f.clips}
 
 
 @pytest.mark.parametrize("name", LIBRARY)
 def test_library_figures_stand_upright_face_front_and_have_no_helpers(name):
-    motion = load_motion(LIBRARY[name], "walk")
-    skeleton = motion.skeleton
+    motion = load_motion(LIBRARY[name], next(iter(LIBRARY[name].clips)))
+    skeleton, places = motion.skeleton, motion.skeleton.positions
     assert not [n for n in skeleton.names if any(w in n for w in ("IK", "Pole", "PT.", "Thumb", "Ear"))]
-    assert len(motion.feet) == (2 if motion.topology == "two_feet" else 4)
-    feet, head = (
-        skeleton.positions[list(motion.feet)],
-        skeleton.positions[[n.startswith("Head") for n in skeleton.names]],
-    )
-    assert feet[:, 1].max() < skeleton.positions[:, 1].mean() < head[:, 1].min()
-    lefts = [n.endswith((".L", ".L_end")) or n.startswith("Left") for n in skeleton.names]
-    rights = [n.endswith((".R", ".R_end")) or n.startswith("Right") for n in skeleton.names]
-    assert skeleton.positions[lefts, 0].mean() > skeleton.positions[rights, 0].mean(), "their left is +x"
-    if motion.topology == "four_feet":
-        assert head[:, 2].mean() > skeleton.positions[:, 2].max() - 0.4 * np.ptp(skeleton.positions[:, 2])
+    feet = {"two_feet": 2, "four_feet": 4, "winged": 2, "two_feet_tail": 2, "no_feet": 0, "many_feet": 2}
+    assert len(motion.feet) == feet[motion.topology]
+    head = places[[n.lower().startswith("head") for n in skeleton.names]]
+    if motion.feet:
+        assert places[list(motion.feet), 1].max() < places[:, 1].mean() < head[:, 1].min()
+        lefts = [n.endswith((".L", ".l", ".L_end", "_L")) or n.startswith("Left") for n in skeleton.names]
+        rights = [n.endswith((".R", ".r", ".R_end", "_R")) or n.startswith("Right") for n in skeleton.names]
+        assert places[lefts, 0].mean() > places[rights, 0].mean(), "their left is +x"
+    if motion.topology not in ("two_feet", "many_feet"):
+        assert head[:, 2].mean() > places[:, 2].max() - 0.4 * np.ptp(places[:, 2])
 
 
 def test_walks_move_their_feet_and_come_back():
     for name, figure in LIBRARY.items():
+        if "walk" not in figure.clips:
+            continue
         motion = load_motion(figure, "walk")
         positions = forward(motion.skeleton, motion.clip).positions
         relative = positions[:, list(motion.feet)] - positions[:, :1]
@@ -174,17 +177,24 @@ def test_walks_move_their_feet_and_come_back():
 
 def test_labels_lead_to_figures_both_ways(tmp_path, refused):
     labels = read_labels()
-    assert figure_for("two_feet", labels) in LIBRARY and figure_for("four_feet", labels) in LIBRARY
-    assert LIBRARY[figure_for("giraffe", labels)].topology == "four_feet"
-    assert LIBRARY[figure_for("person", labels)].topology == "two_feet"
-    with refused(BadInput, "label is 'teapot'", "allowed: two_feet", "--labels"):
-        figure_for("teapot", labels)
-    own = "topology: {two_feet: knight, four_feet: cow}\ndataset: {teapot: cow}\n"
-    assert figure_for("teapot", read_labels(written(tmp_path, own, "l.yaml"))) == "cow"
+    assert set(labels.topology) == set(TOPOLOGIES)
+    for topology, figures in labels.topology.items():
+        assert figures and all(LIBRARY[figure].topology == topology for figure in figures)
+    wanted = {
+        "giraffe": "four_feet",
+        "panda": "four_feet",
+        "koala": "four_feet",
+        "person": "two_feet",
+        "bird": "winged",
+    }
+    assert {label: LIBRARY[labels.dataset[label]].topology for label in wanted} == wanted
+    own = read_labels(written(tmp_path, "topology: {four_feet: cow}\ndataset: {teapot: cow}\n", "l.yaml"))
+    assert own.dataset == {"teapot": "cow"}
+    assert own.topology["four_feet"] == ("cow",) and own.topology["two_feet"] == labels.topology["two_feet"]
     for text, part in (
         ("topology: {two_feet: knight, four_feet: cow}", "the maps topology and dataset"),
         ("topology: {two_feet: knight, four_feet: cow}\ndataset: {a: ghost}", "'a' to 'ghost'"),
-        ("topology: {two_feet: knight}\ndataset: {}", "maps the topologies"),
+        ("topology: {six_feet: knight}\ndataset: {}", "maps the topologies six_feet; allowed: two_feet"),
         ("[1", "can't read"),
         ("- 1", "holds no map"),
     ):
@@ -193,26 +203,103 @@ def test_labels_lead_to_figures_both_ways(tmp_path, refused):
 
 
 def test_a_motion_is_looked_for_in_figures_of_the_same_topology(refused):
-    assert with_motion(LIBRARY, "adventurer", ("jump",)).name == "knight"
-    with refused(BadInput, "no figure on four_feet has the motions dab", "horse: walk"):
-        with_motion(LIBRARY, "horse", ("dab",))
+    figure, clips, notes = with_motion(LIBRARY, "adventurer", ("jump",))
+    assert (figure.name, clips, notes) == ("knight", ("jump",), [])
+    figure, clips, notes = with_motion(LIBRARY, "horse", ("dab",))
+    assert (figure.name, clips) == ("horse", ("walk",)) and "no source on four_feet has dab" in notes[0]
+    assert with_motion(LIBRARY, "fish", ())[1] == ("swim",)
+    with refused(BadInput, "motion is 'moonwalk'", "allowed: cheer"):
+        with_motion(LIBRARY, "horse", ("moonwalk",))
     with refused(BadInput, "'horse' has no motion 'dab'", "walk, run"):
         load_motion(LIBRARY["horse"], "dab")
+
+
+def test_authored_gaits_are_what_the_library_holds():
+    for name, gait in GAITS.items():
+        assert (MOTIONS_DIR / f"{name}.bvh").read_text(encoding="utf-8") == to_bvh(gait)
 
 
 def test_files_of_a_user_lose_their_helpers(refused):
     motion = load_file(MOTIONS_DIR / "horse.glb")
     assert not [n for n in motion.skeleton.names if "IK" in n or "Pole" in n]
     assert len(motion.feet) == 4
-    human = load_file(MOTIONS_DIR / "human_wave.bvh", up="z")
+    human = load_file(MOTIONS_DIR / "human_wave.bvh", FileOptions(up="z"))
     assert human.skeleton.names[0] == "Hips" and human.clip.frame_rate == 30
     assert human.skeleton.positions[human.skeleton.names.index("Head"), 1] > 10
     with refused(BadInput, "no clip 'Fly'", "AnimalArmature|Walk"):
-        load_file(MOTIONS_DIR / "horse.glb", "Fly")
+        load_file(MOTIONS_DIR / "horse.glb", FileOptions("Fly"))
     with refused(BadInput, "up is 'x'"):
-        load_file(MOTIONS_DIR / "horse.glb", up="x")
+        load_file(MOTIONS_DIR / "horse.glb", FileOptions(up="x"))
     with refused(BadInput, "allowed: a name of the library, or a .bvh or .glb file"):
         load_file(MOTIONS_DIR / "library.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "topology", "up"),
+    [
+        ("horse.glb", "four_feet", "y"), ("cow.glb", "four_feet", "y"), ("shiba.glb", "four_feet", "y"),
+        ("bird.glb", "winged", "y"), ("fowl_walk.bvh", "winged", "y"), ("dinosaur_walk.bvh", "two_feet_tail", "y"),
+        ("adventures.glb", "two_feet", "y"), ("human_wave.bvh", "two_feet", "z"), ("snake_crawl.bvh", "no_feet", "y"),
+    ],
+)  # fmt: skip
+def test_what_a_file_moves_on_is_found(file, topology, up):
+    assert load_file(MOTIONS_DIR / file, FileOptions(up=up)).topology == topology
+
+
+def test_a_figure_that_looks_elsewhere_is_turned_to_the_front():
+    skeleton = load_motion(LIBRARY["horse"], "walk").skeleton
+    assert abs(heading(skeleton, "four_feet")) < 5
+    for degrees in (90.0, -90.0, 180.0):
+        turned = Skeleton(skeleton.names, skeleton.parents, skeleton.positions @ about_y(degrees).T)
+        assert abs((heading(turned, "four_feet") - degrees + 180) % 360 - 180) < 5
+        nameless = Skeleton(tuple(f"j{i}" for i in range(len(skeleton))), turned.parents, turned.positions)
+        assert abs((heading(nameless, "four_feet") - degrees + 180) % 360 - 180) < 5, "by places alone"
+
+
+def on_one_line(folder):
+    """A figure whose offsets all run along y, its limbs spread by the frames' rotations alone."""
+    text = """HIERARCHY
+ROOT Hips
+{ OFFSET 0 0 0
+CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+JOINT Spine
+{ OFFSET 0 2 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+JOINT LeftArm
+{ OFFSET 0 2 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{ OFFSET 0 3 0
+}
+}
+}
+JOINT LeftLeg
+{ OFFSET 0 0.1 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{ OFFSET 0 4 0
+}
+}
+}
+MOTION
+Frames: 2
+Frame Time: 0.0333333
+0 4 0 0 0 0 0 0 0 -90 0 0 180 0 0
+0 4 0 0 0 0 0 0 0 -60 0 0 170 0 0
+"""
+    lines = [line for line in text.replace("{ ", "{\n").splitlines() if line]
+    return written(folder, "\n".join(lines) + "\n", "line.bvh")
+
+
+def test_offsets_on_one_line_are_no_rest_pose(tmp_path):
+    path = on_one_line(tmp_path)
+    motion = load_file(path, FileOptions(heading="file"))
+    assert "no rest pose" in motion.notes[0]
+    places = dict(zip(motion.skeleton.names, motion.skeleton.positions - motion.skeleton.positions[0], strict=True))
+    assert np.allclose(places["LeftArm_end"], (3, 4, 0), atol=1e-6) and np.allclose(places["LeftLeg_end"], (0, -3.9, 0))
+    assert np.ptp(load_file(path, FileOptions(rest="file", heading="file")).skeleton.positions[:, 0]) < 1e-9
+    later = load_file(path, FileOptions(rest="1", heading="file"))
+    assert not later.notes and later.skeleton.positions[later.skeleton.names.index("LeftArm_end"), 1] > 5
 
 
 def changed(tmp_path, change):

@@ -177,12 +177,29 @@ def to_clip(skeleton: Skeleton, pose: Pose, name: str, frame_rate: float) -> Cli
     return clip_of(skeleton, pose, name, frame_rate)
 
 
+def _moving(glb: Glb, animation: dict[str, Any]) -> dict[str, Any]:
+    """An animation without the channels whose values are the node's own at rest throughout, and their samplers."""
+    rest = {"translation": (0, 0, 0), "rotation": (0, 0, 0, 1), "scale": (1, 1, 1)}
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
+    for channel in animation["channels"]:
+        sampler, target = animation["samplers"][channel["sampler"]], channel["target"]
+        node = glb.document["nodes"][target["node"]] if "node" in target else {}
+        still = np.array(node.get(target["path"], rest.get(target["path"], np.nan)), np.float64)
+        if "matrix" not in node and np.abs(accessor(glb, sampler["output"]) - still).max() < 1e-5:
+            continue
+        channels.append({**channel, "sampler": len(samplers)})
+        samplers.append(sampler)
+    return {"channels": channels, "samplers": samplers}
+
+
 def strip(glb: Glb, clips: list[str]) -> bytes:
     """A GLB file with only the nodes and the named clips: no meshes, skins of meshes, materials or pictures.
 
-    The skin stays as the list of joints. Values are copied, not converted.
+    The skin stays as the list of joints. Values are copied, not converted; channels that hold a node where it rests
+    say nothing and go too.
     """
-    keep = {name: glb.document["animations"][clip_names(glb).index(name)] for name in clips}
+    keep = {name: _moving(glb, glb.document["animations"][clip_names(glb).index(name)]) for name in clips}
     binary, accessors, views = b"", [], []
     moved: dict[int, int] = {}
 

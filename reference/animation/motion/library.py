@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import fnmatch
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from reference.animation.motion.bvh import read_bvh
-from reference.animation.motion.gltf import clip_names, read_skeleton
-from reference.animation.motion.rotations import about_y
-from reference.animation.motion.skeleton import Clip, Pose, Skeleton, clip_of, forward, keep_joints, resample
+from reference.animation.motion.skeleton import clip_of, forward
+from reference.animation.motion.source import (
+    FRAME_RATE,
+    TOPOLOGIES,
+    Motion,
+    facing_front,
+    lowest_leaves,
+    matches,
+    part_of,
+    read_motion,
+    rested,
+    upright,
+)
 from reference.errors import BadInput
-from reference.geometry.glb import Glb, read_glb
 
 MOTIONS_DIR = Path(__file__).resolve().parents[3] / "models" / "motions"
-TOPOLOGIES = ("two_feet", "four_feet")
-FRAME_RATE = 30.0
-# What animators add to steer a skeleton and what no drawing has; used for files that are in no library.
-HELPERS = ("*IK*", "*Pole*", "PT.*", "*Target*", "*Ctrl*", "*_twist*")
 _KEYS = {"topology", "root", "drop", "feet", "up", "rest", "heading", "thick", "thin", "clips"}
-
-
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """A source skeleton with one clip.
-
-    Attributes:
-        source: name of the figure in the library, or of the file.
-        topology: one of TOPOLOGIES, or None where nobody said it.
-        feet: joints that touch the ground.
-        thick: ends that are thick in a drawing: the head.
-        thin: ends that are thin: the tail.
-    """
-
-    source: str
-    skeleton: Skeleton
-    clip: Clip
-    topology: str | None
-    feet: tuple[int, ...]
-    thick: tuple[int, ...] = ()
-    thin: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,9 +44,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Labels:
-    """Both label maps: label to figure."""
+    """Both label maps: topology to the figures that stand for it, and a data set's class to its figure."""
 
-    topology: dict[str, str]
+    topology: dict[str, tuple[str, ...]]
     dataset: dict[str, str]
 
 
@@ -108,14 +87,21 @@ def read_labels(path: Path = MOTIONS_DIR / "labels.yaml") -> Labels:
     document = _read_yaml(path)
     if set(document) != {"topology", "dataset"} or not all(isinstance(m, dict) for m in document.values()):
         raise BadInput(f"{path.name} has {sorted(document)}; allowed: the maps topology and dataset, label: figure")
+    unknown = sorted(set(document["topology"]) - set(TOPOLOGIES))
+    if unknown:
+        raise BadInput(f"{path.name} maps the topologies {', '.join(unknown)}; allowed: {', '.join(TOPOLOGIES)}")
+    default = _read_yaml(MOTIONS_DIR / "labels.yaml")["topology"]
+    topology = {
+        name: tuple(map(str, f)) if isinstance(f, list) else (str(f),)
+        for name, f in {**default, **document["topology"]}.items()
+    }
     known = read_library()
-    for kind, entries in document.items():
-        for label, figure in entries.items():
+    named = [*topology.items(), *((label, (figure,)) for label, figure in document["dataset"].items())]
+    for label, figures in named:
+        for figure in figures:
             if figure not in known:
-                raise BadInput(f"{path.name} maps {kind} '{label}' to '{figure}'; allowed: {', '.join(known)}")
-    if set(document["topology"]) != set(TOPOLOGIES):
-        raise BadInput(f"{path.name} maps the topologies {sorted(document['topology'])}; allowed: {TOPOLOGIES}")
-    return Labels(dict(document["topology"]), dict(document["dataset"]))
+                raise BadInput(f"{path.name} maps '{label}' to '{figure}'; allowed: {', '.join(known)}")
+    return Labels(topology, dict(document["dataset"]))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -131,19 +117,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
-def figure_for(label: str, labels: Labels) -> str:
-    """The figure for a data set's class or a topology class.
-
-    Raises:
-        BadInput: no map has the label.
-    """
-    for entries in (labels.dataset, labels.topology):
-        if label in entries:
-            return entries[label]
-    known = ", ".join([*labels.topology, *labels.dataset])
-    raise BadInput(f"label is '{label}'; allowed: {known}; add it to a copy of labels.yaml and pass --labels")
-
-
 def load_motion(figure: Figure, clip: str) -> Motion:
     """A figure's skeleton, without helpers, with one of its clips at FRAME_RATE.
 
@@ -157,140 +130,47 @@ def load_motion(figure: Figure, clip: str) -> Motion:
         return motion
     name, frame = figure.rest
     resting = _load_clip(figure, name)
-    return replace(motion, **_rested(motion, forward(resting.skeleton, resting.clip), frame))
+    return rested(motion, forward(resting.skeleton, resting.clip), frame)
 
 
 def _load_clip(figure: Figure, clip: str) -> Motion:
     path, name = figure.clips[clip]
-    motion = _load(path, name, clip, figure.name, figure.topology, figure.root, figure.drop, figure.feet, figure.up)
-    names = motion.skeleton.names
-    thick, thin = (tuple(j for j, n in enumerate(names) if _matches(n, p)) for p in (figure.thick, figure.thin))
-    motion = replace(motion, thick=thick, thin=thin)
-    return _facing_front(motion) if figure.heading == "free" else motion
+    skeleton, pose = upright(*read_motion(path, name), figure.up)
+    part, moved = part_of(path.name, skeleton, pose, figure.root, figure.drop)
+    feet, thick, thin = (
+        tuple(j for j, n in enumerate(part.names) if matches(n, p)) for p in (figure.feet, figure.thick, figure.thin)
+    )
+    if not feet and figure.topology != "no_feet":
+        feet = lowest_leaves(part)
+    found = Motion(figure.name, part, clip_of(part, moved, clip, FRAME_RATE), figure.topology, feet, thick, thin)
+    return facing_front(found) if figure.heading == "free" else found
 
 
-def _facing_front(motion: Motion) -> Motion:
-    """Turns a recording, whose actor may face anywhere, so that it begins facing the front."""
-    pose = forward(motion.skeleton, motion.clip)
-    x, _, z = pose.rotations[:10, 0, :, 2].mean(axis=0)
-    turn = about_y(-float(np.degrees(np.arctan2(x, z))))
-    turned = Pose(turn @ pose.rotations, pose.positions @ turn.T)
-    return replace(motion, clip=clip_of(motion.skeleton, turned, motion.clip.name, motion.clip.frame_rate))
-
-
-def _rested(motion: Motion, resting: Pose, frame: int) -> dict[str, Any]:
-    """The same motion of a skeleton whose rest pose is a frame of a clip: animators' T-poses are like no drawing."""
-    skeleton = Skeleton(motion.skeleton.names, motion.skeleton.parents, resting.positions[frame])
-    pose = forward(motion.skeleton, motion.clip)
-    turned = Pose(pose.rotations @ np.swapaxes(resting.rotations[frame], 1, 2), pose.positions)
-    return {"skeleton": skeleton, "clip": clip_of(skeleton, turned, motion.clip.name, motion.clip.frame_rate)}
-
-
-def load_file(path: Path, clip: str | None = None, up: str = "y", angles: str = "degrees") -> Motion:
-    """A motion from a user's own .bvh or .glb file: helpers are recognised by their names.
+def with_motion(
+    library: dict[str, Figure], name: str, motions: tuple[str, ...]
+) -> tuple[Figure, tuple[str, ...], list[str]]:
+    """The named figure, or one of the same topology that has all the motions, with their names and notes.
 
     Args:
-        clip: its name in a .glb; the first by default.
+        motions: names of clips; ``("all",)`` for every one, none for the figure's first.
 
     Raises:
-        BadInput: unusable file, unknown clip, or several roots.
-    """
-    return _load(path, clip or "", path.stem, path.stem, None, None, HELPERS, (), up, angles)
-
-
-def _load(
-    path: Path, clip: str, title: str, source: str, topology: str | None, root: str | None,
-    drop: tuple[str, ...], feet: tuple[str, ...], up: str, angles: str = "degrees",
-) -> Motion:  # fmt: skip
-    skeleton, pose = _read(path, clip, angles)
-    skeleton, pose = _upright(skeleton, pose, up)
-    first = _find_root(path.name, skeleton, root, drop)
-    keep = [first] + [
-        j for j in range(len(skeleton))
-        if j != first and first in skeleton.path_to_root(j) and not _matches(skeleton.names[j], drop)
-    ]  # fmt: skip
-    part, moved = keep_joints(skeleton, pose, keep)
-    if len(part) < 2:
-        raise BadInput(f"{path.name} has one joint below '{part.names[0]}'; allowed: a skeleton with bones")
-    chosen = tuple(j for j in range(len(part)) if _matches(part.names[j], feet)) or _lowest_leaves(part)
-    return Motion(source, part, clip_of(part, moved, title, FRAME_RATE), topology, chosen)
-
-
-def _read(path: Path, clip: str, angles: str) -> tuple[Skeleton, Pose]:
-    if path.suffix.lower() == ".bvh":
-        skeleton, motion = read_bvh(path, angles)
-        return skeleton, forward(skeleton, resample(motion, FRAME_RATE))
-    if path.suffix.lower() not in (".glb", ".gltf"):
-        raise BadInput(f"motion is {path}; allowed: a name of the library, or a .bvh or .glb file")
-    glb = _open(path)
-    if not clip:
-        names = clip_names(glb)
-        if not names:
-            raise BadInput(f"{path.name} has no animation; allowed: a file with at least one clip")
-        clip = names[0]
-    skeleton, poses = read_skeleton(glb, [clip], FRAME_RATE)
-    return skeleton, poses[0][0]
-
-
-@lru_cache(maxsize=4)
-def _open(path: Path) -> Glb:
-    return read_glb(path)
-
-
-def _upright(skeleton: Skeleton, pose: Pose, up: str) -> tuple[Skeleton, Pose]:
-    """Turns a world with z up so that y is up."""
-    if up == "y":
-        return skeleton, pose
-    if up != "z":
-        raise BadInput(f"up is '{up}'; allowed: y, z")
-    turn = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    turned = Skeleton(skeleton.names, skeleton.parents, skeleton.positions @ turn.T)
-    return turned, Pose(turn @ pose.rotations @ turn.T, pose.positions @ turn.T)
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _find_root(file: str, skeleton: Skeleton, root: str | None, drop: tuple[str, ...]) -> int:
-    """The named root, or the joint where the branches of the one real tree begin."""
-    if root is not None:
-        if root not in skeleton.names:
-            raise BadInput(f"{file} has no joint '{root}'; it has: {', '.join(skeleton.names[:12])}, ...")
-        return skeleton.names.index(root)
-    below = [sum(j in skeleton.path_to_root(k) for k in range(len(skeleton))) for j in range(len(skeleton))]
-    start = 0
-    if skeleton.names[0] == "scene":
-        trees = [j for j in skeleton.children[0] if below[j] > 2 and not _matches(skeleton.names[j], drop)]
-        if len(trees) != 1:
-            named = ", ".join(skeleton.names[j] for j in trees)
-            raise BadInput(f"{file} has {len(trees)} roots ({named}); allowed: one skeleton; save each on its own")
-        start = trees[0]
-    # Files often put a joint or two on the ground, above the hips, with only helpers beside the body.
-    while True:
-        real = [j for j in skeleton.children[start] if not _matches(skeleton.names[j], drop) and below[j] > 3]
-        if len(real) != 1 or below[start] > 4 * below[real[0]]:
-            return start
-        start = real[0]
-
-
-def _lowest_leaves(skeleton: Skeleton) -> tuple[int, ...]:
-    """Leaves in the lowest eighth of the figure at rest."""
-    heights = skeleton.positions[:, 1]
-    limit = heights.min() + np.ptp(heights) / 8
-    return tuple(j for j in skeleton.leaves if heights[j] <= limit) or (int(heights.argmin()),)
-
-
-def with_motion(library: dict[str, Figure], name: str, motions: tuple[str, ...]) -> Figure:
-    """The named figure, or one of the same topology that has all the motions.
-
-    Raises:
-        BadInput: no figure of that topology has them.
+        BadInput: no figure of the whole library has such a motion.
     """
     figure = library[name]
+    first = next(iter(figure.clips))
+    if not motions:
+        return figure, (first,), []
+    if motions == ("all",):
+        return figure, tuple(figure.clips), []
+    known = sorted({clip for other in library.values() for clip in other.clips})
+    for motion in motions:
+        if motion not in known:
+            raise BadInput(f"motion is '{motion}'; allowed: {', '.join(known)}, all, or a .bvh or .glb file")
     alike = [other for other in library.values() if other.topology == figure.topology]
     for other in [figure, *alike]:
-        if motions == ("all",) or set(motions) <= set(other.clips):
-            return other
-    has = "; ".join(f"{other.name}: {', '.join(other.clips)}" for other in alike)
-    raise BadInput(f"no figure on {figure.topology} has the motions {', '.join(motions)}; there are {has}")
+        if set(motions) <= set(other.clips):
+            return other, motions, []
+    has = sorted({clip for other in alike for clip in other.clips})
+    note = f"no source on {figure.topology} has {', '.join(motions)} (there are {', '.join(has)}); took {first}"
+    return figure, (first,), [note]
