@@ -76,9 +76,10 @@ def map_nodes(
     if method not in METHODS:
         raise BadInput(f"mapping method is '{method}'; allowed: {', '.join(METHODS)}")
     flat = views is not None
-    find = _least_error if method == "error" else _by_degree
-    tried = [find(source, target, view, flat, leaf_costs) for view in views or _views_of_copies(source, target)]
-    return min(tried, key=lambda mapping: mapping.error)
+    tried = [_least_error(source, target, view, flat, leaf_costs) for view in views or _views_of_copies(source, target)]
+    best = min(tried, key=lambda mapping: mapping.error)
+    # Degrees are the same from every side: where a figure looks is read from the places of its limbs.
+    return best if method == "error" else _by_degree(source, target, best.view, flat, leaf_costs)
 
 
 def _by_degree(source: Skeleton, target: Skeleton, view: Array, flat: bool, leaf_costs: Array | None = None) -> Mapping:
