@@ -12,7 +12,7 @@ import math
 import os
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +62,9 @@ class LoopConfig:
         average: decay of a running mean of the weights, which is then what is evaluated and kept; 0: the weights
             themselves. The mean follows faster at the start: after n steps the decay is at most (1 + n) / (10 + n).
         device: where the network trains; evaluation is on the CPU.
+        patience: evaluations without a better result after which the training stops; 0: it runs to its end.
+        minutes: time that the training may take, resumed parts together; learning rate and pictures' sizes then follow
+            the clock instead of the number of epochs. 0: no limit.
     """
 
     out: Path
@@ -72,6 +75,8 @@ class LoopConfig:
     quiet: bool = False
     average: float = 0.0
     device: str = "cpu"
+    minutes: float = 0.0
+    patience: int = 0
 
 
 def rate_at(progress: float, config: LoopConfig) -> float:
@@ -93,28 +98,64 @@ def train(recipe: Recipe, config: LoopConfig) -> dict[str, float]:
     config.out.mkdir(parents=True, exist_ok=True)
     recipe.network.to(config.device)
     mean = RunningMean(recipe.network, config.average)
-    start, best = _resume(recipe, mean, config.out)
-    with _Progress(recipe, start, config.quiet or distributed.rank() > 0) as progress:
-        for epoch in range(start, recipe.epochs):
+    state = _resume(recipe, mean, config.out)
+    clock = Clock(60 * config.minutes, state.seconds)
+    with _Progress(recipe, state.epoch, config.quiet or distributed.rank() > 0) as progress:
+        while True:
+            recipe.epochs = clock.plan(state.epoch, recipe.epochs)
+            if state.epoch >= recipe.epochs or _no_longer_better(state, config):
+                break
             began = time.monotonic()
-            row: dict[str, float] = {"epoch": epoch + 1, **_one_epoch(recipe, mean, config, epoch, progress)}
+            losses = _one_epoch(recipe, mean, config, clock, state.epoch, progress)
+            state.epoch += 1
+            last = state.epoch == recipe.epochs or clock.share() >= 1
             if distributed.rank() > 0:
                 continue
-            last = epoch + 1 == recipe.epochs
-            if last or (epoch + 1) % config.evaluate_every == 0:
-                network = mean.network if config.average else recipe.network
-                metrics = evaluate(recipe, network)
-                row |= metrics
-                sign = 1 if recipe.larger_is_better else -1
-                if not best or sign * metrics[recipe.monitor] >= sign * best[recipe.monitor]:
-                    best = metrics
-                    save_weights(network, config.out / "weights.safetensors")
+            row: dict[str, float] = {"epoch": state.epoch, **losses}
+            if last or state.epoch % config.evaluate_every == 0:
+                row |= _judge(recipe, mean.network if config.average else recipe.network, config.out, state)
             row["seconds"] = round(time.monotonic() - began, 1)
             _log(config.out / "log.csv", row)
-            _save_checkpoint(recipe, mean, config.out, epoch + 1, best)
+            state.seconds = clock.spent()
+            _save_checkpoint(recipe, mean, config.out, state)
     if distributed.rank() == 0:
         plot_curves(config.out / "log.csv", config.out / "curves.png")
-    return best
+    return state.best
+
+
+@dataclass
+class _State:
+    """Where a training stands.
+
+    Attributes:
+        epoch: whole epochs done.
+        best: metrics of the best epoch so far.
+        stale: evaluations since then.
+        seconds: time spent.
+    """
+
+    epoch: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    stale: int = 0
+    seconds: float = 0.0
+
+
+def _judge(recipe: Recipe, network: nn.Module, out: Path, state: _State) -> dict[str, float]:
+    """Evaluate, and keep the weights if they are the best so far."""
+    metrics = evaluate(recipe, network)
+    sign = 1 if recipe.larger_is_better else -1
+    before = sign * state.best[recipe.monitor] if state.best else -math.inf
+    state.stale = 0 if sign * metrics[recipe.monitor] > before else state.stale + 1
+    if sign * metrics[recipe.monitor] >= before:
+        state.best = metrics
+        save_weights(network, out / "weights.safetensors")
+    return metrics
+
+
+def _no_longer_better(state: _State, config: LoopConfig) -> bool:
+    """Whether the patience is at an end; the first process knows."""
+    stop = config.patience > 0 and state.stale >= config.patience
+    return config.patience > 0 and distributed.least(int(not stop)) == 0
 
 
 @torch.no_grad()
@@ -126,6 +167,38 @@ def evaluate(recipe: Recipe, network: nn.Module) -> dict[str, float]:
     metrics = recipe.evaluate(network.eval())
     network.train(training)
     return metrics
+
+
+class Clock:
+    """How far a training is: by epochs, or by time where that is limited. All processes see the same time.
+
+    Args:
+        limit: seconds in all; 0: none.
+        spent: seconds that earlier parts of the training took.
+    """
+
+    def __init__(self, limit: float, spent: float = 0.0) -> None:
+        self.limit = limit
+        self._began = time.monotonic() - spent
+
+    def spent(self) -> float:
+        """Seconds since the training began, without the time between a stop and its resumption."""
+        return time.monotonic() - self._began
+
+    def share(self) -> float:
+        """Share of the limit that is spent; 0 without a limit."""
+        return distributed.least(int(1000 * self.spent())) / (1000 * self.limit) if self.limit else 0.0
+
+    def plan(self, epoch: int, epochs: int) -> int:
+        """How many epochs there will be, judged at the start of one; ``epochs`` without a limit."""
+        share = self.share()
+        if not self.limit or epoch == 0:
+            return epochs
+        return epoch if share >= 1 else max(epoch + 1, math.ceil(epoch / max(share, 1e-6)))
+
+    def progress(self, done: float, epochs: int) -> float:
+        """Share of the training in [0, 1] after ``done`` of ``epochs`` epochs."""
+        return min(1.0, self.share()) if self.limit else done / epochs
 
 
 class RunningMean:
@@ -175,7 +248,9 @@ class _Progress:
         self.bar.update()
 
 
-def _one_epoch(recipe: Recipe, mean: RunningMean, config: LoopConfig, epoch: int, bar: _Progress) -> dict[str, float]:
+def _one_epoch(
+    recipe: Recipe, mean: RunningMean, config: LoopConfig, clock: Clock, epoch: int, bar: _Progress
+) -> dict[str, float]:
     recipe.network.train()
     sums: dict[str, float] = {}
     batches = recipe.batches(epoch)
@@ -183,7 +258,10 @@ def _one_epoch(recipe: Recipe, mean: RunningMean, config: LoopConfig, epoch: int
     if count == 0:
         raise BadInput("the training data is less than one batch; use a smaller --batch or more data")
     for number, batch in enumerate(batches):
-        progress = (epoch + number / count) / recipe.epochs
+        progress = clock.progress(epoch + number / count, recipe.epochs)
+        if progress >= 1 and number:  # out of time
+            count = number
+            break
         for group in recipe.optimizer.param_groups:
             group["lr"] = rate_at(progress, config) * group.get("lr_scale", 1.0)
         total, parts = recipe.loss([part.to(config.device) for part in batch], progress)
@@ -201,10 +279,10 @@ def _one_epoch(recipe: Recipe, mean: RunningMean, config: LoopConfig, epoch: int
     return {key: value / count for key, value in sums.items()}
 
 
-def _resume(recipe: Recipe, mean: RunningMean, out: Path) -> tuple[int, dict[str, float]]:
+def _resume(recipe: Recipe, mean: RunningMean, out: Path) -> _State:
     path = out / "checkpoint.pt"
     if not path.is_file():
-        return 0, {}
+        return _State()
     try:
         # weights_only: a checkpoint from elsewhere must not be able to run code
         state = torch.load(path, weights_only=True, map_location="cpu")
@@ -217,22 +295,22 @@ def _resume(recipe: Recipe, mean: RunningMean, out: Path) -> tuple[int, dict[str
             mean.network.load_state_dict(state["mean"])
         mean.steps = int(state["steps"])
         torch.set_rng_state(state["random"])
-        return int(state["epoch"]), dict(state["best"])
+        stale, seconds = int(state.get("stale", 0)), float(state.get("seconds", 0.0))
+        return _State(int(state["epoch"]), dict(state["best"]), stale, seconds)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise BadInput(f"{path} is of another network; give another --out or remove it") from error
 
 
-def _save_checkpoint(recipe: Recipe, mean: RunningMean, out: Path, epoch: int, best: dict[str, float]) -> None:
-    state = {
+def _save_checkpoint(recipe: Recipe, mean: RunningMean, out: Path, state: _State) -> None:
+    document = {
         "network": recipe.network.state_dict(),
         "optimizer": recipe.optimizer.state_dict(),
         "random": torch.get_rng_state(),
         "mean": mean.network.state_dict() if mean.decay else {},
         "steps": mean.steps,
-        "epoch": epoch,
-        "best": best,
+        **asdict(state),
     }
-    torch.save(state, out / "checkpoint.tmp")
+    torch.save(document, out / "checkpoint.tmp")
     os.replace(out / "checkpoint.tmp", out / "checkpoint.pt")
 
 

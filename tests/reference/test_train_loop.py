@@ -136,10 +136,10 @@ def test_a_resumed_training_ends_at_the_same_weights(tmp_path, stop_at, average)
 def test_a_stop_between_log_and_checkpoint_logs_no_epoch_twice(tmp_path, monkeypatch):
     original = loop._save_checkpoint
 
-    def stop(recipe, mean, out, epoch, best):
-        if epoch == 3:
+    def stop(recipe, mean, out, state):
+        if state.epoch == 3:
             raise KeyboardInterrupt
-        original(recipe, mean, out, epoch, best)
+        original(recipe, mean, out, state)
 
     monkeypatch.setattr(loop, "_save_checkpoint", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -240,3 +240,70 @@ def test_the_mean_is_what_is_evaluated_and_kept(tmp_path):
     kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["mean"]
     for name, tensor in kept.items():
         torch.testing.assert_close(stored[name].float(), tensor, rtol=1e-3, atol=1e-3)
+
+
+def test_patience_ends_a_training_that_gets_no_better(tmp_path):
+    """Metrics 5, 3, 4, 3: the second is the best, and the equal fourth is no progress."""
+    recipe = TinyRecipe(epochs=50)
+    given = iter([5.0, 3.0, 4.0, 3.0, 1.0])
+    recipe.evaluate = lambda network: {"error": next(given)}
+    assert train(recipe, config(tmp_path, patience=2)) == {"error": 3.0}
+    assert [float(row["error"]) for row in rows(tmp_path)] == [5, 3, 4, 3]
+    again = TinyRecipe(epochs=50)  # it stays at an end when the command is repeated
+    train(again, config(tmp_path, patience=2))
+    assert again.rates == []
+
+
+class Hours:
+    """A clock that a test turns: every batch takes a second."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(loop.time, "monotonic", lambda: self.now)
+
+    def recipe(self, **options):
+        recipe = TinyRecipe(**options)
+        loss = recipe.loss
+
+        def slow(batch, progress):
+            self.now += 1.0
+            return loss(batch, progress)
+
+        recipe.loss = slow
+        return recipe
+
+
+def test_a_time_limit_ends_the_training_with_the_rate_run_down(tmp_path, monkeypatch):
+    hours = Hours(monkeypatch)
+    recipe = hours.recipe(epochs=1000)  # 3 batches an epoch, 3 s
+    train(recipe, config(tmp_path, minutes=0.25, learning_rate=0.05))
+    assert len(recipe.rates) == 15  # a batch a second, 15 s
+    assert [progress for progress, _ in recipe.rates] == pytest.approx([n / 15 for n in range(15)], abs=1e-3)
+    assert recipe.rates[-1][1] < 0.05 / 20
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3", "4", "5"]
+    assert rows(tmp_path)[-1]["error"] != ""
+    assert recipe.epochs == 5  # what the recipe plans by
+
+
+def test_a_time_limit_cuts_the_last_epoch_short(tmp_path, monkeypatch):
+    recipe = Hours(monkeypatch).recipe(epochs=1000)
+    train(recipe, config(tmp_path, minutes=4 / 60))
+    assert len(recipe.rates) == 4
+    assert len(rows(tmp_path)) == 2
+
+
+def test_fewer_epochs_than_time_end_the_training_too(tmp_path, monkeypatch):
+    recipe = Hours(monkeypatch).recipe(epochs=1)
+    train(recipe, config(tmp_path, minutes=0.05))
+    assert len(recipe.rates) == 3
+
+
+def test_time_between_a_stop_and_its_resumption_does_not_count(tmp_path, monkeypatch):
+    hours = Hours(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(hours.recipe(epochs=9, stop_at=(2, 0)), config(tmp_path, minutes=0.25))
+    hours.now += 5000
+    resumed = hours.recipe(epochs=9)
+    train(resumed, config(tmp_path, minutes=0.25))
+    assert resumed.rates[0][0] == pytest.approx(6 / 15, abs=1e-3)
+    assert len(resumed.rates) == 9
