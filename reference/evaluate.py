@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reference.card import MODELS_DIR
-from reference.errors import OnParError
+from reference.errors import BadInput, OnParError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,12 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--held-out", action="store_true", help="of a folder of meshes: only those that training leaves out"
     )
+    parser.add_argument(
+        "--turn", type=int, choices=(1, 2, 3), default=0, help="show each picture turned by N quarters (classifiers)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     if a.bundle is not None:
         return _evaluate_bundle(a)
     try:
-        metrics = evaluate(a.name, a.data, a.weights or MODELS_DIR / a.name / "weights.safetensors", a.held_out)
+        weights = a.weights or MODELS_DIR / a.name / "weights.safetensors"
+        metrics = evaluate(a.name, a.data, weights, a.held_out, a.turn)
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _evaluate_bundle(a: argparse.Namespace) -> int:
+    if a.turn:
+        print("BadInput: --turn and --bundle were given; only weights are shown turned pictures", file=sys.stderr)
+        return 2
     if a.weights is not None:
         print("BadInput: --weights and --bundle were given; a bundle has its own weights: give one", file=sys.stderr)
         return 2
@@ -54,8 +61,11 @@ def _evaluate_bundle(a: argparse.Namespace) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def evaluate(name: str, data: Path, weights: Path, held_out: bool = False) -> dict[str, Any]:
+def evaluate(name: str, data: Path, weights: Path, held_out: bool = False, turn: int = 0) -> dict[str, Any]:
     """Metrics of a model's weights on the validation part of a data folder.
+
+    Args:
+        turn: quarters by which each picture is turned, against the clock.
 
     Raises:
         BadInput, WeightsError: unknown model, unusable folder or weights.
@@ -63,12 +73,14 @@ def evaluate(name: str, data: Path, weights: Path, held_out: bool = False) -> di
     import torch
 
     from reference.registry import get_spec, load_network
-    from reference.tasks import measure
+    from reference.tasks import get_task, measure
 
     spec = get_spec(name)
+    if turn and not get_task(spec).turnable:
+        raise BadInput(f"--turn is for tasks whose answer stays the same; {name} does {spec.task}")
     network = load_network(spec, weights)
     with torch.no_grad():
-        return measure(spec, network, data, held_out)
+        return measure(spec, (lambda x: network(torch.rot90(x, turn, (2, 3)))) if turn else network, data, held_out)
 
 
 def describe(metrics: dict[str, Any], indent: int = 0) -> str:

@@ -81,6 +81,7 @@ class Task:
         generate_inputs: calibration inputs (count, seed) for data sets that hold models and no pictures; None where
             the folder is of another kind.
         cascade: for a second network that takes up this task's results.
+        turnable: a picture that is turned by quarters has the same labels.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Task:
         lambda spec, folder, count, seed: None
     )
     cascade: Cascade | None = None
+    turnable: bool = False
 
 
 def same_shape(actual: Array, expected: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,8 +13,11 @@ from reference.errors import BadInput
 from reference.inputs.preprocess import Region
 from reference.spec import ModelSpec
 from reference.tasks.base import Array, Metric, Metrics, Network, Task, Tensors, same_shape
+from reference.tasks.calibration import calibration_error
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from reference.data.pictures import PreparedPictures
 
 
@@ -61,10 +64,28 @@ def top1_agreement(actual: Array, expected: Array) -> float:
 
 
 def load_validation(spec: ModelSpec, data: Path) -> PreparedPictures:
-    """The validation pictures ``val/<image type>/<class>/*`` of a folder; any of the types, any of the classes."""
+    """The validation pictures of a folder in one of the layouts of :mod:`reference.data.own_pictures`.
+
+    With image types, ``val/<image type>/<class>/*``, any of the types and any of the classes may be there.
+    """
+    from reference.data.own_pictures import has_types, list_own_pictures
     from reference.data.pictures import PreparedPictures, list_pictures
 
-    return PreparedPictures(list_pictures(data, "val", spec.labels), spec.preprocess)
+    find = list_pictures if has_types(data) else list_own_pictures
+    return PreparedPictures(find(data, "val", spec.labels), spec.preprocess)
+
+
+def look(network: Network, data: PreparedPictures) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N, classes), class numbers (N,), -1 where a picture can't be read, and image-type numbers (N,)."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    answers, labels, kinds = [], [], []
+    for images, truth, types in DataLoader(data, batch_size=64):
+        answers.append(network(images))
+        labels.append(truth)
+        kinds.append(types)
+    return torch.cat(answers), torch.cat(labels), torch.cat(kinds)
 
 
 def evaluate(network: Network, data: PreparedPictures) -> Metrics:
@@ -75,17 +96,12 @@ def evaluate(network: Network, data: PreparedPictures) -> Metrics:
 
     Returns:
         ``top1_mean``, ``top1_worst``, ``top1_by_type`` {type: percent}, ``confusion`` {true class: {predicted: count}},
-        ``pictures`` and ``unreadable`` (counts).
+        ``calibration_error`` (percent), ``pictures`` and ``unreadable`` (counts).
     """
     import torch
-    from torch.utils.data import DataLoader
 
-    predicted, labels, kinds = [], [], []
-    for images, truth, types in DataLoader(data, batch_size=64):
-        predicted.append(network(images).argmax(1))
-        labels.append(truth)
-        kinds.append(types)
-    guess, truth, kind = (torch.cat(parts) for parts in (predicted, labels, kinds))
+    logits, truth, kind = look(network, data)
+    guess = logits.argmax(1)
     good = truth >= 0
     names, classes = data.files.type_names, data.files.class_names
     right = (guess == truth).float()
@@ -105,6 +121,7 @@ def evaluate(network: Network, data: PreparedPictures) -> Metrics:
         "top1_worst": min(by_type.values()),
         "top1_by_type": by_type,
         "confusion": {c: dict(zip(classes, row, strict=True)) for c, row in zip(classes, rows, strict=True)},
+        "calibration_error": calibration_error(logits[good], truth[good]),
         "pictures": int(good.sum()),
         "unreadable": len(data.skipped),
     }
@@ -125,4 +142,5 @@ TASK = Task(
     decode=decode,
     agreement=Metric("top1_agreement", top1_agreement, True, short="top-1 same"),
     measure=measure,
+    turnable=True,
 )
