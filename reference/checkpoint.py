@@ -88,8 +88,54 @@ def load_weights(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -
     network.load_state_dict(stored)
 
 
-def load_features(network: nn.Module, path: Path) -> None:
+def find_weights(name: str, models_dir: Path) -> Path:
+    """The weights that ``--init`` names: a file, or a folder of ``models/``, e.g. ``backbone``.
+
+    Raises:
+        WeightsError: it is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    stored = models_dir / name / "weights.safetensors"
+    if not stored.is_file():
+        known = sorted(p.parent.name for p in models_dir.glob("*/weights.safetensors"))
+        raise WeightsError(f"no weights {name!r}; --init takes a weights.safetensors or one of: {', '.join(known)}")
+    return stored
+
+
+def start_from(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -> None:
+    """Start from a network's own weights or, where the file holds nothing but features, from a backbone's.
+
+    Args:
+        ignore: see :func:`load_weights`.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or of another network.
+    """
+    if holds_features_alone(path):
+        load_features(network, path)
+    else:
+        load_weights(network, path, ignore)
+
+
+def holds_features_alone(path: Path) -> bool:
+    """Whether a file of weights is a backbone's; False if it can't be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return all(name.startswith("features.") for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return False
+
+
+def load_features(network: nn.Module, path: Path) -> int:
     """Start a network's feature extractor from another network's weights; everything else stays as it is.
+
+    The other network may have more features: a detector takes the first blocks of a backbone.
+
+    Returns:
+        The number of tensors taken.
 
     Raises:
         WeightsError: the file is missing or damaged, or its features are of another kind.
@@ -101,10 +147,21 @@ def load_features(network: nn.Module, path: Path) -> None:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"can't read weights {path}: {error}; --init names a weights.safetensors") from error
-    for name, tensor in network.state_dict().items():
-        if name.startswith("features."):
-            if name not in stored or stored[name].shape != tensor.shape:
-                raise WeightsError(
-                    f"{path} lacks {name} of shape {tuple(tensor.shape)}; --init names a network like it"
-                )
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("features.")}
+    missing = [name for name in wanted if name not in stored]
+    unlike = [name for name in wanted if name in stored and stored[name].shape != wanted[name].shape]
+    if missing or unlike or not wanted:
+        unknown = sum(name.startswith("features.") and name not in wanted for name in stored)
+        first = f", first {[*missing, *unlike][0]}" if missing or unlike else ""
+        raise WeightsError(
+            f"{path} does not fit {type(network).__name__}: of its {len(wanted)} features {len(missing)} are missing "
+            f"and {len(unlike)} have another shape{first}; {unknown} are unknown to it; --init names a network with "
+            "the same features, of the same width"
+        )
+    for name in wanted:
+        if stored[name].is_floating_point() and not torch.isfinite(stored[name]).all():
+            raise WeightsError(f"{path}: {name} holds values that are not finite; restore the file from the repository")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
             tensor.copy_(stored[name])
+    return len(wanted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ from reference.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")  # of a user's model: a folder, a part of file names in bundles
+NETWORK = re.compile(r"([\w.]+):(\w+)(?:\((\d+)\))?")
 MODELS: dict[str, ModelSpec] = {
     "classifier": classifier.SPEC,
     "saliency": saliency.SPEC,
@@ -36,22 +40,44 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 
-def get_spec(name: str) -> ModelSpec:
-    """The spec of a registered model.
+def get_spec(name: str, models_dir: Path = MODELS_DIR) -> ModelSpec:
+    """The spec of a registered model, or of one that a user trained (``models/<name>/spec.json``).
 
     Raises:
-        BadInput: no model has that name.
+        BadInput: no model has that name, or its spec can't be used.
     """
-    if name not in MODELS:
-        raise BadInput(f"model is {name!r}; allowed: {', '.join(MODELS)}")
-    return MODELS[name]
+    if name in MODELS:
+        return MODELS[name]
+    path = models_dir / name / "spec.json"
+    if not NAME.fullmatch(name) or not path.is_file():
+        raise BadInput(f"model is {name!r}; allowed: {', '.join((*MODELS, *own_models(models_dir)))}")
+    try:
+        spec = ModelSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} can't be used ({error}); train the model again") from error
+    if spec.name != name:
+        raise BadInput(f"{path} is of model {spec.name!r}; the folder must have the model's name")
+    return spec
+
+
+def own_models(models_dir: Path = MODELS_DIR) -> list[str]:
+    """Names of the models that a user trained."""
+    return sorted(path.parent.name for path in models_dir.glob("*/spec.json"))
 
 
 def build_network(spec: ModelSpec) -> nn.Module:
-    """The spec's network with untrained weights, in evaluation mode."""
-    module, function = spec.network.split(":")
+    """The spec's network with untrained weights, in evaluation mode.
+
+    Raises:
+        BadInput: the spec names no network.
+    """
+    parts = NETWORK.fullmatch(spec.network)
+    if parts is None:
+        raise BadInput(f"network of {spec.name} is {spec.network!r}; the form is module:function or module:function(N)")
+    module, function, outputs = parts.groups()
     module = module if "." in module else f"reference.networks.{module}"
-    network: nn.Module = getattr(importlib.import_module(module), function)()
+    arguments = () if outputs is None else (int(outputs),)
+    network: nn.Module = getattr(importlib.import_module(module), function)(*arguments)
     return network.eval()
 
 

@@ -133,8 +133,8 @@ class ModelSpec:
 
     Attributes:
         task: one of :data:`reference.tasks.TASKS`, which checks it: a spec knows no task.
-        network: ``module:function`` that builds the network without arguments; a module without a dot lies in
-            ``reference.networks``.
+        network: ``module:function`` that builds the network without arguments, or ``module:function(N)``, which builds
+            it with N outputs; a module without a dot lies in ``reference.networks``.
         intermediate: name of the submodule whose output is kept in the golden files.
         labels: class names in output order, empty where there are none.
         in_all: False leaves the model out of ``--model all`` (it still exports when named).

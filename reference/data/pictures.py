@@ -5,7 +5,7 @@ The layout of any user's own folder; there is no index file to keep in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from reference.spec import PreprocessSpec
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 CACHE_SIDE = 160
+QUARTER_TURNS = 0.25  # share of the samples (row I4)
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,20 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         size: side of the network input in pixels; may be changed between epochs.
         augmented: apply the random changes of row I4 and the changes of style; otherwise the centre square, scaled.
         seed: the random changes depend on the seed, the epoch and the item alone.
+        read: gives the centre square of a file, (side, side, 3) RGB, or None if it can't be read.
 
     Raises:
         BadInput: not one picture of a class and image type can be read.
     """
 
-    def __init__(self, files: PictureFiles, size: int, augmented: bool, seed: int = 0) -> None:
+    def __init__(
+        self,
+        files: PictureFiles,
+        size: int,
+        augmented: bool,
+        seed: int = 0,
+        read: Callable[[Path, int], augment.Picture | None] | None = None,
+    ) -> None:
         self.size = size
         self.augmented = augmented
         self.seed = seed
@@ -147,16 +156,12 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         self.pictures = np.zeros((len(files.paths), side, side, 3), np.uint8)
         kept: list[int] = []
         for i, path in enumerate(files.paths):
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if picture is None:
+            square = (read or read_square)(path, side)
+            if square is None:
                 self.skipped.append(path)
                 continue
             kept.append(i)
-            height, width = picture.shape[:2]
-            s = min(height, width)
-            top, left = (height - s) // 2, (width - s) // 2
-            square = picture[top : top + s, left : left + s, ::-1]
-            self.pictures[i] = cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_AREA)
+            self.pictures[i] = square
         if self.skipped:
             self.pictures = self.pictures[kept]
         self.files = _select(files, kept) if self.skipped else files
@@ -190,9 +195,21 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
             picture = augment.random_blur(picture, rng)
         if rng.random() < 0.1:
             picture = augment.random_resolution(picture, rng)
-        if rng.random() < 0.03:
+        if rng.random() < QUARTER_TURNS:
             picture = augment.random_quarter_turn(picture, rng)
         return picture
+
+
+def read_square(path: Path, side: int) -> augment.Picture | None:
+    """The centre square of a picture file, (side, side, 3) RGB; None if it can't be read."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        return None
+    height, width = picture.shape[:2]
+    s = min(height, width)
+    top, left = (height - s) // 2, (width - s) // 2
+    square = np.ascontiguousarray(picture[top : top + s, left : left + s, ::-1])
+    return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def _select(files: PictureFiles, kept: list[int]) -> PictureFiles:

@@ -7,29 +7,47 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError
 from reference.train.options import Options
+from reference.train.recipes import BACKBONE, OWN_CLASSES, get_entry
+
+if TYPE_CHECKING:
+    from reference.train.loop import Recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, print the best metrics; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m reference.train", description=__doc__)
-    parser.add_argument("name", help="a registered model, e.g. classifier or voxel64")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the model's training data")
+    parser.add_argument("model", metavar="NAME", help="a registered model, e.g. classifier or voxel64; or backbone")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR",
+        help="folder with the model's training data (backbone: one or more)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights (default runs/NAME)")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="time for the training; the schedule follows the clock (0: no limit)"
+    )
+    parser.add_argument(
+        "--patience", type=int, default=0, metavar="N", help="stop after N evaluations without a better one; 0: never"
+    )
+    parser.add_argument("--name", help="make models/NAME, of your own classes, from the backbone (classifier)")
+    parser.add_argument("--models-dir", type=Path, default=MODELS_DIR, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument(
         "--samples", type=int, default=512,
-        help="generated samples an epoch (voxel, face_detector), scenes in all (face_detector_refined)",
+        help="samples an epoch (voxel, face_detector, backbone), scenes in all (face_detector_refined)",
     )  # fmt: skip
     parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
     parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
     parser.add_argument(
-        "--init", type=Path, help="start from these weights (voxel: another member; saliency: a classifier)"
-    )
+        "--init", metavar="NAME|FILE",
+        help="start from these weights, e.g. backbone (voxel: another member; classifier, saliency: features)",
+    )  # fmt: skip
     parser.add_argument(
         "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
     )
@@ -63,12 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--min-outline", type=float, default=0.0, help="leave out less complete drawings (classifier)")
     parser.add_argument("--only-type", help="train with one image type alone, for comparison (classifier)")
+    parser.add_argument("--width", type=float, default=1.0, help="channel multiplier; face networks: 0.75 (backbone)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     try:
-        metrics = run(a.name, a.data, a.out or Path("runs") / a.name, a)
+        metrics = run(a.model, a.data, a.out or Path("runs") / (a.name or a.model), a)
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -77,12 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     if not metrics:  # one of several processes; the first one speaks
         return 0
-    document = {"model": a.name, "metrics": metrics}
+    document = {"model": a.name or a.model, "metrics": metrics}
     print(json.dumps(document) if a.json else "\n".join(f"{k:>20}  {v:.4g}" for k, v in metrics.items()))
     return 0
 
 
-def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, float]:
+def run(name: str, folders: list[Path], out: Path, a: argparse.Namespace) -> dict[str, float]:
     """Train one model.
 
     Raises:
@@ -90,46 +109,80 @@ def run(name: str, data: Path, out: Path, a: argparse.Namespace) -> dict[str, fl
     """
     import torch
 
-    from reference.card import MODELS_DIR
+    from reference.checkpoint import find_weights
     from reference.train import distributed, qat
     from reference.train.loop import LoopConfig, train
     from reference.train.recipes import make_recipe
 
-    check(name, data, a)
+    check(name, folders, a)
+    if a.name is not None and a.init is None and (MODELS_DIR / BACKBONE / "weights.safetensors").is_file():
+        a.init = BACKBONE
+    a.init = find_weights(a.init, MODELS_DIR) if a.init is not None else None
     device = ("cuda" if torch.cuda.is_available() else "cpu") if a.device == "auto" else a.device
     distributed.start(device)
     torch.manual_seed(a.seed)
-    recipe = make_recipe(options_of(name, data, out, a))
+    recipe = make_recipe(options_of(name, folders, out, a))
     if a.qat:
         qat.start_from(recipe.network, a.init or MODELS_DIR / name / "weights.safetensors")
         qat.simulate(recipe.network)
     config = LoopConfig(
-        out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json, average=a.average, device=device
-    )
+        out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json, average=a.average, device=device,
+        minutes=a.minutes, patience=a.patience,
+    )  # fmt: skip
     try:
-        return train(recipe, config)
+        metrics = train(recipe, config)
+        if a.name is not None and distributed.rank() == 0:
+            publish(recipe, folders[0], out, a)
+        return metrics
     finally:
         distributed.stop()
 
 
-def options_of(name: str, data: Path, out: Path, a: argparse.Namespace) -> Options:
+def options_of(name: str, data: list[Path], out: Path, a: argparse.Namespace) -> Options:
     """What a recipe needs of the command line."""
     given = {field.name: getattr(a, field.name) for field in dataclasses.fields(Options) if hasattr(a, field.name)}
-    folders = {"backgrounds": tuple(a.backgrounds), "unlabelled": tuple(a.unlabelled)}
-    return Options(**{**given, **folders, "name": name, "data": data, "out": out})
+    folders = {"backgrounds": tuple(a.backgrounds), "unlabelled": tuple(a.unlabelled), "folders": tuple(data)}
+    recipe = name if a.name is None else OWN_CLASSES
+    return Options(**{**given, **folders, "name": recipe, "data": data[0], "out": out})
 
 
-def check(name: str, data: Path, a: argparse.Namespace) -> None:
+def publish(recipe: Recipe, data: Path, out: Path, a: argparse.Namespace) -> None:
+    """Make a model of a training on a user's own classes."""
+    from reference.train.recipes import own_classes
+
+    assert isinstance(recipe, own_classes.OwnClassesRecipe)
+    start = "none" if a.init is None else a.init.parent.name if a.init.parents[1] == MODELS_DIR else a.init.name
+    command = f"python -m reference.train classifier --data {data.name} --name {a.name} --init {start}"
+    notes = {"data": data.resolve().name, "command": command, "init": start}
+    folder = own_classes.publish(a.name, recipe, out, a.models_dir, notes)
+    print(f"wrote {folder}; next: python -m sdk_build.export --target all --model {a.name}", file=sys.stderr)
+
+
+def check(name: str, folders: list[Path], a: argparse.Namespace) -> None:
     """Refuse what can't be trained, before anything is read."""
     from reference.registry import get_spec
-    from reference.train.recipes import get_entry
 
-    get_spec(name)
+    if name != BACKBONE:
+        get_spec(name)
+    if a.name is not None:
+        from reference.train.recipes.own_classes import check_name
+
+        if name != "classifier":
+            raise BadInput(f"--name is for classes of your own (classifier); {name} has a name")
+        check_name(a.name, a.models_dir)
+    if len(folders) > 1 and not get_entry(name).many_folders:
+        raise BadInput(f"--data names {len(folders)} folders; {name} takes one")
     for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
         if getattr(a, option) < 1:
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
-    if not data.is_dir():
-        raise BadInput(f"no folder {data}; --data names the folder with the training data")
+    if not 0.25 <= a.width <= 2:
+        raise BadInput(f"--width is {a.width}; allowed: 0.25 to 2")
+    for option in ("minutes", "patience"):
+        if getattr(a, option) < 0:
+            raise BadInput(f"--{option} is {getattr(a, option)}; allowed: 0 (no limit) or more")
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadInput(f"no folder {folder}; --data names the folder with the training data")
     if len(a.backgrounds) > 1 and not get_entry(name).many_backgrounds:
         raise BadInput(f"--backgrounds names {len(a.backgrounds)} folders; {name} takes one")
 

@@ -12,11 +12,13 @@ class Options:
 
     Attributes:
         name: the model.
+        folders: all data folders; ``data`` is the first.
         out: folder for log, checkpoint and weights.
     """
 
     name: str
     data: Path
+    folders: tuple[Path, ...]
     out: Path
     epochs: int
     batch: int
@@ -37,3 +39,4 @@ class Options:
     type_weight: float
     min_outline: float
     only_type: str | None
+    width: float

@@ -88,7 +88,9 @@ def test_features_start_from_the_classifier(tmp_path, refused):
         torch.testing.assert_close(network.features.state_dict()[name], tensor.half().to(tensor.dtype), msg=name)
     assert torch.equal(network.high.weight, before)
     save_weights(torch.nn.Linear(2, 2), tmp_path / "other.safetensors")
-    with refused(WeightsError, "other.safetensors lacks features.", "--init names a network like it"):
+    with refused(
+        WeightsError, "other.safetensors does not fit Saliency", "missing", "--init names a network with the same"
+    ):
         load_features(network, tmp_path / "other.safetensors")
 
 

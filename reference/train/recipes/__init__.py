@@ -23,12 +23,15 @@ class Entry:
     Attributes:
         module: in this package.
         many_backgrounds: it takes more than one folder of background pictures.
+        many_folders: it takes more than one data folder.
     """
 
     module: str
     many_backgrounds: bool = False
+    many_folders: bool = False
 
 
+BACKBONE, OWN_CLASSES = "backbone", "own_classes"
 RECIPES = {
     "classifier": Entry("classifier"),
     "saliency": Entry("saliency"),
@@ -39,6 +42,9 @@ RECIPES = {
     "hierarchical_keypoints": Entry("hierarchical_keypoints"),
     **{f"voxel{size}": Entry("voxel") for size in (64, 80, 128, 160, 320)},
     "face3d": Entry("face3d"),
+    # No registered models: features that others start from, and a classifier of whatever classes a folder has.
+    BACKBONE: Entry("backbone", many_folders=True),
+    OWN_CLASSES: Entry("own_classes"),
 }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from reference.checkpoint import load_features
 from reference.data import WORKERS
 from reference.data.drawings import report_removed
 from reference.data.pictures import (
@@ -63,6 +65,7 @@ class ClassifierRecipe:
             because an untrained image-type head only adds noise. 0 leaves the document's method out.
         only: train with this image type alone, for comparison; the validation has all of them.
         min_outline: drawings whose outline is less complete are left out (row I5).
+        init: weights whose features the training starts from: of the backbone, or of another classifier.
 
     Attributes:
         removed: (file, completeness) of the drawings that were left out.
@@ -80,11 +83,14 @@ class ClassifierRecipe:
         type_weight: float = 0.1,
         only: str | None = None,
         min_outline: float = 0.0,
+        init: Path | None = None,
     ) -> None:
         self.epochs = epochs
         self.type_weight = type_weight
         # Channels last: depthwise convolutions train about twice as fast on CPUs, with the same result.
         self.network = classifier.build(num_types=len(classifier.IMAGE_TYPES)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if init is not None:
+            load_features(self.network, init)
         if only is not None and only not in classifier.IMAGE_TYPES:
             raise BadInput(f"image type is {only!r}; allowed: {', '.join(classifier.IMAGE_TYPES)}")
         types = (only,) if only else classifier.IMAGE_TYPES
@@ -105,13 +111,8 @@ class ClassifierRecipe:
         if only:  # as many steps as with every type
             everything = list_pictures(data, "train", classifier.LABELS, classifier.IMAGE_TYPES)
             self.sampler.batches = len(everything.paths) // batch
-        counts = np.bincount(self.training.files.labels, minlength=len(classifier.LABELS))
-        self.class_weights = torch.from_numpy((counts.mean() / counts) ** 0.5).float()
-        decayed = [p for p in self.network.parameters() if p.ndim >= 2]
-        others = [p for p in self.network.parameters() if p.ndim < 2]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=1e-3
-        )
+        self.class_weights = weights_of_classes(self.training.files.labels, len(classifier.LABELS))
+        self.optimizer = optimizer_of(self.network)
 
     def batches(self, epoch: int) -> DataLoader[Any]:
         self.training.epoch = self.sampler.epoch = epoch
@@ -125,23 +126,38 @@ class ClassifierRecipe:
         images, order, share = images.contiguous(memory_format=torch.channels_last), labels, 1.0
         if network.training and progress < MIXED:
             images, order, share = mix(images)
-        assert network.type_head is not None
         features = network.embed(images)
         logits = network.target_head(features)
         weights = self.class_weights.to(images.device)
         weight = self.type_weight * (2 / (1 + np.exp(-10 * progress)) - 1)
-        type_logits = network.type_head(ReverseGradient.apply(features, weight))
+        type_logits = network.type_head(ReverseGradient.apply(features, weight)) if network.type_head else None
         first = second = torch.zeros((), device=images.device)
         for part, those in ((share, slice(None)), (1 - share, order)):
             if part > 0:
                 first = first + part * nn.functional.cross_entropy(logits, labels[those], weights, label_smoothing=0.1)
-                second = second + part * nn.functional.cross_entropy(type_logits, types[those])
+                if type_logits is not None:
+                    second = second + part * nn.functional.cross_entropy(type_logits, types[those])
         return first + second, {"class_loss": float(first.detach()), "type_loss": float(second.detach())}
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         metrics = evaluate(network, self.validation)
         by_type = {f"top1_{name}": value for name, value in metrics["top1_by_type"].items()}
         return {"top1_mean": metrics["top1_mean"], "top1_worst": metrics["top1_worst"], **by_type}
+
+
+def weights_of_classes(labels: NDArray[np.int64], count: int) -> Tensor:
+    """Weight of each class's loss: the square root of how much rarer than the mean it is."""
+    counts = np.bincount(labels, minlength=count)
+    return torch.from_numpy((counts.mean() / counts) ** 0.5).float()
+
+
+def optimizer_of(network: nn.Module) -> torch.optim.AdamW:
+    """AdamW whose decay leaves biases and batch statistics alone."""
+    decayed = [p for p in network.parameters() if p.ndim >= 2]
+    others = [p for p in network.parameters() if p.ndim < 2]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=1e-3
+    )
 
 
 def split_batch(batch: int) -> tuple[int, ...]:
@@ -172,7 +188,7 @@ def mix(images: Tensor) -> tuple[Tensor, Tensor, float]:
 
 def make(o: Options) -> ClassifierRecipe:
     """The recipe of the training command; the drawings that it leaves out are shown in the output folder."""
-    recipe = ClassifierRecipe(o.data, o.epochs, o.batch, o.seed, o.type_weight, o.only_type, o.min_outline)
+    recipe = ClassifierRecipe(o.data, o.epochs, o.batch, o.seed, o.type_weight, o.only_type, o.min_outline, o.init)
     if distributed.rank() == 0 and recipe.removed:
         report_removed(recipe.removed, o.out)
     return recipe

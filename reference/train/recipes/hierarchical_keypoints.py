@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from reference.checkpoint import load_weights
+from reference.checkpoint import start_from
 from reference.data import WORKERS
 from reference.data.faces import FaceDataset, Faces, Jitter
 from reference.networks import hierarchical_keypoints
@@ -121,5 +121,5 @@ def make(o: Options) -> HierarchicalRecipe:
     balance, copies = None if o.unbalanced else 0.05, 0.0 if o.no_copies else 1.0
     recipe = HierarchicalRecipe(training_faces(o), o.epochs, o.batch, o.seed, balance, copies)
     if o.init is not None:
-        load_weights(recipe.network, o.init)
+        start_from(recipe.network, o.init)
     return recipe

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from reference.checkpoint import TRAINING_HEADS, load_weights
+from reference.checkpoint import TRAINING_HEADS, start_from
 from reference.data import WORKERS
 from reference.data.faces import FaceDataset, Jitter, attribute_weights, learn_templates
 from reference.networks import template_keypoints
@@ -82,5 +82,5 @@ def make(o: Options) -> KeypointRecipe:
     second = bool(get_spec(o.name).refines)
     recipe = KeypointRecipe(training_faces(o), o.epochs, o.batch, o.seed, second)
     if o.init is not None:
-        load_weights(recipe.network, o.init, ignore=TRAINING_HEADS)
+        start_from(recipe.network, o.init, ignore=TRAINING_HEADS)
     return recipe
