@@ -83,10 +83,10 @@ test: $(STAMP) ## every test but the slow ones
 test-slow: $(STAMP) ## the tests that export whole models, minutes each
 	$(PYTHON) -m pytest -m slow
 
-# SUITE="ops --shard 0/4 --out FOLDER": groups and options of python -m tests.mil.apple --help.
+# SUITE="ops --shard 0/4 --out FOLDER": groups and options of python -m tests.sdk_build.mil.apple --help.
 SUITE ?= ops torch
 coremltools-suite: $(STAMP) ## [SUITE="ops --shard 0/4"]: Apple's own tests of coremltools through the emulation; resumes
-	$(PYTHON) -m tests.mil.apple $(SUITE)
+	$(PYTHON) -m tests.sdk_build.mil.apple $(SUITE)
 
 lint: $(STAMP) ## ruff, its formatter and mypy; changes nothing
 	$(PYTHON) -m ruff check
@@ -100,7 +100,7 @@ format: $(STAMP) ## sort imports, fix what ruff can, format
 # The package is pinned here: tests install nothing and skip this one without it.
 gltf: $(STAMP) ## fetch the glTF validator (npm) and check the files that reference.animate writes
 	npm install --silent --prefix .cache/gltf gltf-validator@2.0.0-dev.3.10
-	$(PYTHON) -m pytest tests/animation/test_characters.py -k validator
+	$(PYTHON) -m pytest tests/reference/animation/test_characters.py -k validator
 
 bench: $(STAMP) ## time every bundle in dist/ on this machine
 	$(PYTHON) -m benchmarks.run

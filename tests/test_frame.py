@@ -29,6 +29,7 @@ VERBS = [
     "predict",
     "test",
     "test-slow",
+    "coremltools-suite",
     "lint",
     "format",
     "gltf",

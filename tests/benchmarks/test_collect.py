@@ -15,7 +15,7 @@ from reference.errors import BadInput
 from sdk_build.backends import RUNTIMES
 from sdk_build.bundle.records import read_records
 from sdk_build.errors import BackendUnavailable, BenchmarkFailed
-from tests.sdk_build.test_records import RECORD
+from tests.sdk_build.bundle.test_records import RECORD
 
 LISTING = "List of devices attached\n"
 

@@ -10,7 +10,7 @@ from benchmarks import compare as module
 from benchmarks.compare import compare, pair_up, verdict
 from reference.errors import BadInput
 from sdk_build.bundle.records import Peer, write_records
-from tests.sdk_build.test_records import RECORD
+from tests.sdk_build.bundle.test_records import RECORD
 
 
 def noisy(seed, factor=1.0, rounds=60, load=1.0, peers=True):

@@ -14,8 +14,8 @@ from reference.errors import BadInput
 from sdk_build.backends import litert
 from sdk_build.bundle.records import Peer
 from sdk_build.quiet import quiet
-from tests.quantize.conftest import SPEC, Tiny
-from tests.sdk_build.test_records import RECORD
+from tests.sdk_build.bundle.test_records import RECORD
+from tests.sdk_build.quantize.conftest import SPEC, Tiny
 
 GOOD = Figures("tiny-android-fp32", "model.tflite", 10_000, 0, 1, 0.5)
 

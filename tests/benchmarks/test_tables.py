@@ -10,7 +10,7 @@ from benchmarks.tables import Choice, kept, wanted
 from sdk_build.build.measured import load_measured
 from sdk_build.bundle.files import open_bundle
 from sdk_build.bundle.records import bundle_digest, read_records, this_device, write_records
-from tests.sdk_build.test_records import RECORD
+from tests.sdk_build.bundle.test_records import RECORD
 
 ALL = Choice(["all"], None, None, False)
 

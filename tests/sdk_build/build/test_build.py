@@ -44,8 +44,8 @@ def stored(models_dir):
 
 def fails_to_load(stored, refused, kind, *parts):
     with refused(kind, *parts):
-        build(SPEC, ("web",), "fp16", stored.parents[1] / "dist", models_dir=stored.parent)
-    assert not list((stored.parents[1] / "dist").iterdir())
+        build(SPEC, ("web",), "fp16", stored.parents[2] / "dist", models_dir=stored.parent)
+    assert not list((stored.parents[2] / "dist").iterdir())
 
 
 @pytest.mark.parametrize("share", [None, 0, 0.5])

@@ -126,8 +126,8 @@ def test_a_network_of_other_shapes_is_refused() -> None:
     [
         ("tests", "--reference tests; allowed: module:function"),
         ("tests.no_such:thing", "No module named 'tests.no_such'"),
-        ("tests.mil.harness:nothing", "has no attribute 'nothing'"),
-        ("tests.mil.harness:ints", "gives a ndarray; allowed: a torch.nn.Module"),
+        ("tests.sdk_build.mil.harness:nothing", "has no attribute 'nothing'"),
+        ("tests.sdk_build.mil.harness:ints", "gives a ndarray; allowed: a torch.nn.Module"),
     ],
 )
 def test_a_reference_that_is_none(name: str, message: str) -> None:

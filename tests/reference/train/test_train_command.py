@@ -54,7 +54,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments, parts, tmp_path, capsy
 
 def test_the_command_itself(tmp_path):
     """As a user calls it: the exit code reaches the shell, and nothing else is printed."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
         [sys.executable, "-m", "reference.train", "none", "--data", str(tmp_path)],
         cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=120,

@@ -22,7 +22,7 @@ from sdk_build.bundle.manifest import Manifest, parse
 from sdk_build.errors import BundleInvalid
 from sdk_build.proof.metrics import known_metrics
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "bundle.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "bundle.schema.json").read_text())
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 

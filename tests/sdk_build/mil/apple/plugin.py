@@ -35,8 +35,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.mil.apple.proxy import EmulatedProxy, Happened
-from tests.mil.apple.selection import Selection, choose
+from tests.sdk_build.mil.apple.proxy import EmulatedProxy, Happened
+from tests.sdk_build.mil.apple.selection import Selection, choose
 
 COLLECT_EVERY = 50  # tests; coremltools collects garbage at every conversion, a second each
 

@@ -1,4 +1,4 @@
-"""``python -m tests.mil.apple [GROUP...]``: coremltools' own tests through the emulation, against what is committed.
+"""``python -m tests.sdk_build.mil.apple [GROUP...]``: coremltools' own tests, emulated, against what is committed.
 
 Resumes where it stopped. Exit codes: 0 nothing was lost, 1 a test that passed no longer does, 2 wrong use.
 """
@@ -16,11 +16,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.mil.apple.outcomes import PASSED, Expected, count, kind_of, predicts, read
-from tests.mil.apple.selection import Selection
+from tests.sdk_build.mil.apple.outcomes import PASSED, Expected, count, kind_of, predicts, read
+from tests.sdk_build.mil.apple.selection import Selection
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[3]
 _MIL = "converters/mil"
 _TORCH = f"{_MIL}/frontend/torch/test"
 # Files of the wheel, and how many of each function's tests are taken.
@@ -64,7 +64,7 @@ RESTARTS = 5  # where a test ends the whole process
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mil.apple", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.sdk_build.mil.apple", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; default ops and torch")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="one of N equal parts, from 0 (default 0/1)")
     parser.add_argument("--all", action="store_true", help="every test instead of the committed selection: hours")
@@ -162,7 +162,15 @@ def run(suite: Path, results: Path, paths: tuple[str, ...], options: list[str], 
             (Path(folder) / "ids.txt").write_text("\n".join(ids))
             options = [*options, "--apple-ids", str(Path(folder) / "ids.txt")]
             paths = tuple(sorted({test.split("::")[0] for test in ids}))
-        command = [sys.executable, "-m", "pytest", "-p", "tests.mil.apple.plugin", "-c", str(HERE / "pytest.ini")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.sdk_build.mil.apple.plugin",
+            "-c",
+            str(HERE / "pytest.ini"),
+        ]
         command += ["--rootdir", str(suite), "--timeout", str(TIMEOUT_S), "--apple-results", str(results), *options]
         for _ in range(RESTARTS):
             with results.with_suffix(".log").open("w") as log:

@@ -13,8 +13,7 @@ from sdk_build.errors import ArtifactCrashed, BackendUnavailable
 from sdk_build.predict import __main__ as predict
 from sdk_build.proof import sandbox
 from sdk_build.proof.sandbox import run_artifact
-
-from .tflite_files import write_endless, write_sums
+from tests.sdk_build.tflite_files import write_endless, write_sums
 
 SPEC = get_spec("template_keypoints")
 IMAGES = [{"image": np.random.default_rng(i).random((1, 3, 112, 112)).astype(np.float32)} for i in range(2)]
@@ -79,7 +78,7 @@ def test_a_truncated_pte_is_refused(tmp_path, refused):
         run_artifact("executorch", path, SPEC, IMAGES[:1])
 
 
-# Damaged .mlpackage folders: tests/mil/test_reader.py, without the seconds that a child needs for coremltools.
+# Damaged .mlpackage folders: tests/sdk_build/mil/test_reader.py, without the seconds that a child needs.
 
 
 def test_outputs_of_another_shape_are_refused(tmp_path, refused):
@@ -92,7 +91,7 @@ def test_outputs_of_another_shape_are_refused(tmp_path, refused):
 def _flat(graph, x):
     from ai_edge_litert import schema_py_generated as schema
 
-    from .tflite_files import INT
+    from tests.sdk_build.tflite_files import INT
 
     shape = graph.tensor("shape", [1], INT, np.array([4], np.int32))
     y = graph.tensor("flat", [4])

@@ -217,7 +217,7 @@ def test_glb_files_pass_the_validator(walker, horse, tmp_path):
 
 def _validator_folder():
     """Where the npm package lies; a test doesn't install anything."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return next((p for p in (root / ".cache" / "gltf", root) if (p / "node_modules" / "gltf-validator").is_dir()), None)
 
 
@@ -269,7 +269,7 @@ def test_the_phones_file_is_readable_with_fifteen_lines(walker, tmp_path):
 
 def test_the_committed_character_still_holds():
     """Apps replay this file; it must stay readable and true to its own golden vertices."""
-    path = Path(__file__).resolve().parents[2] / "models" / "motions" / "golden" / "char1.character.safetensors"
+    path = Path(__file__).resolve().parents[3] / "models" / "motions" / "golden" / "char1.character.safetensors"
     assert golden_error(open_character(path)) <= GOLDEN_LIMIT
     with safe_open(path, framework="numpy") as opened:
         assert opened.metadata()["format"] == "onpar.character"

@@ -12,7 +12,7 @@ from sdk_build.backends import get_backend
 from sdk_build.backends.quantizers import mlpackage, pt2e
 from sdk_build.backends.quantizers.recipes import FLOAT, get_recipe
 from sdk_build.quiet import quiet
-from tests.quantize.conftest import SPEC
+from tests.sdk_build.quantize.conftest import SPEC
 
 SIDE, MAPS, MIXED = 24, 4, 3
 PLACED = dataclasses.replace(

@@ -18,7 +18,7 @@ from reference.tasks.face_detection import FaceBoxes, detect, refine
 from reference.train.__main__ import main as train_main
 from reference.train.recipes import face_detector_refined as recipe
 from reference.train.recipes.face_candidates import CANVAS, Candidates, collect, cut_out
-from tests.reference.test_face_detector import folders, picture, scene, sources  # noqa: F401 - fixtures
+from tests.reference.tasks.test_face_detector import folders, picture, scene, sources  # noqa: F401 - fixtures
 
 PICTURE = picture(96, 128)
 

@@ -23,7 +23,7 @@ from reference.tasks.salient_object_detection import Mask
 
 from .generated import animal, person, picture_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HORSE = ROOT / "models" / "motions" / "horse.glb"
 
 

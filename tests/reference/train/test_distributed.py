@@ -51,7 +51,7 @@ distributed.stop()
 
 
 def torchrun(*arguments):
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     command = [
         sys.executable,
         "-m",

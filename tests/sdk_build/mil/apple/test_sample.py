@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.mil.apple.__main__ import GROUPS, HERE, main
-from tests.mil.apple.outcomes import PASSED, Expected, count, key_of, kind_of, predicts
-from tests.mil.apple.selection import Selection, choose
+from tests.sdk_build.mil.apple.__main__ import GROUPS, HERE, main
+from tests.sdk_build.mil.apple.outcomes import PASSED, Expected, count, key_of, kind_of, predicts
+from tests.sdk_build.mil.apple.selection import Selection, choose
 
 CORRUPTED = 25
 

@@ -11,8 +11,7 @@ from reference.spec import TensorSpec
 from sdk_build.backends.delegation import count
 from sdk_build.backends.litert import inspect, load, lower
 from sdk_build.quiet import quiet
-
-from .tflite_files import INT, write_sums
+from tests.sdk_build.tflite_files import INT, write_sums
 
 
 def double(graph, x):

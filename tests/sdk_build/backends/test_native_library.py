@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.sdk_build.tflite_files import Graph
 
-SOURCES = Path(__file__).parents[2] / "android_demo" / "onpar" / "src" / "main" / "cpp"
+SOURCES = Path(__file__).parents[3] / "android_demo" / "onpar" / "src" / "main" / "cpp"
 PAGE = 16384  # bytes; phones with such pages load only libraries that are aligned to them
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")
 

@@ -9,7 +9,7 @@ import pytest
 from sdk_build.bundle.records import Peer, bundle_digest, write_records
 from sdk_build.report import __main__ as report
 from sdk_build.report.page import _free_box, _histogram, _latency, _log_ticks, _parts, _scatter, _ticks
-from tests.sdk_build.test_records import RECORD
+from tests.sdk_build.bundle.test_records import RECORD
 
 LATENCY = replace(
     RECORD,

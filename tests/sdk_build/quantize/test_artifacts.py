@@ -16,7 +16,7 @@ from sdk_build.errors import AccuracyError, DelegationError, LoweringError
 from sdk_build.proof.parity import Check
 from sdk_build.quantize import measure
 from sdk_build.quiet import quiet
-from tests.quantize.conftest import SPEC, Tiny
+from tests.sdk_build.quantize.conftest import SPEC, Tiny
 
 BUDGET = {"top1": -1.0}
 

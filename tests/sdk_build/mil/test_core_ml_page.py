@@ -17,7 +17,7 @@ from sdk_build.mil import __main__ as command
 from sdk_build.mil import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-PAGE = (Path(__file__).parents[2] / "docs" / "core-ml-on-linux.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "core-ml-on-linux.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
 VERBS = {"sdk_build.mil": command.main, "sdk_build.mil.examples": examples.main}
 
