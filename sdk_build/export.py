@@ -303,7 +303,7 @@ def agreement_lines(manifest: Manifest) -> list[str]:
     if not between:
         return []
     worst = min(check.value for check in between)
-    return [f"  {between[0].runtime}: {worst:.1f} dB between them, on the golden inputs and their mirror images"]
+    return [f"  {between[0].runtime} agree to {worst:.1f} dB, also on mirrored inputs"]
 
 
 def megabytes(size_bytes: int) -> str:

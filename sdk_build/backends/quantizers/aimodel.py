@@ -14,7 +14,9 @@ SMALLEST = 512  # weights in a tensor; smaller ones cost more in scales than the
 BLOCKS = (32, 16, 8)
 # A recipe that reaches less than this share of a network's weights is no compression worth its name.
 LEAST = 0.8
-CONSTANTS = ("coreai.constant",)
+CONSTANTS = {"coreai.constant"}
+SCALED = {"coreai.blockwise_shift_scale"}
+TRANSPOSED = {"coreai.conv_transpose2d"}
 
 
 def compress_weights(program: Any, recipe: Recipe, name: str) -> Any:
@@ -24,35 +26,50 @@ def compress_weights(program: Any, recipe: Recipe, name: str) -> Any:
         name: of the model, for the message.
 
     Raises:
-        LoweringError: most weights would stay float: coreai-opt compresses those of ``conv2d``, products and look-ups,
-            not of transposed convolutions.
+        LoweringError: most weights would stay float: coreai-opt compresses those of 2-D convolutions, products and
+            look-ups alone.
     """
-    from coreai_opt.coreai_utils import CompressionGranularity, DType, quantize_weights
+    from coreai_opt.coreai_utils import CompressionGranularity, DType
 
     held = count_floats(program)
     if recipe.weights == "int4":
         for size in BLOCKS:
             block = {"granularity": CompressionGranularity.PER_BLOCK, "block_size": size}
-            program = quantize_weights(program, DType.INT4, weight_num_threshold=SMALLEST, **block)
-    program = quantize_weights(program, DType.INT8, weight_num_threshold=SMALLEST)
+            program = _quantize(program, DType.INT4, weight_num_threshold=SMALLEST, **block)
+    program = _quantize(program, DType.INT8, weight_num_threshold=SMALLEST)
     reached = 1 - count_floats(program) / max(held, 1)
     if reached < LEAST:
         raise LoweringError(
             f"Core AI's {recipe.name} reaches {reached:.0%} of the weights of {name}, at least {LEAST:.0%} are needed "
-            "(coreai-opt leaves transposed convolutions as they are); export it in fp16"
+            "(coreai-opt takes those of 2-D convolutions and products alone); export it in fp16"
         )
     return program
 
 
+def _quantize(program: Any, dtype: Any, **options: Any) -> Any:
+    """coreai-opt's own pass, which knows no transposed convolution: their weights get a scale per input channel."""
+    from coreai_opt.coreai_utils.passes import weight_quantization
+
+    kept = weight_quantization._OPS_WEIGHT_NEED_COMPRESSION
+    weight_quantization._OPS_WEIGHT_NEED_COMPRESSION = kept | TRANSPOSED
+    try:
+        return weight_quantization.quantize_weights(program, dtype, **options)
+    finally:
+        weight_quantization._OPS_WEIGHT_NEED_COMPRESSION = kept
+
+
 def count_floats(program: Any) -> int:
-    """Values in a program's large constants that are float."""
+    """Values in a program's large constants that are float and no scales of others."""
     from coreai._compiler.ir import IntegerType, WalkResult
 
     sizes = []
 
     def look(operation: Any) -> Any:
-        if operation.name in CONSTANTS and any(True for _ in operation.result.uses):  # replaced ones linger
-            kind = operation.result.type
+        if operation.name not in CONSTANTS:
+            return WalkResult.ADVANCE
+        kind = operation.result.type
+        readers = {use.owner.name for use in operation.result.uses}  # none: it was replaced, and lingers
+        if readers - SCALED:
             sizes.append(0 if isinstance(kind.element_type, IntegerType) else int(np.prod(kind.shape)))
         return WalkResult.ADVANCE
 

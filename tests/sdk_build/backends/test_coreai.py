@@ -247,9 +247,16 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path, layer, shape, part):
 
 @here
 def test_weights_that_stay_float_are_refused(tmp_path, refused):
-    network = nn.ConvTranspose2d(64, 64, 4, 2, 1)
+    network = nn.Conv3d(8, 16, 3)
     with quiet(), refused(LoweringError, "w8 reaches 0% of the weights", "fp16"):
-        coreai.lower(network, spec_of(network, (1, 64, 4, 4)), "w8", tmp_path / "model.aimodel")
+        coreai.lower(network, spec_of(network, (1, 8, 4, 4, 4)), "w8", tmp_path / "model.aimodel")
+
+
+@here
+def test_transposed_convolutions_have_8_bits_too(tmp_path):
+    found, expected, _, path = through(nn.ConvTranspose2d(32, 64, 4, 2, 1), tmp_path, "w8", (1, 32, 4, 4))
+    assert 0 < np.abs(found[0] - expected[0]).max() < 0.02 * np.abs(expected[0]).max()
+    assert sum(file.stat().st_size for file in path.rglob("*")) < 45_000  # of 32,768 weights
 
 
 @here

@@ -141,6 +141,7 @@ def run_group(suite: Path, name: str, out: Path, paths: tuple[str, ...], selecti
 def run_corrupted(suite: Path, name: str, out: Path, paths: tuple[str, ...], number: int) -> int:
     """Tests that passed, with wrong outputs; returns 1 if one of them still passes."""
     passed = [e["id"] for file in out.glob(f"{name}-[0-9]*.jsonl") for e in read(file).values() if kind_of(e) == PASSED]
+    passed = [test for test in passed if "array(" not in test]  # numbers drawn anew by every process
     ids = random.Random(0).sample(sorted(passed), min(number, len(passed)))
     results = out / f"{name}-corrupted.jsonl"
     results.unlink(missing_ok=True)

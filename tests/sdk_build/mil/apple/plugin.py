@@ -106,6 +106,21 @@ def _stand_in_for_what_is_not_here() -> None:
         torch.export.export_for_training = torch.export.export
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Some files draw parameters when they are imported, and their tests' ids hold them."""
+    if isinstance(collector, pytest.Module):
+        _seed(collector.nodeid)
+    yield
+
+
+def _seed(name: str) -> None:
+    seed = zlib.crc32(name.encode())
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the tests draw from the old generator
+    torch.manual_seed(seed)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     results: Path = config.getoption("--apple-results")
     _note_what_ended_the_process(results)
@@ -140,10 +155,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _really_collect()
     EmulatedProxy.happened = Happened()
     item.config.getoption("--apple-results").with_suffix(".running").write_text(item.nodeid)
-    seed = zlib.crc32(item.nodeid.encode())
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the tests draw from the old generator
-    torch.manual_seed(seed)
+    _seed(item.nodeid)
 
 
 COUNT = pytest.StashKey[int]()
