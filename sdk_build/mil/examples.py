@@ -133,7 +133,8 @@ def _own_network(name: str) -> tuple[nn.Module, tuple[int, ...], tuple[str, ...]
 def _classifier(folder: Path) -> None:
     import coremltools as ct
 
-    network, shape, labels = _own_network("classifier")
+    logits, shape, labels = _own_network("classifier")
+    network = nn.Sequential(logits, nn.Softmax(dim=-1))
     image = [ct.ImageType("image", shape, scale=1 / 255)]
     _convert(network, shape, image, classifier_config=ct.ClassifierConfig(list(labels))).save(
         str(folder / "classifier.mlpackage")

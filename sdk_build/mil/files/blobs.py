@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sdk_build.errors import BadInput
-from sdk_build.mil.files.values import NUMBERS, bytes_of, unpack
+from sdk_build.mil.files.values import NUMBERS, bytes_of, check_names, unpack
 
 _HEADER = struct.Struct("<II")
 _ENTRY = struct.Struct("<IIQQQ")
@@ -67,6 +67,7 @@ class BlobFiles:
         return unpack(content[start : start + size], dtype, shape)
 
     def _open(self, name: str) -> np.ndarray:
+        check_names(name)
         if name not in self._files:
             relative = Path(name.removeprefix("@model_path").lstrip("/"))
             path = self._folder / relative

@@ -25,7 +25,7 @@ VERBS = {"sdk_build.mil": command.main, "sdk_build.mil.examples": examples.main}
 def _small(name: str) -> tuple[torch.nn.Module, tuple[int, ...], tuple[str, ...]]:
     """Stand-ins for the project's own networks, which take long to convert."""
     if name == "classifier":
-        return examples.features_of_head(), (1, 3, 32, 32), examples.LABELS
+        return examples.features_of_head()[:1].append(torch.nn.Linear(16, 5)), (1, 3, 32, 32), examples.LABELS
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3, padding=1), torch.nn.Sigmoid())
     return net.eval(), (1, 3, 32, 32), ()

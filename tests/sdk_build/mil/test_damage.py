@@ -152,6 +152,13 @@ def test_weight_files_outside_the_package(tmp_path: Path) -> None:
     assert "weight file @model_path/../../../secret.bin is not in the package" in _refused(leave, tmp_path)
 
 
+def test_names_that_no_message_could_show(tmp_path: Path) -> None:
+    def rename(model: Any) -> None:
+        _block(model).operations[0].attributes["val"].blobFileValue.fileName = "weight\n.bin"
+
+    assert r"a name with control characters ('weight\n.bin')" in _refused(rename, tmp_path)
+
+
 def test_a_manifest_that_leads_outside(tmp_path: Path) -> None:
     path = _write(_model(), tmp_path / "net.mlpackage")
     text = (path / "Manifest.json").read_text()
