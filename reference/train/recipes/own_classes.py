@@ -85,9 +85,14 @@ def report(training: PictureDataset, validation: PictureFiles) -> None:
         f"{len(files.class_names)} classes, {len(files.type_names)} image types",
         file=sys.stderr,
     )
-    if training.skipped:
-        print(f"{len(training.skipped)} unreadable files are left out:", file=sys.stderr)
-        print(*training.skipped, sep="\n", file=sys.stderr)
+    report_skipped(training.skipped)
+
+
+def report_skipped(paths: Sequence[Path]) -> None:
+    """Count and name the files that could not be read."""
+    named = list(dict.fromkeys(paths))  # validation pictures are read again at every evaluation
+    if named:
+        print(f"{len(named)} unreadable files are left out:", *named, sep="\n", file=sys.stderr)
 
 
 def check_name(name: str, models_dir: Path) -> None:
@@ -145,6 +150,7 @@ def publish(name: str, recipe: OwnClassesRecipe, out: Path, models_dir: Path, no
             save_weights(network, folder / "weights.safetensors")
             load_weights(network, folder / "weights.safetensors")  # rounded: what is measured is what is stored
             metrics = evaluate(network, recipe.validation)
+        report_skipped(recipe.validation.skipped)
         notes = {**notes, "temperature": f"{temperature:.3f}"}
         _write_spec(spec, folder / "spec.json")
         _write_golden_inputs(recipe.validation.files, folder / "golden")

@@ -189,6 +189,16 @@ def test_one_command_makes_a_model(flat, tmp_path, models, capsys):
     assert "Research use only" in card.weights_license  # of the start
 
 
+def test_unreadable_validation_pictures_are_named_too(flat, tmp_path, capsys):
+    broken = list_own_pictures(flat, "val").paths[0]
+    for i in range(8, 20):  # so that others of its class are held out as well
+        write(broken.parent / f"{i}.png")
+    broken.write_bytes(b"no picture")
+    assert broken in list_own_pictures(flat, "val").paths
+    assert train(flat, tmp_path) == 0
+    assert f"1 unreadable files are left out:\n{broken}\n" in capsys.readouterr().err
+
+
 def test_a_failure_leaves_the_old_model(flat, tmp_path, models, monkeypatch):
     assert train(flat, tmp_path) == 0
     before = (models / "pets" / "card.yaml").read_bytes()
