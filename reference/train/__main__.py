@@ -29,7 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights (default runs/NAME)")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument(
-        "--minutes", type=float, default=0.0, help="time for the training; the schedule follows the clock (0: no limit)"
+        "--minutes",
+        type=float,
+        default=0.0,
+        help="time for the training, which then counts instead of --epochs (0: none)",
     )
     parser.add_argument(
         "--patience", type=int, default=0, metavar="N", help="stop after N evaluations without a better one; 0: never"

@@ -82,9 +82,12 @@ class BackboneRecipe:
         init: Path | None = None, width: float = 1.0,
     ) -> None:  # fmt: skip
         self.epochs = epochs
+        if distributed.rank() > 0:
+            distributed.wait()  # the first process decodes, the others read what it wrote
         parts = open_sets(folders, "train", store)
         validation = open_sets(folders, "val", store)
         if distributed.rank() == 0:
+            distributed.wait()
             report([*parts, *validation])
         self.names = [part.name for part in parts]
         self.network = Backbone({p.name: len(p.class_names) for p in parts}, width=width)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,19 @@ def test_two_processes_train_one_classifier(picture_folder, tmp_path):
     with (tmp_path / "log.csv").open(newline="") as lines:
         assert [row["epoch"] for row in csv.DictReader(lines)] == ["1", "2"]
     assert classifier.split_batch(8) == (2, 2, 2, 2)
+
+
+def test_two_processes_pretrain_one_backbone_and_stop_together(picture_folder, tmp_path):
+    """The first one decodes for both; no evaluation of four classes' random colours gets better for ever."""
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder, kind in zip(folders, ("photo", "sketch"), strict=True):
+        for split in ("train", "val"):
+            shutil.copytree(picture_folder / split / kind, folder / split)
+    done = torchrun(
+        "-m", "reference.train", "backbone", "--data", *folders, "--minutes", 10, "--patience", 2, "--batch", 8,
+        "--samples", 16, "--learning-rate", 1e-9, "--out", tmp_path / "out", "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("top1_mean") == 1
+    with (tmp_path / "out" / "log.csv").open(newline="") as lines:
+        assert [row["epoch"] for row in csv.DictReader(lines)] == ["1", "2", "3"]
