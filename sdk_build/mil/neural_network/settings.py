@@ -32,10 +32,8 @@ def _settings(message: Any, prefix: str) -> Iterator[tuple[str, Constant]]:
         name = prefix + field.name
         if field.message_type is None:
             yield name, _plain(field, value)
-        elif field.message_type.name == "WeightParams":
-            yield name, weights_of(value)
-        elif field.message_type.name == "BorderAmounts":
-            yield name, np.array([[e.startEdgeSize, e.endEdgeSize] for e in value.borderAmounts], np.int64)
+        elif field.message_type.name in _READ:
+            yield name, _READ[field.message_type.name](value)
         elif _is_repeated(value):
             raise UnsupportedOperation(f"setting '{name}' is not emulated; allowed: single values, lists and weights")
         else:
@@ -105,3 +103,12 @@ def _unquantized(raw: bytes, quantization: Any) -> np.ndarray:
     levels = levels[: count - count % len(scale)]
     rows = levels.reshape(len(scale), -1).astype(np.float32) * scale[:, None]
     return (rows + bias[:, None] if len(bias) else rows).reshape(-1)
+
+
+def _borders_of(amounts: Any) -> np.ndarray:
+    """(N, 2) start and end of each axis."""
+    return np.array([[e.startEdgeSize, e.endEdgeSize] for e in amounts.borderAmounts], np.int64)
+
+
+# Messages that are one value, by the name of their type; others are settings of settings.
+_READ = {"WeightParams": weights_of, "BorderAmounts": _borders_of}
