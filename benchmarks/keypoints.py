@@ -76,11 +76,7 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
     networks |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
     rows = []
     with torch.no_grad():
-        for name, key in (
-            ("templates only", "template_keypoints"),
-            ("direct only", "direct_keypoints"),
-            ("both", "keypoints"),
-        ):
+        for name, key in PARTS.items():
             rows.append(row(name, [first], evaluate(stage(first, key), faces, size)))
         straight = stage(first, "template_keypoints")
         again = evaluate_cascade(lambda crop: (straight(crop),), first, faces, size)

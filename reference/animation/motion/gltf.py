@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.animation.motion.skeleton import Array, Clip, Pose, Skeleton, clip_of
+from reference.animation.motion.skeleton import Array, Pose, Skeleton
 from reference.errors import BadInput
 from reference.geometry.glb import Glb, accessor, compose, node_matrix, pack, stored
 
@@ -170,11 +170,6 @@ def _interpolated(times: Array, values: Array, kind: str, wanted: Array, turns: 
     if turns:
         return np.asarray(Slerp(times, Rotation.from_quat(values))(wanted).as_quat())
     return np.stack([np.interp(wanted, times, axis) for axis in values.T], axis=1)
-
-
-def to_clip(skeleton: Skeleton, pose: Pose, name: str, frame_rate: float) -> Clip:
-    """A clip of rotations: bones that the file stretches keep their length at rest."""
-    return clip_of(skeleton, pose, name, frame_rate)
 
 
 def _moving(glb: Glb, animation: dict[str, Any]) -> dict[str, Any]:
