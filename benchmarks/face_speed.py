@@ -70,7 +70,7 @@ def measure(rounds: int) -> dict[str, tuple[float, ...]]:
             spec = reference.spec
             if name == UNIT_MODEL:
                 shape = (1, 3, UNIT_SIZE, UNIT_SIZE)
-                larger = dataclasses.replace(spec.preprocess, size=shape[2:])
+                larger = dataclasses.replace(spec.sampling, size=shape[2:])
                 spec = dataclasses.replace(
                     spec, inputs=(dataclasses.replace(spec.input, shape=shape),), preprocess=larger
                 )

@@ -70,7 +70,7 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
     from reference.registry import MODELS
     from reference.tasks.face_keypoints import evaluate, evaluate_cascade
 
-    faces, size = load_faces(data, "val"), MODELS["template_keypoints"].preprocess.size[0]
+    faces, size = load_faces(data, "val"), MODELS["template_keypoints"].sampling.size[0]
     first, second = load("template_keypoints"), load("template_keypoints_refined")
     networks = {"hierarchical": load("hierarchical_keypoints")} if "hierarchical_keypoints" in MODELS else {}
     networks |= {name: load("hierarchical_keypoints", path) for name, path in added.items()}
@@ -82,7 +82,7 @@ def measure(data: Path, added: dict[str, Path]) -> list[dict[str, Any]]:
         again = evaluate_cascade(lambda crop: (straight(crop),), first, faces, size)
         rows.append(row("both + correction", [first], again))
         rows.append(row("both + cascade", [first, second], evaluate_cascade(first, second, faces, size)))
-        size = MODELS["hierarchical_keypoints"].preprocess.size[0]
+        size = MODELS["hierarchical_keypoints"].sampling.size[0]
         rows += [row(name, [network], evaluate(network, faces, size)) for name, network in networks.items()]
     return rows
 

@@ -57,11 +57,11 @@ def measure(size: int) -> dict[str, tuple[float, ...]]:
     """Milliseconds of every call, by runtime and precision."""
     reference = load_reference(get_spec(f"voxel{size}"))
     encoder = reference.lowered.get_submodule("encoder")
-    inputs = [case.input for case in reference.golden]
+    inputs = [case.inputs for case in reference.golden]
     import torch
 
     with torch.no_grad():
-        shape = tuple(encoder(torch.from_numpy(inputs[0])).shape)
+        shape = tuple(encoder(torch.from_numpy(reference.golden[0].input)).shape)
     spec = replace(reference.spec, outputs=(TensorSpec("features", shape, "NCHW", "feature"),))
     contenders: dict[str, Callable[[], object]] = {}
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -72,7 +72,7 @@ def measure(size: int) -> dict[str, tuple[float, ...]]:
                 path = Path(folder) / f"{runtime}-{precision}"
                 backend.lower(encoder, spec, precision, path, Quantization((), ranges))
                 runner = backend.load(path, spec)
-                contenders[f"{runtime} {precision}"] = _call(runner.predict, {spec.input.name: inputs[0]})
+                contenders[f"{runtime} {precision}"] = _call(runner.predict, inputs[0])
         return interleave(contenders, ROUNDS)
 
 

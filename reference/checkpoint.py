@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -74,8 +74,10 @@ def load_weights(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -
     stored = {name: tensor for name, tensor in stored.items() if name in wanted or not name.startswith(ignore or "\0")}
     missing, extra = sorted(set(wanted) - set(stored)), sorted(set(stored) - set(wanted))
     if missing or extra:
-        first = f"lacks {missing[0]}" if missing else f"has {extra[0]} too much"
-        raise WeightsError(f"{path} {first} for {type(network).__name__}; use the weights of this very model")
+        raise WeightsError(
+            f"{path} is of another network than {type(network).__name__}: {differing(missing, extra)}; "
+            "use the weights of this very model"
+        )
     for name, tensor in stored.items():
         if tensor.shape != wanted[name].shape:
             raise WeightsError(
@@ -86,6 +88,16 @@ def load_weights(network: nn.Module, path: Path, ignore: tuple[str, ...] = ()) -
             raise WeightsError(f"{path}: {name} holds values that are not finite; restore the file from the repository")
         stored[name] = tensor.to(wanted[name].dtype)
     network.load_state_dict(stored)
+
+
+def differing(missing: Sequence[str], extra: Sequence[str]) -> str:
+    """How two sets of tensors' names differ: how many, and the first three of each."""
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unexpected", extra))
+        if names
+    ]
+    return ", ".join(parts)
 
 
 def find_weights(name: str, models_dir: Path) -> Path:

@@ -13,14 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m reference.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="a registered model")
+    parser.add_argument("name", help="a built-in model, or the folder of one of your own")
     parser.add_argument("--data", type=Path, required=True, help="folder with the validation data")
     parser.add_argument("--weights", type=Path, help="other weights than models/NAME/weights.safetensors")
     parser.add_argument("--bundle", type=Path, help="evaluate an artifact of this bundle instead of the weights")
@@ -36,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     if a.bundle is not None:
         return _evaluate_bundle(a)
     try:
-        weights = a.weights or MODELS_DIR / a.name / "weights.safetensors"
-        metrics = evaluate(a.name, a.data, weights, a.held_out, a.turn)
+        metrics = evaluate(a.name, a.data, a.weights, a.held_out, a.turn)
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -61,10 +59,13 @@ def _evaluate_bundle(a: argparse.Namespace) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def evaluate(name: str, data: Path, weights: Path, held_out: bool = False, turn: int = 0) -> dict[str, Any]:
+def evaluate(
+    name: str, data: Path, weights: Path | None = None, held_out: bool = False, turn: int = 0
+) -> dict[str, Any]:
     """Metrics of a model's weights on the validation part of a data folder.
 
     Args:
+        weights: other ones than the model's own.
         turn: quarters by which each picture is turned, against the clock.
 
     Raises:
@@ -72,13 +73,13 @@ def evaluate(name: str, data: Path, weights: Path, held_out: bool = False, turn:
     """
     import torch
 
-    from reference.registry import get_spec, load_network
+    from reference.registry import find_model, load_network, models_dir_of
     from reference.tasks import get_task, measure
 
-    spec = get_spec(name)
+    spec = find_model(name)
     if turn and not get_task(spec).turnable:
         raise BadInput(f"--turn is for tasks whose answer stays the same; {name} does {spec.task}")
-    network = load_network(spec, weights)
+    network = load_network(spec, weights, models_dir_of(spec))
     with torch.no_grad():
         return measure(spec, (lambda x: network(torch.rot90(x, turn, (2, 3)))) if turn else network, data, held_out)
 

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from reference.errors import BadInput
 
-LAYOUTS = ("NCHW", "NC", "NPC", "NDHW")  # P: points, D: depth slices from the viewer away
-DTYPES = ("float32", "uint8")
+ANY = "any"  # of a tensor whose dimensions have no names here: any rank
+LAYOUTS = ("NCHW", "NC", "NPC", "NDHW", ANY)  # P: points, D: depth slices from the viewer away
+FLOATS = ("float32", "float16")
+DTYPES = (*FLOATS, "int32", "int64", "uint8", "bool")
 RESIZES = ("cover", "contain", "stretch")
 INTERPOLATIONS = ("bilinear_antialias", "nearest")
 COLORS = ("RGB", "DEPTH")
@@ -37,7 +39,8 @@ class TensorSpec:
     """One input or output tensor.
 
     Attributes:
-        shape: sizes in the order of ``layout``; the batch is always 1 in an artifact.
+        shape: sizes in the order of ``layout``; fixed, the batch among them.
+        layout: one letter a dimension, or ``any``.
         unit: what a value means, e.g. ``intensity``, ``logit``, ``crop_fraction``, ``occupancy``.
         value_range: smallest and largest value that is expected, or None when unbounded.
     """
@@ -53,9 +56,10 @@ class TensorSpec:
         _require(self.name.isidentifier(), f"tensor name {self.name!r} is no identifier; use letters, digits and _")
         _one_of(f"layout of tensor {self.name}", self.layout, LAYOUTS)
         _one_of(f"dtype of tensor {self.name}", self.dtype, DTYPES)
+        rank = len(self.shape) if self.layout == ANY else len(self.layout)
         _require(
-            len(self.shape) == len(self.layout) and all(n >= 1 for n in self.shape),
-            f"tensor {self.name} has shape {self.shape}; layout {self.layout} needs {len(self.layout)} positive sizes",
+            len(self.shape) == rank and all(n >= 1 for n in self.shape),
+            f"tensor {self.name} has shape {self.shape}; layout {self.layout} needs {rank} positive sizes",
         )
         if self.value_range is not None:
             what = f"value_range of tensor {self.name} is {self.value_range}"
@@ -67,6 +71,11 @@ class TensorSpec:
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Values of which one may be a little off; others are right or wrong."""
+        return self.dtype in FLOATS
 
 
 @dataclass(frozen=True)
@@ -135,9 +144,12 @@ class ModelSpec:
         task: one of :data:`reference.tasks.TASKS`, which checks it: a spec knows no task.
         network: ``module:function`` that builds the network without arguments, or ``module:function(N)``, which builds
             it with N outputs; a module without a dot lies in ``reference.networks``.
-        intermediate: name of the submodule whose output is kept in the golden files.
+        inputs: in the order of the network's arguments, the one that ``preprocess`` makes first.
+        preprocess: how a picture or depth map becomes the first input; None: every input is a tensor as it is.
+        intermediate: name of the submodule whose output is kept in the golden files; empty: none is.
         labels: class names in output order, empty where there are none.
         in_all: False leaves the model out of ``--model all`` (it still exports when named).
+        folder: where the model lies, for a model that is not a registered one; no part of a bundle.
         refines: name of the model whose results this one looks at as the second network of a cascade, empty where it
             stands alone. It is measured and calibrated with that one's data, and is no part of a bundle.
     """
@@ -148,28 +160,43 @@ class ModelSpec:
     network: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    preprocess: PreprocessSpec
+    preprocess: PreprocessSpec | None
     postprocess: PostprocessSpec
-    intermediate: str
+    intermediate: str = ""
     labels: tuple[str, ...] = ()
     in_all: bool = True
     description: str = field(default="", compare=False)
     refines: str = field(default="", compare=False, metadata={"in_json": False})
+    folder: str = field(default="", compare=False, metadata={"in_json": False})
 
     def __post_init__(self) -> None:
-        _require(len(self.inputs) == 1, f"model {self.name} has {len(self.inputs)} inputs; exactly one is supported")
+        _require(len(self.inputs) >= 1, f"model {self.name} has no inputs; name at least one")
         _require(len(self.outputs) >= 1, f"model {self.name} has no outputs; name at least one")
         names = [t.name for t in (*self.inputs, *self.outputs)]
         _require(len(set(names)) == len(names), f"model {self.name} repeats a tensor name: {names}")
-        wanted = (1, self.preprocess.channels, *self.preprocess.size)
-        _require(
-            self.inputs[0].shape == wanted,
-            f"model {self.name}: input is {self.inputs[0].shape}; preprocessing makes {wanted}",
-        )
+        if self.preprocess is not None:
+            wanted = (1, self.preprocess.channels, *self.preprocess.size)
+            _require(
+                self.inputs[0].shape == wanted and self.inputs[0].dtype == "float32",
+                f"model {self.name}: input is {self.inputs[0].dtype} {self.inputs[0].shape}; preprocessing makes "
+                f"float32 {wanted}",
+            )
 
     @property
     def input(self) -> TensorSpec:
+        """The first input, which is the only one of every model that looks at nothing but a picture."""
         return self.inputs[0]
+
+    @property
+    def sampling(self) -> PreprocessSpec:
+        """How a picture or depth map becomes the first input.
+
+        Raises:
+            BadInput: the model takes tensors as they are.
+        """
+        if self.preprocess is None:
+            raise BadInput(f"model {self.name} takes tensors, no picture; give a .npy file for each of its inputs")
+        return self.preprocess
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict; ``from_json`` gives the same spec back."""

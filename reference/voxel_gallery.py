@@ -73,7 +73,7 @@ def predict(name: str, data: Path, objects: Path | None, weights: Path) -> list[
     if spec.postprocess.result != "VoxelGrid":
         raise BadInput(f"model is {name}; allowed: the voxel networks, e.g. voxel64")
     network = load_network(spec, weights)
-    size = spec.preprocess.size[0]
+    size = spec.sampling.size[0]
     samples = _solid_objects(objects, size) if objects is not None else []
     samples = held_out_heads(load_head_models(data), size)[: COUNT - len(samples)] + samples
     with torch.no_grad():

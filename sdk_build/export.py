@@ -38,7 +38,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--target", required=True, metavar="{" + ",".join(TARGETS) + "}", help="what to export for")
     parser.add_argument(
-        "--model", nargs="+", default=["all"], metavar="NAME", help="registered models, or all (the default)"
+        "--model",
+        nargs="+",
+        default=["all"],
+        metavar="MODEL",
+        help="built-in models by name, models of your own by their folder (onpar new), or all built-in ones",
     )
     parser.add_argument(
         "--precision",
@@ -182,16 +186,20 @@ def check_extra(extra: tuple[str, ...], target: str) -> None:
 
 
 def choose_models(names: list[str]) -> list[ModelSpec]:
-    """The specs of ``--model``: names, or all.
+    """The specs of ``--model``: names, folders of models, or all built-in ones.
 
     Raises:
-        BadInput: a name is unknown.
+        BadInput: a name is unknown, a folder holds no model, or two models have one name.
     """
-    from reference.registry import MODELS, get_spec
+    from reference.registry import MODELS, find_model
 
-    if "all" in names:
-        return [spec for spec in MODELS.values() if spec.in_all]
-    return [get_spec(name) for name in dict.fromkeys(names)]
+    chosen: dict[str, ModelSpec] = {}
+    for given in dict.fromkeys(names):
+        for spec in [s for s in MODELS.values() if s.in_all] if given == "all" else [find_model(given)]:
+            other = chosen.setdefault(spec.name, spec)
+            if other.folder != spec.folder:
+                raise BadInput(f"two models are called {spec.name}: {other.folder} and {spec.folder}; rename one")
+    return list(chosen.values())
 
 
 def _build(
@@ -201,11 +209,13 @@ def _build(
     given: tuple[Path | None, Path | None, int | None],
     shared: dict[str, Any],
 ) -> list[Built]:
+    from reference.registry import models_dir_of
     from sdk_build.build.bundles import build
     from sdk_build.build.default import build_default
     from sdk_build.build.sources import Sources
 
     sources = Sources(*given)
+    shared["models_dir"] = models_dir_of(spec)
     if precision == "default":
         return build_default(spec, notice=reporter.notice, sources=sources, **shared)
     return build(spec, precision=precision, sources=sources, **shared)

@@ -113,6 +113,8 @@ def _replay_preprocessing(bundle: Bundle) -> list[Check]:
     from sdk_build.proof.parity import Check
 
     spec = bundle.manifest.spec
+    if not all(case.raw for case in bundle.manifest.golden):
+        return []
     worst = 0.0
     for number, case in enumerate(bundle.manifest.golden):
         tensor, _, _ = read_input(bundle.path / case.raw, spec)
@@ -131,7 +133,7 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
 
     spec = bundle.manifest.spec
     count = len(bundle.manifest.golden)
-    inputs = [{spec.input.name: bundle.golden_tensor(i, spec.input.name)} for i in range(count)]
+    inputs = [bundle.golden_inputs(i) for i in range(count)]
     expected = [{t.name: bundle.golden_tensor(i, t.name) for t in spec.outputs} for i in range(count)]
     actual = [thin_all(case) for case in run_artifact(entry.runtime, bundle.path / entry.file, spec, inputs)]
     limits = {
@@ -155,8 +157,8 @@ def _replay_witnesses(bundle: Bundle) -> list[Check]:
     if not limits or not set(WITNESSES) <= set(files):
         return []
     spec = bundle.manifest.spec
-    golden = [bundle.golden_tensor(i, spec.input.name) for i in range(len(bundle.manifest.golden))]
-    inputs = [{spec.input.name: values} for values in (*golden, *map(mirrored, golden))]
+    golden = [bundle.golden_inputs(i) for i in range(len(bundle.manifest.golden))]
+    inputs = [*golden, *map(mirrored, golden)]
     first, second = (run_artifact(name, bundle.path / files[name], spec, inputs) for name in WITNESSES)
     return compare_witnesses([execution_name(name) for name in WITNESSES], spec, limits, first, second)
 

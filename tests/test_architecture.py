@@ -21,6 +21,7 @@ ROOMS = (
     "reference.errors",
     "reference.spec",
     "reference.card",
+    "reference.model_folder",
     # From files to tensors.
     "reference.geometry",
     "reference.inputs",
@@ -48,6 +49,7 @@ ROOMS = (
     "sdk_build.bundle",
     "sdk_build.build",
     "sdk_build.quantize",
+    "sdk_build.new",
     # What people and apps see of a bundle.
     "sdk_build.predict",
     "sdk_build.report",

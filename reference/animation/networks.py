@@ -42,7 +42,7 @@ def _predict(name: str, picture: Picture) -> Any:
     from reference.tasks import decode
 
     spec = get_spec(name)
-    tensor, region = preprocess_picture(picture, spec.preprocess)
+    tensor, region = preprocess_picture(picture, spec.sampling)
     with torch.inference_mode():
         outputs = network(torch.from_numpy(tensor))
     values = [outputs] if torch.is_tensor(outputs) else list(outputs)

@@ -17,6 +17,7 @@ from reference.tasks import (
     face_reconstruction,
     image_classification,
     salient_object_detection,
+    tensors,
 )
 from reference.tasks.base import Metrics, Network, Result, Task, Tensors
 
@@ -27,6 +28,7 @@ TASKS: dict[str, Task] = {
     "face_keypoints": face_keypoints.TASK,
     "depth_to_voxels": depth_to_voxels.TASK,
     "face_reconstruction": face_reconstruction.TASK,
+    "tensors": tensors.TASK,
 }
 
 
@@ -64,9 +66,13 @@ def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = Fals
         BadInput: unknown task or unusable folder.
     """
     from reference.registry import get_spec
+    from reference.tasks.own import measure_by
 
     if not data.is_dir():
         raise BadInput(f"no folder {data}; --data names the folder with the validation data")
+    own = measure_by(spec)
+    if own is not None:
+        return own(network, data)
     if not spec.refines:
         return get_task(spec).measure(spec, network, data, held_out)
     first = get_spec(spec.refines)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reference.data.raw_files import RawFile
 from reference.inputs.preprocess import Region
-from reference.spec import ModelSpec
+from reference.spec import ModelSpec, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,6 +81,10 @@ class Task:
         generate_inputs: calibration inputs (count, seed) for data sets that hold models and no pictures; None where
             the folder is of another kind.
         cascade: for a second network that takes up this task's results.
+        signature: the outputs of a user's network as this task names them, of how they were found and the labels;
+            raises BadInput where they don't fit. None: the task is for built-in networks alone.
+        unnamed_labels: the classes of such outputs, numbered; none for a task without classes.
+        threshold: for the spec of a user's network, where the task needs one.
         turnable: a picture that is turned by quarters has the same labels.
     """
 
@@ -94,6 +98,9 @@ class Task:
     )
     cascade: Cascade | None = None
     turnable: bool = False
+    signature: Callable[[tuple[TensorSpec, ...], tuple[str, ...]], tuple[TensorSpec, ...]] | None = None
+    unnamed_labels: Callable[[tuple[TensorSpec, ...]], tuple[str, ...]] = lambda outputs: ()
+    threshold: float | None = None
 
 
 def same_shape(actual: Array, expected: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

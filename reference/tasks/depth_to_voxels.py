@@ -65,7 +65,7 @@ def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = Fals
     from reference.data.voxels import as_tensors, held_out_heads
     from reference.geometry.compare import extrusion_iou
 
-    models, size, threshold = find_head_models(data), spec.preprocess.size[0], threshold_of(spec)
+    models, size, threshold = find_head_models(data), spec.sampling.size[0], threshold_of(spec)
     if not models:
         if not find_meshes(data):
             raise no_shapes(data)
@@ -111,7 +111,7 @@ def generate_inputs(spec: ModelSpec, folder: Path, count: int, seed: int) -> tup
     from reference.data.heads import load_head_models
     from reference.data.voxels import HeadVoxels
 
-    heads = HeadVoxels(load_head_models(folder), spec.preprocess.size[0], count, True, CALIBRATION_SEED + seed)
+    heads = HeadVoxels(load_head_models(folder), spec.sampling.size[0], count, True, CALIBRATION_SEED + seed)
     return tuple(heads[i][0].numpy()[None] for i in range(count))
 
 

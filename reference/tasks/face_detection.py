@@ -172,7 +172,7 @@ def detect(spec: ModelSpec, network: Network, picture: Picture, threshold: float
     """Faces in an (H, W, 3) uint8 picture, by the reference or an artifact."""
     import torch
 
-    tensor, region = preprocess_picture(picture, spec.preprocess)
+    tensor, region = preprocess_picture(picture, spec.sampling)
     with torch.no_grad():
         found = network(torch.from_numpy(tensor)).numpy()[0]
     return find_faces(found, region, threshold)
@@ -262,7 +262,7 @@ def as_judge(network: Network) -> FaceJudge:
 def measure_cascade(first: ModelSpec, second: ModelSpec, network: Network, data: Path) -> Metrics:
     """The figures of a detector's stored weights with a second network, and OpenCV's cascade's on the same pictures."""
     scenes, cascade = load_validation(data)
-    watched = _watch(data, first, second.preprocess.size[0])
+    watched = _watch(data, first, second.sampling.size[0])
     return figures(watched.refined(network), scenes, threshold_of(second)) | cascade
 
 

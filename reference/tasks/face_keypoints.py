@@ -177,7 +177,7 @@ def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = Fals
     """
     from reference.data.faces import load_faces
 
-    return evaluate(network, load_faces(data, "val"), spec.preprocess.size[0])
+    return evaluate(network, load_faces(data, "val"), spec.sampling.size[0])
 
 
 def measure_cascade(first: ModelSpec, second: ModelSpec, network: Network, data: Path) -> Metrics:
@@ -193,7 +193,7 @@ def measure_cascade(first: ModelSpec, second: ModelSpec, network: Network, data:
 
     faces = load_faces(data, "val")
     with torch.no_grad():
-        return evaluate_cascade(load_network(first), network, faces, second.preprocess.size[0])
+        return evaluate_cascade(load_network(first), network, faces, second.sampling.size[0])
 
 
 NME = Metric("nme_percent", nme_percent, False, "%", short="NME +")

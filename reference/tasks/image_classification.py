@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.inputs.preprocess import Region
-from reference.spec import ModelSpec
+from reference.spec import ModelSpec, TensorSpec
 from reference.tasks.base import Array, Metric, Metrics, Network, Task, Tensors, same_shape
 from reference.tasks.calibration import calibration_error
 
@@ -51,8 +51,8 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Classification:
-    """Probabilities of the ``logits``, most probable first; equal ones keep the classes' order."""
-    probabilities = softmax(outputs["logits"][0])
+    """Probabilities of the first output's logits, most probable first; equal ones keep the classes' order."""
+    probabilities = softmax(outputs[spec.outputs[0].name][0])
     order = np.argsort(-probabilities, kind="stable")
     return Classification(tuple((spec.labels[i], float(probabilities[i])) for i in order))
 
@@ -72,7 +72,7 @@ def load_validation(spec: ModelSpec, data: Path) -> PreparedPictures:
     from reference.data.pictures import PreparedPictures, list_pictures
 
     find = list_pictures if has_types(data) else list_own_pictures
-    return PreparedPictures(find(data, "val", spec.labels), spec.preprocess)
+    return PreparedPictures(find(data, "val", spec.labels), spec.sampling)
 
 
 def look(network: Network, data: PreparedPictures) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,6 +136,30 @@ def measure(spec: ModelSpec, network: Network, data: Path, held_out: bool = Fals
     return evaluate(network, load_validation(spec, data))
 
 
+def name_outputs(found: tuple[TensorSpec, ...], labels: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+    """A row of logits, a class each.
+
+    Raises:
+        BadInput: it is something else, or there are other labels than classes.
+    """
+    first, *others = found
+    if len(first.shape) != 2 or first.shape[0] != 1 or not first.is_float or others:
+        shapes = ", ".join(f"{t.dtype} {t.shape}" for t in found)
+        raise BadInput(
+            f"image_classification needs one output, a row of numbers (1, classes); the network gives {shapes}"
+        )
+    if labels and len(labels) != first.shape[1]:
+        raise BadInput(
+            f"{len(labels)} labels are given, the network tells {first.shape[1]} classes apart; give as many"
+        )
+    return (TensorSpec("logits", first.shape, "NC", "logit"),)
+
+
+def number_classes(outputs: tuple[TensorSpec, ...]) -> tuple[str, ...]:
+    """Numbers for names."""
+    return tuple(map(str, range(outputs[0].shape[1])))
+
+
 TASK = Task(
     name="image_classification",
     result=Classification,
@@ -143,4 +167,6 @@ TASK = Task(
     agreement=Metric("top1_agreement", top1_agreement, True, short="top-1 same"),
     measure=measure,
     turnable=True,
+    signature=name_outputs,
+    unnamed_labels=number_classes,
 )

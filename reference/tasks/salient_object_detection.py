@@ -119,7 +119,7 @@ def evaluate(spec: ModelSpec, network: Network, pairs: list[Pair]) -> Metrics:
     errors, overlaps, curves = [], [], []
     for pair in pairs:
         subject = load_pair(pair)
-        tensor, region = preprocess_picture(subject.picture, spec.preprocess)
+        tensor, region = preprocess_picture(subject.picture, spec.sampling)
         with torch.no_grad():
             small = network(torch.from_numpy(tensor)).numpy()[0, 0]
         height, width = subject.mask.shape

@@ -71,7 +71,7 @@ def embed(network: Backbone, files: PictureFiles) -> Tensor:
 
     found = []
     with torch.no_grad():
-        for images, labels, _ in DataLoader(PreparedPictures(files, classifier.SPEC.preprocess), batch_size=64):
+        for images, labels, _ in DataLoader(PreparedPictures(files, classifier.SPEC.sampling), batch_size=64):
             features = network.embed(images)
             found.append(features.masked_fill(labels[:, None] < 0, float("nan")))
     return torch.cat(found)

@@ -68,7 +68,7 @@ def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:
     for case in detector.manifest.golden:
         picture = load_picture(detector.path / case.raw)
         spec = detector.manifest.spec
-        tensor, region = preprocess_picture(picture, spec.preprocess)
+        tensor, region = preprocess_picture(picture, spec.sampling)
         boxes = postprocess(detect(tensor), spec, region)
         assert isinstance(boxes, FaceBoxes)
         regions = sorted((square_of_box(*map(float, box)) for box in boxes.boxes_px), key=lambda r: -r.width)
@@ -76,7 +76,7 @@ def mesh_results(detector: Bundle, face3d: Bundle) -> list[dict[str, Any]]:
         for rough in regions:
             region, vertices = rough, None
             for _ in range(2):
-                tensor = sample_picture(picture, region, face3d.manifest.spec.preprocess.size)
+                tensor = sample_picture(picture, region, face3d.manifest.spec.sampling.size)
                 face = postprocess(reconstruct(tensor), face3d.manifest.spec, region)
                 assert isinstance(face, FaceMesh)
                 region, vertices = from_points(face.landmarks_px), face.vertices_px

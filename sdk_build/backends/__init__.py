@@ -13,11 +13,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
@@ -41,7 +40,7 @@ __all__ = [
 if TYPE_CHECKING:
     from torch import nn
 
-Tensors = dict[str, NDArray[np.float32]]
+Tensors = dict[str, NDArray[Any]]
 
 
 class Runner(Protocol):
@@ -59,7 +58,7 @@ class Backend(Protocol):
     ) -> Delegation:
         """Write the artifact to ``path`` and say what its delegate got."""
 
-    def observe(self, network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+    def observe(self, network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
         """Ranges of the activations over calibration samples, in the names of this backend's toolchain."""
 
     def always_float(self, network: nn.Module) -> tuple[str, ...]:
@@ -82,6 +81,7 @@ class Runtime:
         packages: what must be installed to make or run it here, and whose versions are recorded.
         minimum: the oldest runtime or system version that the artifact is made for.
         extra: the optional dependencies of this project that bring the packages.
+        types: how the artifact has a tensor of a type that this runtime's inputs and outputs can't have.
         stand_in: what runs the artifact off Apple's systems; empty: the runtime itself, there as elsewhere.
     """
 
@@ -93,6 +93,7 @@ class Runtime:
     minimum: str
     ranges: str = "pytorch"
     extra: str = "export"
+    types: Mapping[str, str] = field(default_factory=dict)
     stand_in: str = ""
 
     def minimum_for(self, precision: str) -> str:
@@ -101,6 +102,8 @@ class Runtime:
 
 
 _FLOATS = {"fp32": "fp32", "fp16": "fp16"}
+# Core ML's inputs and outputs are floats or int32, whatever the program between them computes with.
+WHOLE_AS_INT32 = {"int64": "int32", "uint8": "int32", "bool": "int32"}
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
@@ -112,6 +115,7 @@ RUNTIMES = {
             {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "w4": "w8", "p6": "p6"},
             ("coremltools", "torch"),
             "iOS 16",
+            types=WHOLE_AS_INT32,
             stand_in="coreml (emulated)",
         ),
         Runtime(
@@ -122,6 +126,7 @@ RUNTIMES = {
             {**_FLOATS, "w8": "w8", "dynamic_w8": "w8", "w8a8": "w8a8", "w4": "w8", "p6": "w8"},
             ("executorch", "coremltools", "torch", "torchao"),
             "iOS 16, ExecuTorch 1.4",
+            types={"uint8": "int32", "bool": "int32"},  # the delegate knows no bytes; it narrows int64 itself
             stand_in="executorch_coreml (emulated)",
         ),
         # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays;
@@ -150,6 +155,7 @@ RUNTIMES = {
             ("ai-edge-litert", "litert-torch", "ai-edge-quantizer", "torch"),
             "LiteRT 1.0",
             ranges="litert",
+            types={"int64": "int32"},  # litert-torch narrows them, as phones have no use for 64 bits
         ),
         Runtime(
             "coreai",

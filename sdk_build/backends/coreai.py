@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
 from sdk_build.backends.delegation import PLACED_BY_CORE_AI, Delegation
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def convert(network: nn.Module, spec: ModelSpec, half: bool = False) -> Any:
     table = decompositions(coreai_torch.get_decomp_table())
     module = _in_half(network) if half else network
     with torch.no_grad():
-        exported = torch.export.export(module, (torch.zeros(spec.input.shape),)).run_decompositions(table)
+        exported = torch.export.export(module, example_inputs(spec)).run_decompositions(table)
         # RELEASE: without paths of this machine's source files in the artifact.
         converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
         names = [tensor.name for tensor in spec.outputs]
         try:
-            converter.add_exported_program(exported, input_names=[spec.input.name], output_names=names)
+            converter.add_exported_program(exported, input_names=[t.name for t in spec.inputs], output_names=names)
         except ValueError as error:  # "The exported program contains unsupported ATen ops: ... Use ..."
             what = str(error).partition("ops: ")[2].partition(". ")[0] or str(error)
             raise LoweringError(
@@ -150,14 +150,15 @@ def _in_half(network: nn.Module) -> nn.Module:
             super().__init__()
             self.network = copy.deepcopy(network).half()
 
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = self.network(x.half())
-            return tuple(y.float() for y in (outputs if isinstance(outputs, tuple) else (outputs,)))
+        def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            outputs = self.network(*(x.half() if x.is_floating_point() else x for x in given))
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            return tuple(y.float() if y.is_floating_point() else y for y in outputs)
 
     return Half().eval()
 
 
-def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
     """Ranges by the names of PyTorch's exported graph; no precision of this backend needs any yet."""
     from sdk_build.backends.quantizers import pt2e
 
@@ -198,9 +199,10 @@ class CoreAIRunner:
         """See :class:`sdk_build.backends.Runner`."""
         from coreai.runtime import NDArray as Array
 
-        given = {name: Array(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        typed = as_artifact_types(self.spec, inputs, {})
+        given = {name: Array(value) for name, value in typed.items()}
         outputs = self._loop.run_until_complete(self._function(given))
-        return {tensor.name: np.array(outputs[tensor.name].numpy()) for tensor in self.spec.outputs}
+        return as_spec_types(self.spec, {t.name: outputs[t.name].numpy() for t in self.spec.outputs})
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> CoreAIRunner:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
-from sdk_build.backends import Runner, Tensors
+from sdk_build.backends import RUNTIMES, Runner, Tensors
 from sdk_build.backends.delegation import PLACED_ON_DEVICE, Delegation
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs, with_types
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,11 +37,13 @@ def lower(
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
         network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
-    program = torch.export.export(network, (torch.zeros(spec.input.shape),)).run_decompositions({})
+    types = RUNTIMES["coreml"].types
+    network = with_types(network, spec, types)
+    program = torch.export.export(network, example_inputs(spec, types)).run_decompositions({})
     model = ct.convert(
         program,
-        inputs=[ct.TensorType(spec.input.name, spec.input.shape, dtype=np.float32)],
-        outputs=[ct.TensorType(tensor.name, dtype=np.float32) for tensor in spec.outputs],
+        inputs=[ct.TensorType(t.name, t.shape, dtype=np.dtype(types.get(t.dtype, t.dtype)).type) for t in spec.inputs],
+        outputs=[ct.TensorType(t.name, dtype=np.dtype(types.get(t.dtype, t.dtype)).type) for t in spec.outputs],
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
         skip_model_load=True,
@@ -62,7 +65,7 @@ def lower(
     return inspect(path)
 
 
-def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
     """Ranges by the names of PyTorch's exported graph."""
     from sdk_build.backends.quantizers import pt2e
 
@@ -83,23 +86,29 @@ def inspect(path: Path) -> Delegation:
 
 
 class CoreMLRunner:
-    """Apple's Core ML, on a Mac."""
+    """Apple's Core ML on a Mac, or the emulation of it: what has ``predict`` with the artifact's own types."""
 
-    def __init__(self, path: Path) -> None:
-        import coremltools as ct
-
-        self.model = ct.models.MLModel(str(path))
+    def __init__(self, model: Any, spec: ModelSpec) -> None:
+        self.model, self.spec = model, spec
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """See :class:`sdk_build.backends.Runner`."""
-        return dict(self.model.predict(dict(inputs)))
+        given = as_artifact_types(self.spec, inputs, RUNTIMES["coreml"].types)
+        return as_spec_types(self.spec, self.model.predict(given))
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> Runner:
     """Load an .mlpackage: Core ML on a Mac, the emulation elsewhere; both choose their threads themselves."""
     del threads
+    return CoreMLRunner(open_package(path), spec)
+
+
+def open_package(path: Path) -> Any:
+    """An .mlpackage in Core ML on a Mac, in the emulation elsewhere."""
     if sys.platform == "darwin":
-        return CoreMLRunner(path)
+        import coremltools as ct
+
+        return ct.models.MLModel(str(path))
     from sdk_build.mil.emulator import EmulatedCoreML
 
     return EmulatedCoreML(path)

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.spec import ModelSpec
-from sdk_build.backends import Tensors
+from sdk_build.backends import RUNTIMES, Tensors
 from sdk_build.backends.delegation import Delegation, count
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.signature import as_spec_types, as_tensors, example_inputs, with_types
 from sdk_build.errors import LoweringError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def lower(
     return lower_with(network, spec, path, XnnpackPartitioner(), "XNNPACK")
 
 
-def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
     """Ranges by the names of PyTorch's exported graph."""
     from sdk_build.backends.quantizers import pt2e
 
@@ -79,18 +79,21 @@ def lower_with(
     path: Path,
     partitioner: Any,
     delegate: str,
+    runtime: str = "executorch",
     rewrite: Callable[[bytes], bytes] | None = None,
 ) -> Delegation:
     """Export, partition and write; shared with the Core ML delegate.
 
     Args:
+        runtime: which of the two, for the types of its inputs and outputs.
         rewrite: what becomes of the delegate's own data.
     """
     import torch
     from executorch.exir import to_edge_transform_and_lower
     from executorch.exir.lowered_backend_module import LoweredBackendModule
 
-    program = torch.export.export(network, (torch.zeros(spec.input.shape),))
+    types = RUNTIMES[runtime].types
+    program = torch.export.export(with_types(network, spec, types), example_inputs(spec, types))
     with _refusals() as refused:
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
     graph_module = edge.exported_program().graph_module
@@ -171,12 +174,9 @@ class ExecuTorchRunner:
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """See :class:`sdk_build.backends.Runner`."""
-        import torch
-
-        tensor = torch.from_numpy(np.ascontiguousarray(inputs[self.spec.input.name]))
-        outputs = self.method.execute([tensor])
-        # Copied: the runtime reuses its output memory in the next call.
-        return {t.name: o.numpy().copy() for t, o in zip(self.spec.outputs, outputs, strict=True)}
+        outputs = self.method.execute(list(as_tensors(self.spec, inputs)))
+        named = {t.name: o.numpy() for t, o in zip(self.spec.outputs, outputs, strict=True)}
+        return as_spec_types(self.spec, named)
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> ExecuTorchRunner:

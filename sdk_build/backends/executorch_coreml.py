@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.spec import ModelSpec
-from sdk_build.backends import Runner, Tensors, coreml
+from sdk_build.backends import RUNTIMES, Runner, Tensors, coreml
 from sdk_build.backends.coreml import always_float
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.executorch import lower_with, observe
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Recipe, get_recipe
+from sdk_build.backends.signature import as_artifact_types, as_spec_types
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,7 @@ def lower(
     )
     # Not by the delegate's own option, which takes every constant for weights (see mlpackage.WEIGHTED).
     pack = partial(shrink_packed, recipe=recipe if recipe.weights == "int8" else None)
-    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", pack)
+    return lower_with(network, spec, path, CoreMLPartitioner(compile_specs=specs), "Core ML", "executorch_coreml", pack)
 
 
 def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
@@ -98,22 +99,25 @@ class UnpackedRunner:
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """See :class:`sdk_build.backends.Runner`."""
-        given = {inner: inputs[t.name] for inner, t in zip(self.inputs, self.spec.inputs, strict=True)}
+        typed = as_artifact_types(self.spec, inputs, RUNTIMES["coreml"].types)
+        given = {inner: typed[t.name] for inner, t in zip(self.inputs, self.spec.inputs, strict=True)}
         outputs = self.runner.predict(given)
-        return {t.name: outputs[inner] for inner, t in zip(self.outputs, self.spec.outputs, strict=True)}
+        named = {t.name: outputs[inner] for inner, t in zip(self.outputs, self.spec.outputs, strict=True)}
+        return as_spec_types(self.spec, named)
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> UnpackedRunner:
-    """Unpack and load the Core ML model of a .pte file.
+    """Unpack and load the Core ML model of a .pte file, which chooses its threads itself.
 
     Raises:
         BadInput: the file does not hold exactly one Core ML model.
     """
+    del threads
     with tempfile.TemporaryDirectory() as folder:
         program = read_program(path)
         root = unpack(program, path.name, Path(folder))
         metadata = json.loads((root / "metadata.json").read_text())
-        runner = coreml.load(root / "model.mlpackage", spec, threads)
+        runner = coreml.open_package(root / "model.mlpackage")
         inputs, outputs = positions(program, path.name)
         names = [metadata["inputNames"][i] for i in inputs], [metadata["outputNames"][i] for i in outputs]
         return UnpackedRunner(runner, names, spec)

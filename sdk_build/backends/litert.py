@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from reference.errors import BadInput
 from reference.spec import ModelSpec
-from sdk_build.backends import Tensors
+from sdk_build.backends import RUNTIMES, Tensors
 from sdk_build.backends.delegation import Delegation, count
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
+from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +43,11 @@ def lower(
     return inspect(path)
 
 
-def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
     """Ranges by the names of the float .tflite's tensors."""
     from sdk_build.backends.quantizers import tflite
 
-    return tflite.observe(convert(network, spec), spec.input.name, samples)
+    return tflite.observe(convert(network, spec), samples)
 
 
 def always_float(network: nn.Module) -> tuple[str, ...]:
@@ -76,11 +77,11 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
             self.network = network
 
         def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-            outputs = self.network(inputs[spec.input.name])
+            outputs = self.network(*(inputs[t.name] for t in spec.inputs))
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
 
-    example = {spec.input.name: torch.zeros(spec.input.shape)}
+    example = dict(zip((t.name for t in spec.inputs), example_inputs(spec), strict=True))
     # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
     return bytes(litert_torch.convert(Named().eval(), sample_kwargs=example).model_content())
 
@@ -131,8 +132,7 @@ class LiteRtRunner:
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """See :class:`sdk_build.backends.Runner`."""
-        outputs = self.runner(**{name: np.ascontiguousarray(value) for name, value in inputs.items()})
-        return {tensor.name: np.array(outputs[tensor.name]) for tensor in self.spec.outputs}
+        return as_spec_types(self.spec, self.runner(**as_artifact_types(self.spec, inputs, RUNTIMES["litert"].types)))
 
 
 def load(path: Path, spec: ModelSpec, threads: int = 1) -> LiteRtRunner:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.build.reference import Reference, limits_of
 from sdk_build.bundle.artifact import Artifact
@@ -22,7 +20,7 @@ def are_both_there(runtimes: Collection[str]) -> bool:
     return set(WITNESSES) <= set(runtimes)
 
 
-def witness_inputs(golden: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+def witness_inputs(golden: Sequence[Tensors]) -> list[Tensors]:
     """The golden inputs, and each of them mirrored."""
     return [*golden, *map(mirrored, golden)]
 
@@ -56,7 +54,7 @@ def name_operation(reference: Reference, held: Mapping[str, str], limits: Mappin
     """
     precisions = {name: "fp16" if get_recipe(p).needs_ranges else p for name, p in held.items()}
     general = {name: limit for name, limit in limits.items() if name in REPORTED}
-    inputs = witness_inputs([case.input for case in reference.golden])
+    inputs = witness_inputs([case.inputs for case in reference.golden])
     found = first_difference(reference.lowered, reference.spec, precisions, general, inputs, folder / "cut")
     if found is None:
         return "every operation alone keeps the limits: try another precision"

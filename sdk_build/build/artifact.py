@@ -42,9 +42,9 @@ def make_artifact(
     path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
     delegation = lower_artifact(reference, runtime, held, path, tuning)
     tuning.require_delegation(f"{spec.name} {runtime} {held}", delegation)
-    golden = [case.input for case in reference.golden]
+    golden = [case.inputs for case in reference.golden]
     inputs = witness_inputs(golden) if witness else golden
-    answers = run_artifact(runtime, path, spec, [{spec.input.name: values} for values in inputs])
+    answers = run_artifact(runtime, path, spec, inputs)
     actual = answers[: len(golden)]
     executed_by = execution_name(runtime)
     quantized = get_recipe(held).quantized

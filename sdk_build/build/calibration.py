@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reference.data.raw_files import SUFFIXES, RawFile, find_evaluated, find_raw
 from reference.errors import BadInput
-from reference.golden import read_input
+from reference.golden import TENSOR_FILE, Tensors, read_input, read_inputs
 from reference.spec import ModelSpec
 from reference.tasks import get_task
 
@@ -36,7 +35,7 @@ class Calibration:
     source: str
     seed: int
     sha256: str
-    samples: tuple[NDArray[np.float32], ...]
+    samples: tuple[Tensors, ...]
 
 
 def load_calibration(
@@ -52,9 +51,12 @@ def load_calibration(
     """
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; --calibration names a folder with training pictures or depth maps")
-    samples = get_task(spec).generate_inputs(spec, folder, count, seed)
-    if samples is not None:
-        return Calibration(folder.name, seed, _digest_all([_digest(s.tobytes()) for s in samples]), samples)
+    generated = get_task(spec).generate_inputs(spec, folder, count, seed)
+    if generated is not None:
+        digests = [_digest(s.tobytes()) for s in generated]
+        return Calibration(folder.name, seed, _digest_all(digests), tuple({spec.input.name: s} for s in generated))
+    if takes_tensors(spec):
+        return _load_tensors(spec, folder, count, seed, evaluated)
     raws = find_inputs(spec, folder)
     if not raws:
         raise BadInput(
@@ -63,8 +65,36 @@ def load_calibration(
     chosen = [raws[i] for i in sorted(np.random.default_rng(seed).permutation(len(raws))[:count])]
     digests = [_digest(_content(raw.path)) for raw in chosen]
     _refuse_overlap(folder, raws, evaluated)
-    samples = tuple(read_input(raw.path, spec, raw.box)[0] for raw in chosen)
+    samples = tuple({spec.input.name: read_input(raw.path, spec, raw.box)[0]} for raw in chosen)
     return Calibration(folder.name, seed, _digest_all(digests), samples)
+
+
+def takes_tensors(spec: ModelSpec) -> bool:
+    """True if a sample is more than a picture or a depth map."""
+    return spec.preprocess is None or len(spec.inputs) > 1
+
+
+def _load_tensors(spec: ModelSpec, folder: Path, count: int, seed: int, evaluated: frozenset[str]) -> Calibration:
+    """Samples of several inputs: ``DIR/<input>/<case>.npy`` (or a picture for the first), cases by the same stem."""
+    files = {t.name: _by_stem(folder if len(spec.inputs) == 1 else folder / t.name) for t in spec.inputs}
+    common = sorted(set.intersection(*(set(found) for found in files.values())))
+    if not common:
+        wanted = ", ".join(f"{folder.name}/{t.name}/0.npy" for t in spec.inputs)
+        raise BadInput(
+            f"no case in {folder} has a file for every input of {spec.name}; --calibration needs {wanted} and more, "
+            "or a .npy file per case where there is one input"
+        )
+    chosen = [common[i] for i in sorted(np.random.default_rng(seed).permutation(len(common))[:count])]
+    cases = [{name: found[stem] for name, found in files.items()} for stem in chosen]
+    digests = [_digest(_content(path)) for case in cases for path in case.values()]
+    if evaluated & set(digests):
+        raise BadInput(f"{folder} shares files with the evaluation data; give training data only")
+    return Calibration(folder.name, seed, _digest_all(digests), tuple(read_inputs(case, spec) for case in cases))
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    paths = sorted(folder.glob("*")) if folder.is_dir() else []
+    return {path.stem: path for path in paths if path.suffix.lower() in (*SUFFIXES, TENSOR_FILE)}
 
 
 def evaluation_digests(folder: Path) -> frozenset[str]:

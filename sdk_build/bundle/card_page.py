@@ -19,7 +19,7 @@ def card_page(spec: ModelSpec, card: Card, name: str, artifacts: Sequence[Artifa
         "",
         f"{card.summary}",
         "",
-        f"- Input: `{spec.input.name}` {spec.input.layout} {spec.input.shape}, {spec.input.unit}",
+        *(f"- Input: `{t.name}` {t.layout} {t.shape}, {t.unit}" for t in spec.inputs),
         *(f"- Output: `{t.name}` {t.layout} {t.shape}, {t.unit}" for t in spec.outputs),
         f"- Weights: {card.weights_license}",
         "- Code: Apache-2.0",

@@ -12,7 +12,7 @@ import numpy as np
 
 from reference.card import Card
 from reference.errors import BadInput
-from reference.golden import Golden, stride
+from reference.golden import TENSOR_FILE, Golden, stride
 from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, Tensors
 from sdk_build.bundle.artifact import Artifact
@@ -35,18 +35,23 @@ def write_golden_files(spec: ModelSpec, golden: Sequence[Golden], folder: Path) 
     together: Tensors = {}
     cases = []
     for number, case in enumerate(golden):
-        raw = f"golden/{case.raw.name}"
-        shutil.copy2(case.raw, folder / raw)
+        # What no preprocessing touches is in the tensors' own files already.
+        picture = case.raws[spec.input.name] if spec.preprocess is not None else None
+        raw = "" if picture is None or picture.suffix == TENSOR_FILE else f"golden/input_{number}{picture.suffix}"
+        if raw and picture is not None:
+            shutil.copy2(picture, folder / raw)
         tensors = []
         whole = {t.name: t for t in (*spec.inputs, *spec.outputs)}
         # The input stays whole, however large: whoever verifies a bundle runs the artifact on it.
-        for name, values in {spec.input.name: case.input, **case.outputs}.items():
+        for name, values in {**case.inputs, **case.outputs}.items():
             file = f"golden/{name}_{number}.bin"
-            np.ascontiguousarray(values, "<f4").tofile(folder / file)
+            dtype = whole[name].dtype
+            np.asarray(values, np.dtype(dtype).newbyteorder("<"), order="C").tofile(folder / file)
             step = stride(whole[name].size) if name in case.outputs else 1
-            tensors.append(GoldenTensor(file, number, name, whole[name].shape, step))
+            tensors.append(GoldenTensor(file, number, name, whole[name].shape, step, dtype))
             together[f"{name}_{number}"] = values
-        together[f"intermediate_{number}"] = case.intermediate
+        if case.intermediate is not None:
+            together[f"intermediate_{number}"] = case.intermediate
         cases.append(GoldenCase(raw, tuple(tensors)))
     (folder / "golden" / "tensors.safetensors").write_bytes(save(together))  # save_file hides a full disk's OSError
     return tuple(cases)
@@ -87,8 +92,8 @@ def model_file(spec: ModelSpec, artifact: Artifact) -> ModelFile:
         bytes=size_of(artifact.path),
         minimum_runtime=RUNTIMES[artifact.runtime].minimum_for(artifact.precision),
         executed_here_by=artifact.executed_by,
-        inputs=tuple(tensor_entry(t) for t in spec.inputs),
-        outputs=tuple(tensor_entry(t) for t in spec.outputs),
+        inputs=tuple(tensor_entry(t, artifact.runtime) for t in spec.inputs),
+        outputs=tuple(tensor_entry(t, artifact.runtime) for t in spec.outputs),
         delegation=artifact.delegation,
         quantization=artifact.quantization,
         accuracy=tuple(NamedValue(key, float(value)) for key, value in artifact.accuracy.items()),

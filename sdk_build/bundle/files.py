@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,15 @@ class Bundle:
     manifest: Manifest
     signature: str
 
-    def golden_tensor(self, case: int, name: str) -> NDArray[np.float32]:
+    def golden_inputs(self, case: int) -> dict[str, NDArray[Any]]:
+        """Every input of a golden case, by name."""
+        return {t.name: self.golden_tensor(case, t.name) for t in self.manifest.spec.inputs}
+
+    def golden_tensor(self, case: int, name: str) -> NDArray[Any]:
         """A golden tensor: in its shape, or flat and thinned if it is large."""
         for entry in self.manifest.golden[case].tensors:
             if entry.tensor == name:
-                values = np.fromfile(self.path / entry.file, "<f4")
+                values = np.fromfile(self.path / entry.file, np.dtype(entry.dtype).newbyteorder("<"))
                 size = math.prod(entry.shape)
                 if entry.stride < 1 or len(values) != -(-size // entry.stride):
                     raise BundleInvalid(

@@ -103,9 +103,10 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class GoldenTensor:
-    """A golden tensor as plain little-endian float32.
+    """A golden tensor as plain little-endian numbers.
 
     Attributes:
+        dtype: of the numbers; a truth value is a byte.
         shape: of the whole tensor; with ``stride`` > 1 the file holds every stride-th value of it, flat.
     """
 
@@ -114,11 +115,16 @@ class GoldenTensor:
     tensor: str
     shape: tuple[int, ...]
     stride: int
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """One raw input with the tensors it must give."""
+    """One case: the tensors of its inputs and what they must give.
+
+    Attributes:
+        raw: the picture or depth map that preprocessing makes the first input of; empty for a model that takes tensors.
+    """
 
     raw: str
     tensors: tuple[GoldenTensor, ...]
@@ -157,7 +163,7 @@ class Manifest:
     document: str
     description: str
     labels: tuple[str, ...]
-    preprocess: PreprocessSpec
+    preprocess: PreprocessSpec | None
     postprocess: PostprocessSpec
     model_files: tuple[ModelFile, ...]
     golden: tuple[GoldenCase, ...]
@@ -229,7 +235,7 @@ def _check_consistent(m: Manifest) -> None:
     # A folder (.mlpackage) is listed by the files in it.
     listed_artifacts = listed | {path.split("/")[0] for path in listed}
     named = [(entry.file, listed_artifacts) for entry in m.model_files]
-    named += [(name, listed) for case in m.golden for name in (case.raw, *(t.file for t in case.tensors))]
+    named += [(name, listed) for case in m.golden for name in (case.raw, *(t.file for t in case.tensors)) if name]
     named += [(sound.value, listed) for sound in m.sounds]
     unknown = [sound.name for sound in m.sounds if sound.name not in m.labels]
     if unknown:
@@ -247,6 +253,7 @@ def _check_consistent(m: Manifest) -> None:
             raise BundleInvalid(f"bundle.json has no parity limit or value for {entry.file}; export it again")
 
 
-def tensor_entry(tensor: TensorSpec) -> TensorEntry:
-    """The entry of a float tensor."""
-    return TensorEntry(tensor.name, tensor.shape, tensor.dtype, tensor.layout, tensor.unit, tensor.value_range)
+def tensor_entry(tensor: TensorSpec, runtime: str) -> TensorEntry:
+    """The entry of a tensor that is not quantised, in the type that the runtime has for it."""
+    held = RUNTIMES[runtime].types.get(tensor.dtype, tensor.dtype)
+    return TensorEntry(tensor.name, tensor.shape, held, tensor.layout, tensor.unit, tensor.value_range)

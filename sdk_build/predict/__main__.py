@@ -101,10 +101,11 @@ def run(a: argparse.Namespace) -> int:
     grid = parse_grid(a.sheet) if a.sheet else None
     if grid and a.save is None:
         raise BadInput("--sheet has no place to go; give --save sheet.png")
-    if a.save is not None and not videos and grid is None:
-        check_save(a.save, a.files)
     box = parse_box(a.box)
     bundle = open_bundle(a.bundle)
+    if a.save is not None and not videos and grid is None:
+        # Several inputs make one result, which is called after the first.
+        check_save(a.save, a.files if len(bundle.manifest.spec.inputs) == 1 else a.files[:1])
     view = get_view(bundle.manifest.spec)
     check_options(bundle, view, a)
     helpers = view.open_helpers(given_bundles(a), box)
@@ -154,7 +155,8 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
     for option in given_bundles(a):
         if option not in view.helpers:
             raise BadInput(f"{option} is of no use to {id_}; allowed: {', '.join(view.helpers) or 'none'}")
-    takes_depth = bundle.manifest.spec.preprocess.color == "DEPTH"
+    preprocess = bundle.manifest.spec.preprocess
+    takes_depth = preprocess is not None and preprocess.color == "DEPTH"
     for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale")]
     if for_depth and not takes_depth:
         name = for_depth[0].replace("_", "-")
@@ -162,6 +164,8 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
     meshes = view.writers or any(is_video(file) for file in a.files)
     if a.save is not None and a.save.suffix.lower() in MESHES and not meshes:
         raise BadInput(f"--save is {a.save}; {id_} gives no solid: give an ending such as .png, or a folder")
+    if a.box is not None and preprocess is None:
+        raise BadInput(f"--box is for models that look at a picture; {id_} takes tensors: leave it out")
     if a.audio and not bundle.manifest.sounds:
         raise BadInput(f"{id_} carries no sounds; name them in the model's card, or leave out --audio")
 

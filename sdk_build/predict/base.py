@@ -170,7 +170,7 @@ def results_of_frames(request: Request, clip: Clip) -> Iterator[tuple[int, float
     spec = request.spec
     with ArtifactProcess(request.runtime, request.artifact, spec) as process:
         for number, (time_ms, picture) in enumerate(clip.pictures):
-            tensor, region = preprocess_picture(picture, spec.preprocess)
+            tensor, region = preprocess_picture(picture, spec.sampling)
             yield number, time_ms, picture, decode(process.run({spec.input.name: tensor}), spec, region)
 
 

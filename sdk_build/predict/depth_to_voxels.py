@@ -100,7 +100,7 @@ def predict(request: Request) -> list[Prediction]:
     """
     options = request.depth
     frames = [_read_frame(file, request.box, options) for file in request.files]
-    spec = request.spec.preprocess
+    spec = request.spec.sampling
     seen = [_prepare(depth, where, spec, reach, options.crop) for depth, where, reach, _ in frames]
     results = request.run([(tensor, region) for tensor, region, _ in seen])
     name = execution_name(request.runtime)

@@ -103,7 +103,7 @@ def predict(request: Request) -> list[Prediction]:
         BadInput: a picture or the box can't be used.
     """
     pictures = [load_picture(file) for file in request.files]
-    spec, box = request.spec.preprocess, request.box
+    spec, box = request.spec.sampling, request.box
     results: list[tuple[Result, ...]] = []
     with open_pipeline(request.bundle, request.runtime, request.helpers) as pipeline:
         for picture in pictures:

@@ -69,16 +69,14 @@ def predict_face_meshes(
     from sdk_build.predict.base import run_inputs
 
     pictures = [load_picture(file) for file in files]
-    regions = [
-        [choose_region(p.shape[1], p.shape[0], spec.preprocess, box)] if box else find_faces(p) for p in pictures
-    ]
+    regions = [[choose_region(p.shape[1], p.shape[0], spec.sampling, box)] if box else find_faces(p) for p in pictures]
     for file, found in zip(files, regions, strict=True):
         if not found:
             raise BadInput(f"no face found in {file}; give a picture with a larger, upright face, or --box around it")
     results: list[list[Result]] = []
     for _ in range(2):
         flat = [(i, region) for i, several in enumerate(regions) for region in several]
-        inputs = [(sample_picture(pictures[i], region, spec.preprocess.size), region) for i, region in flat]
+        inputs = [(sample_picture(pictures[i], region, spec.sampling.size), region) for i, region in flat]
         results = [[] for _ in files]
         for (i, _), result in zip(flat, run_inputs(spec, runtime, artifact, inputs), strict=True):
             results[i].append(result)

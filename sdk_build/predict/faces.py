@@ -89,7 +89,7 @@ def open_pipeline(bundle: Bundle, runtime: str, helpers: Helpers) -> Iterator[Fa
         first = _points_of(stack, bundle, runtime)
         second = _points_of(stack, helpers.refined, runtime) if helpers.refined else None
         find = _squares_of(stack, helpers, runtime) if helpers.detector else find_faces
-        yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.preprocess.size[0])
+        yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.sampling.size[0])
 
 
 def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:
@@ -128,7 +128,7 @@ def open_detector(detector: Bundle, runtime: str, second: Bundle | None) -> Iter
         lowest = threshold**2 if second else threshold
 
         def look(picture: Picture) -> FaceBoxes:
-            tensor, region = preprocess_picture(picture, spec.preprocess)
+            tensor, region = preprocess_picture(picture, spec.sampling)
             outputs = process.run({spec.input.name: tensor})
             found = find_faces(outputs[spec.outputs[0].name][0], region, lowest)
             if judge is None:

@@ -11,6 +11,7 @@ from sdk_build.predict import (
     face_reconstruction,
     image_classification,
     salient_object_detection,
+    tensors,
 )
 from sdk_build.predict.base import View
 
@@ -21,6 +22,7 @@ VIEWS: dict[str, View] = {
     "face_keypoints": face_keypoints.VIEW,
     "depth_to_voxels": depth_to_voxels.VIEW,
     "face_reconstruction": face_reconstruction.VIEW,
+    "tensors": tensors.VIEW,
 }
 
 

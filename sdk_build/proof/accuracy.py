@@ -22,13 +22,16 @@ class ArtifactNetwork:
     def __init__(self, process: ArtifactProcess) -> None:
         self.process = process
 
-    def __call__(self, batch: Tensor) -> Any:
-        """Outputs of a batch, one input at a time: an artifact's batch is 1."""
+    def __call__(self, *batch: Tensor) -> Any:
+        """Outputs of a batch, one input at a time where an artifact's batch is 1."""
         import numpy as np
         import torch
 
         spec = self.process.spec
-        each = [self.process.run({spec.input.name: item[None].numpy()}) for item in batch.contiguous()]
+        size = spec.input.shape[0] if spec.input.shape else 1
+        parts = [x.split(size) if x.ndim else (x,) for x in batch]
+        given = [{t.name: x.numpy() for t, x in zip(spec.inputs, xs, strict=True)} for xs in zip(*parts, strict=True)]
+        each = [self.process.run(inputs) for inputs in given]
         outputs = tuple(torch.from_numpy(np.concatenate([e[t.name] for e in each])) for t in spec.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -68,10 +71,10 @@ def load_evaluation(spec: ModelSpec, network: nn.Module, data: Path) -> Evaluati
 
     shown = 0
 
-    def counted(batch: Tensor) -> Any:
+    def counted(*batch: Tensor) -> Any:
         nonlocal shown
-        shown += len(batch)
-        return network(batch)
+        shown += len(batch[0]) if batch[0].ndim else 1
+        return network(*batch)
 
     with torch.no_grad():
         reference = numbers(measure(spec, counted, data))

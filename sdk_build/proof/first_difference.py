@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reference.spec import ModelSpec, TensorSpec
-from sdk_build.backends import execution_name, get_backend
+from sdk_build.backends import Tensors, execution_name, get_backend
+from sdk_build.backends.signature import as_tensors, example_inputs
 from sdk_build.errors import OnParError
 from sdk_build.proof.metrics import known_metrics
 from sdk_build.proof.sandbox import run_artifact
@@ -49,7 +47,7 @@ def first_difference(
     spec: ModelSpec,
     artifacts: Mapping[str, str],
     limits: Mapping[str, float],
-    inputs: Sequence[NDArray[np.float32]],
+    inputs: Sequence[Tensors],
     folder: Path,
 ) -> Difference | None:
     """The first operation whose result, as one of the runtimes computes it, breaks ``limits``.
@@ -66,7 +64,7 @@ def first_difference(
     import torch
 
     with torch.no_grad():
-        whole = torch.export.export(network, (torch.zeros(spec.input.shape),)).module()
+        whole = torch.export.export(network, example_inputs(spec)).module()
     places = _operations(whole)
 
     def look(number: int) -> Difference | None:
@@ -110,8 +108,8 @@ def _cut(whole: Any, name: str) -> nn.Module:
             super().__init__()
             self.body = body
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.body(x)[0].reshape(1, -1)
+        def forward(self, *given: torch.Tensor) -> torch.Tensor:
+            return self.body(*given)[0].reshape(1, -1)
 
     graph = torch.fx.Graph()
     copies: dict[torch.fx.Node, torch.fx.Node] = {}
@@ -131,20 +129,20 @@ def _deviation(
     runtime: str,
     held: str,
     limits: Mapping[str, float],
-    inputs: Sequence[NDArray[np.float32]],
+    inputs: Sequence[Tensors],
     folder: Path,
 ) -> str:
     """How a runtime's result of a cut network breaks the limits; empty if it keeps them."""
     import torch
 
     with torch.no_grad():
-        expected = [cut(torch.from_numpy(x)).numpy() for x in inputs]
+        expected = [cut(*as_tensors(spec, x)).numpy() for x in inputs]
     inner = replace(spec, outputs=(TensorSpec("result", expected[0].shape, "NC", "value"),))
     path = folder / {"coreml": "cut.mlpackage", "coreai": "cut.aimodel"}.get(runtime, "cut.bin")
     try:
         with quiet():
             get_backend(runtime).lower(cut, inner, held, path)
-        actual = run_artifact(runtime, path, inner, [{spec.input.name: x} for x in inputs])
+        actual = run_artifact(runtime, path, inner, inputs)
     except OnParError as error:
         return str(error)
     for name, limit in limits.items():

@@ -44,6 +44,12 @@ def cosine(actual: Array, expected: Array) -> float:
     return float(a @ e) / norm if norm else 0.0
 
 
+def exact_share(actual: Array, expected: Array) -> float:
+    """Share of the elements that are the same: for whole numbers, which are right or wrong."""
+    a, e = same_shape(actual, expected)
+    return float((a == e).mean())
+
+
 def _decibel(signal: float, difference: NDArray[np.float64]) -> float:
     noise = float(np.square(difference).mean())
     if not np.isfinite(noise):
@@ -60,6 +66,7 @@ GENERAL = {
         Metric("sqnr_db", sqnr_db, True, "dB"),
         Metric("psnr_db", psnr_db, True, "dB"),
         Metric("cosine", cosine, True),
+        Metric("exact_share", exact_share, True),
     )
 }
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class ArtifactProcess:
         self._errors.close()
         self._folder.cleanup()
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Tensors:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """Outputs for one input.
 
         Raises:
@@ -86,7 +86,7 @@ class ArtifactProcess:
         timer = threading.Timer(TIMEOUT_S, stop)
         timer.start()
         try:
-            _write(self._child.stdin, save({name: np.ascontiguousarray(t) for name, t in inputs.items()}))
+            _write(self._child.stdin, save({name: np.array(t, order="C") for name, t in inputs.items()}))
             answer = _read(self._child.stdout)
         except BrokenPipeError:
             answer = None
@@ -123,7 +123,7 @@ class ArtifactProcess:
 
 
 def run_artifact(
-    runtime: str, path: Path, spec: ModelSpec, inputs: Sequence[Mapping[str, NDArray[np.float32]]]
+    runtime: str, path: Path, spec: ModelSpec, inputs: Sequence[Mapping[str, NDArray[Any]]]
 ) -> list[Tensors]:
     """Outputs of an artifact for each of several inputs, computed in one child process.
 
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
         while (message := _read(sys.stdin.buffer)) is not None:
             with quiet():
                 outputs = runner.predict(load(message))
-            _write(answers, save({name: np.ascontiguousarray(t) for name, t in outputs.items()}))
+            _write(answers, save({name: np.array(t, order="C") for name, t in outputs.items()}))
     except OnParError as error:
         print(" ".join(str(error).split()), file=sys.stderr)  # one line: the parent reads the last one
         return _UNAVAILABLE if isinstance(error, BackendUnavailable) else _REFUSED

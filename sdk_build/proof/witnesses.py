@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
@@ -24,9 +23,9 @@ STAGE = "between_witnesses"
 BOTH_ERRORS = 2.0
 
 
-def mirrored(tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An input that is as likely as the golden one, and that no golden file answers: left and right exchanged."""
-    return np.ascontiguousarray(tensor[..., ::-1])
+def mirrored(inputs: Tensors) -> Tensors:
+    """Inputs as likely as the golden ones, and that no golden file answers: left and right exchanged."""
+    return {name: np.array(tensor[..., ::-1] if tensor.ndim else tensor, order="C") for name, tensor in inputs.items()}
 
 
 def mutual_limits(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:

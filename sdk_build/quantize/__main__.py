@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError
 from sdk_build.command import error_line, exit_with
 
@@ -24,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 done, 1 a static artifact misses the budget even in mixed precision, 2 bad input.",
     )
-    parser.add_argument("names", nargs="+", metavar="NAME", help="registered models")
+    parser.add_argument("names", nargs="+", metavar="MODEL", help="built-in models, or folders of your own")
     parser.add_argument("--data", type=Path, help="the folder that the models were trained with")
     parser.add_argument(
         "--sizes", action="store_true", help="no data: only the bytes of what was measured, after a change of packing"
@@ -45,16 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[str] | None, as_json: bool) -> int:
     """Sizes of several models; one that fails does not stop the others."""
-    from reference.registry import get_spec
+    from reference.registry import find_model, models_dir_of
     from sdk_build.quantize.measure import print_measured
     from sdk_build.quantize.sizes import refresh
 
     _check(runtimes, precisions)
     code, documents = 0, []
-    for spec in [get_spec(name) for name in dict.fromkeys(names)]:
+    for spec in [find_model(name) for name in dict.fromkeys(names)]:
         try:
             with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
-                measured, changed = refresh(spec, Path(folder), MODELS_DIR, runtimes, precisions, _say(as_json))
+                measured, changed = refresh(
+                    spec, Path(folder), models_dir_of(spec), runtimes, precisions, _say(as_json)
+                )
         except OnParError as error:
             changed, code = [f"{spec.name}: {error_line(error)}"], code or error.exit_code
         else:
@@ -90,10 +91,10 @@ def measure_all(
     as_json: bool,
 ) -> int:
     """Measure several models; one that fails does not stop the others."""
-    from reference.registry import get_spec
+    from reference.registry import find_model, models_dir_of
     from sdk_build.quantize.measure import measure, print_measured
 
-    specs = [get_spec(name) for name in dict.fromkeys(names)]
+    specs = [find_model(name) for name in dict.fromkeys(names)]
     _check(runtimes, precisions)
     if data is None or calibration is None:
         raise BadInput("no --data; it names the folder that the models were trained with")
@@ -108,7 +109,7 @@ def measure_all(
                     data,
                     calibration,
                     Path(folder),
-                    MODELS_DIR,
+                    models_dir_of(spec),
                     samples,
                     seed,
                     runtimes,

@@ -156,7 +156,7 @@ def _attempt(reference: Reference, runtime: str, held: str, folder: Path, tuning
     try:
         limits = limits_of(reference, held)
         delegation = lower_artifact(reference, runtime, held, path, tuning)
-        actual = run_artifact(runtime, path, spec, [{spec.input.name: case.input} for case in reference.golden])
+        actual = run_artifact(runtime, path, spec, [case.inputs for case in reference.golden])
         checks = parity.check_artifact(
             execution_name(runtime), spec, limits, actual, reference.expected, get_recipe(held).quantized
         )

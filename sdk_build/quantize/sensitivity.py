@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reference.spec import ModelSpec
+from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.pt2e import export, module_path, operation
 from sdk_build.backends.quantizers.recipes import Ranges
+from sdk_build.backends.signature import as_tensors
 from sdk_build.proof.metrics import CAP_DB, sqnr_db
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ FUSED = ("relu", "hardtanh", "relu6")
 
 
 def measure_parts(
-    network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]], ranges: Ranges
+    network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors], ranges: Ranges
 ) -> list[tuple[str, float]]:
     """Parts with the SQNR in dB of the worst output when they alone have 8 bits, the worst first.
 
@@ -42,10 +41,11 @@ def measure_parts(
         if operation(node) in WEIGHTED + ARITHMETIC:
             parts.setdefault(module_path(node), set()).add(node.name)
     with torch.no_grad():
-        exact = [_flat(graph(torch.from_numpy(s))) for s in samples]
+        given = [as_tensors(spec, sample) for sample in samples]
+        exact = [_flat(graph(*g)) for g in given]
         found = []
         for part, names in parts.items():
-            quantized = [_flat(_run(graph, names, ranges, torch.from_numpy(s))) for s in samples]
+            quantized = [_flat(_run(graph, names, ranges, g)) for g in given]
             values = [
                 sqnr_db(a.numpy(), e.numpy())
                 for out, kept in zip(quantized, exact, strict=True)
@@ -55,7 +55,7 @@ def measure_parts(
     return sorted(found, key=lambda item: item[1])
 
 
-def _run(graph: fx.GraphModule, names: set[str], ranges: Ranges, sample: Tensor) -> Any:
+def _run(graph: fx.GraphModule, names: set[str], ranges: Ranges, given: tuple[Tensor, ...]) -> Any:
     """The network with 8 bits in the named operations."""
     import torch
     from torch import fx
@@ -76,7 +76,7 @@ def _run(graph: fx.GraphModule, names: set[str], ranges: Ranges, sample: Tensor)
             fused = any(operation(user) in FUSED for user in n.users)
             return value if fused or not isinstance(value, torch.Tensor) else _to_8_bits(value, ranges.get(n.name))
 
-    return Quantizing(graph).run(sample)
+    return Quantizing(graph).run(*given)
 
 
 def _quantize_argument(value: Any, node: Any, ranges: Ranges) -> Any:

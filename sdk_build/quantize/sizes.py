@@ -72,7 +72,7 @@ def _remade(reference: Reference, known: MeasuredArtifact, folder: Path, tuning:
     spec, runtime, held = reference.spec, known.runtime, known.precision
     path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
     delegation = lower_artifact(reference, runtime, held, path, tuning)
-    actual = run_artifact(runtime, path, spec, [{spec.input.name: case.input} for case in reference.golden])
+    actual = run_artifact(runtime, path, spec, [case.inputs for case in reference.golden])
     limits, quantized = limits_of(reference, held), get_recipe(held).quantized
     checks = parity.check_artifact(execution_name(runtime), spec, limits, actual, reference.expected, quantized)
     sqnr = round(min(c.value for c in checks if c.metric == "sqnr_db"), 2)

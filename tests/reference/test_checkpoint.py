@@ -85,13 +85,21 @@ def test_damaged_and_truncated_files(path, damage, refused):
 
 
 def test_another_network(path, refused):
-    with refused(WeightsError, "lacks 0.bias for Sequential", "use the weights of this very model"):
+    with refused(
+        WeightsError,
+        "of another network than Sequential: 2 missing (0.bias, 0.weight)",
+        "use the weights of this very model",
+    ):
         load_weights(nn.Sequential(nn.Linear(2, 2)), path)
 
 
 def test_missing_tensor(path, refused):
     change(path, body__0__bias=None)
-    with refused(WeightsError, f"{path} lacks body.0.bias for Net", "use the weights of this very model"):
+    with refused(
+        WeightsError,
+        f"{path} is of another network than Net: 1 missing (body.0.bias)",
+        "use the weights of this very model",
+    ):
         load_weights(Net(), path)
 
 
@@ -119,7 +127,7 @@ def test_a_refused_file_changes_no_weight(path):
 def test_a_training_only_head_is_ignored_on_request_only(tmp_path, refused):
     path = tmp_path / "weights.safetensors"
     save_weights(Net(extra=True), path)
-    with refused(WeightsError, "has type_head.bias too much for Net"):
+    with refused(WeightsError, "of another network than Net: 2 unexpected (type_head.bias, type_head.weight)"):
         load_weights(Net(), path)
     load_weights(Net(), path, ignore=("type_head.",))
     # A network that has the head still needs and gets it.

@@ -57,18 +57,18 @@ def test_incomplete_golden_files_are_refused(models_dir, refused):
         load_golden(spec, models_dir)
     main(["classifier", "--models-dir", str(models_dir)])
     tensors = load_file(folder / "tensors.safetensors")
-    (folder / "input_1.png").unlink()
-    with refused(BadInput, "input_1.png", "run python -m reference.golden classifier"):
-        load_golden(spec, models_dir)
     del tensors["logits_0"]
     save_file(tensors, folder / "tensors.safetensors")
     with refused(BadInput, "logits_0", "run python -m reference.golden classifier"):
+        load_golden(spec, models_dir)
+    (folder / "input_1.png").unlink()
+    with refused(BadInput, "1 raw inputs, 2 or more are needed", "run python -m reference.golden classifier"):
         load_golden(spec, models_dir)
 
 
 def test_command_errors_are_one_line_and_exit_code_2(models_dir, tmp_path, capsys):
     (models_dir / "classifier" / "golden" / "input_0.png").unlink()
-    for name, part in (("nobody", "model is 'nobody'"), ("voxel64", "no weights at"), ("classifier", "no picture")):
+    for name, part in (("nobody", "model is 'nobody'"), ("voxel64", "no weights at"), ("classifier", "0 raw inputs")):
         assert main([name, "--models-dir", str(models_dir)]) == 2
         err = capsys.readouterr().err
         assert part in err

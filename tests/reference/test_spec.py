@@ -14,6 +14,7 @@ from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpe
 from reference.tasks import get_task
 
 IMAGE = TensorSpec("image", (1, 3, 4, 6), "NCHW", "intensity", (0.0, 1.0))
+CONTEXT = TensorSpec("context", (1, 7), "any", "value")
 LOGITS = TensorSpec("logits", (1, 2), "NC", "logit")
 MODEL = ModelSpec(
     name="tiny",
@@ -36,9 +37,10 @@ ranges = st.tuples(finite, finite).filter(lambda pair: pair[0] != pair[1]).map(l
 @st.composite
 def tensor_specs(draw):
     layout = draw(st.sampled_from(spec.LAYOUTS))
+    rank = draw(st.integers(0, 6)) if layout == spec.ANY else len(layout)
     return TensorSpec(
         name=draw(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)),
-        shape=tuple(draw(st.lists(st.integers(1, 4096), min_size=len(layout), max_size=len(layout)))),
+        shape=tuple(draw(st.lists(st.integers(1, 4096), min_size=rank, max_size=rank))),
         layout=layout,
         unit=draw(st.text(max_size=10)),
         value_range=draw(st.none() | ranges),
@@ -99,7 +101,10 @@ TENSOR_RULES = {
     "name": ({"name": "my image"}, ("'my image'", "identifier", "use letters, digits and _")),
     "empty name": ({"name": ""}, ("''", "identifier")),
     "layout": ({"layout": "NHWC"}, ("layout of tensor image is 'NHWC'", "allowed: NCHW, NC, NPC, NDHW")),
-    "dtype": ({"dtype": "int8"}, ("dtype of tensor image is 'int8'", "allowed: float32, uint8")),
+    "dtype": (
+        {"dtype": "int8"},
+        ("dtype of tensor image is 'int8'", "allowed: float32, float16, int32, int64, uint8, bool"),
+    ),
     "rank": ({"shape": (1, 3, 4)}, ("shape (1, 3, 4)", "layout NCHW needs 4 positive sizes")),
     "zero size": ({"shape": (1, 3, 0, 4)}, ("shape (1, 3, 0, 4)", "positive")),
     "range backwards": ({"value_range": (1.0, 0.0)}, ("(1.0, 0.0)", "the first must be smaller")),
@@ -125,11 +130,14 @@ PREPROCESS_RULES = {
     "box too wide": ({"box_grow": 1.5}, ("box_grow is 1.5", "allowed: 0 to 1")),
 }
 MODEL_RULES = {
-    "two inputs": ({"inputs": (IMAGE, LOGITS)}, ("model tiny has 2 inputs", "exactly one")),
-    "no input": ({"inputs": ()}, ("model tiny has 0 inputs", "exactly one")),
+    "picture second": ({"inputs": (CONTEXT, IMAGE)}, ("input is float32 (1, 7)", "makes float32 (1, 3, 4, 6)")),
+    "no input": ({"inputs": ()}, ("model tiny has no inputs", "name at least one")),
     "no output": ({"outputs": ()}, ("model tiny has no outputs", "name at least one")),
     "same name": ({"outputs": (LOGITS, LOGITS)}, ("repeats a tensor name", "['image', 'logits', 'logits']")),
-    "other size": ({"preprocess": PreprocessSpec((6, 4))}, ("input is (1, 3, 4, 6)", "makes (1, 3, 6, 4)")),
+    "other size": (
+        {"preprocess": PreprocessSpec((6, 4))},
+        ("input is float32 (1, 3, 4, 6)", "makes float32 (1, 3, 6, 4)"),
+    ),
 }
 
 

@@ -67,7 +67,7 @@ class OwnClassesRecipe(ClassifierRecipe):
         self.training = PictureDataset(files, classifier.SIZE, True, seed, read_own_square)
         if distributed.rank() == 0:
             report(self.training, validation)
-        self.validation = PreparedPictures(validation, classifier.SPEC.preprocess)
+        self.validation = PreparedPictures(validation, classifier.SPEC.sampling)
         batch = min(batch, len(self.training))
         per_type = tuple(len(part) for part in np.array_split(np.arange(batch), kinds))
         self.sampler = AllTypesSampler(

@@ -177,5 +177,5 @@ class VoxelRecipe:
 
 def make(o: Options) -> VoxelRecipe:
     """The recipe of the training command."""
-    size = get_spec(o.name).preprocess.size[0]
+    size = get_spec(o.name).sampling.size[0]
     return VoxelRecipe(size, o.data, o.epochs, o.batch, o.seed, o.samples, o.init, o.objects, o.object_share)

@@ -11,11 +11,10 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reference.spec import ModelSpec
+from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.recipes import FEW_CHANNELS, Quantization, Ranges, Recipe, is_inside
+from sdk_build.backends.signature import as_tensors, example_inputs
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -32,7 +31,7 @@ ACTIVATIONS = (
 EPS = 2**-12  # the smallest scale that XNNPACK's kernels take
 
 
-def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[Tensors]) -> Ranges:
     """Smallest and largest value of every activation over the calibration samples."""
     import torch
     from torch import fx
@@ -51,7 +50,7 @@ def observe(network: nn.Module, spec: ModelSpec, samples: Sequence[NDArray[np.fl
     graph = export(network, spec)
     with torch.no_grad():
         for sample in samples:
-            Observer(graph).run(torch.from_numpy(sample))
+            Observer(graph).run(*as_tensors(spec, sample))
     for node in graph.graph.nodes:
         # XNNPACK refuses a slice whose two sides differ in scale, and moving numbers needs no scale of its own.
         if operation(node) in MOVES and node.args[0].name in ranges:
@@ -68,9 +67,7 @@ def export(network: nn.Module, spec: ModelSpec) -> fx.GraphModule:
     """The network as a graph of ATen operations for one sample."""
     import torch
 
-    graph: fx.GraphModule = torch.export.export(network, (torch.zeros(spec.input.shape),), strict=False).module(
-        check_guards=False
-    )
+    graph: fx.GraphModule = torch.export.export(network, example_inputs(spec), strict=False).module(check_guards=False)
     return graph
 
 
@@ -85,7 +82,7 @@ def quantize(network: nn.Module, spec: ModelSpec, quantizer: Any, ranges: Ranges
 
     prepared = prepare_pt2e(export(network, spec), quantizer)
     with torch.no_grad():
-        prepared(torch.zeros(spec.input.shape))  # shows the observers of weights what they observe
+        prepared(*example_inputs(spec))  # shows the observers of weights what they observe
     for node, observer in _observers(prepared):
         if node.name in ranges:
             low, high = ranges[node.name]

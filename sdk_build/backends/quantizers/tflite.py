@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.recipes import FEW_CHANNELS, Quantization, Ranges, Recipe
 from sdk_build.errors import LoweringError
 
@@ -195,14 +196,11 @@ def _operation(name: str) -> Any:
     return qtyping.TFLOperationName[name]
 
 
-def observe(model: bytes, name: str, samples: Sequence[NDArray[np.float32]]) -> Ranges:
+def observe(model: bytes, samples: Sequence[Tensors]) -> Ranges:
     """Smallest and largest value of every activation over the calibration samples.
 
     AEQ's stock calibration is a moving average, which cuts the rare large values that MobileNetV3 depends on and
     costs 10 dB; the plain minimum and maximum are kept instead.
-
-    Args:
-        name: the graph's input.
     """
     from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
@@ -210,7 +208,7 @@ def observe(model: bytes, name: str, samples: Sequence[NDArray[np.float32]]) -> 
     manager = recipe_manager.RecipeManager()
     manager.add_static_config(".*", _operation("ALL_SUPPORTED"), activation_num_bits=8, weight_num_bits=8)
     work = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-    work.calibrate({SIGNATURE: [{name: sample} for sample in samples]}, manager)
+    work.calibrate({SIGNATURE: list(samples)}, manager)
     return {
         tensor: (float(np.min(values["min"])), float(np.max(values["max"])))
         for tensor, values in work.get_model_qsvs().items()

@@ -278,7 +278,7 @@ def test_a_large_golden_input_stays_whole_and_a_large_output_is_thinned(tmp_path
     raw.write_bytes(b"")
     image = np.arange(spec.input.size, dtype=np.float32).reshape(spec.input.shape)
     faces = np.zeros(spec.outputs[0].shape, np.float32)
-    case = Golden(raw, image, np.zeros(1, np.float32), {"faces": faces})
+    case = Golden({"image": raw}, {"image": image}, np.zeros(1, np.float32), {"faces": faces})
     folder = tmp_path / "bundle"
     folder.mkdir()
     (golden,) = write_golden_files(spec, [case], folder)
@@ -290,6 +290,6 @@ def test_a_large_golden_input_stays_whole_and_a_large_output_is_thinned(tmp_path
     large = dataclasses.replace(spec.outputs[0], shape=(1, LARGEST, 2))
     case = dataclasses.replace(case, outputs={"faces": thin(np.zeros(large.shape, np.float32))})
     (tmp_path / "other").mkdir()
-    wide = SimpleNamespace(inputs=spec.inputs, outputs=(large,), input=spec.input)
+    wide = SimpleNamespace(inputs=spec.inputs, outputs=(large,), input=spec.input, preprocess=spec.preprocess)
     (golden,) = write_golden_files(wide, [case], tmp_path / "other")
     assert [t.stride for t in golden.tensors] == [1, 3]

@@ -194,7 +194,10 @@ def test_stage_two_is_not_measured_in_float32(network, exact, reference):
 
 def with_input(reference, change):
     """The lowered network's outputs for changed inputs: what an artifact with a wrong front would give."""
-    cases = [dataclasses.replace(case, input=np.ascontiguousarray(change(case.input))) for case in reference.golden]
+    cases = [
+        dataclasses.replace(case, inputs={SPEC.input.name: np.ascontiguousarray(change(case.input))})
+        for case in reference.golden
+    ]
     return parity.run_lowered(reference.lowered, SPEC, cases)
 
 
@@ -270,7 +273,7 @@ def test_golden_inputs_differ(name):
 
 
 def test_run_lowered_names_outputs_in_the_order_of_the_spec(network, reference):
-    named, _ = run_reference(network, SPEC, reference.golden[0].input)
+    named, _ = run_reference(network, SPEC, reference.golden[0].inputs)
     for name in (FIRST, SECOND):
         np.testing.assert_allclose(reference.expected[0][name], named[name], atol=1e-5)
     assert np.abs(named[FIRST] - named[SECOND]).max() > 1e-3

@@ -47,8 +47,8 @@ def test_the_worst_input_counts():
 
 def test_a_mirror_image_is_another_input():
     x = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
-    np.testing.assert_array_equal(mirrored(x)[0, 0], [[2, 1, 0], [5, 4, 3]])
-    assert len(agreement.witness_inputs([x, x])) == 4
+    np.testing.assert_array_equal(mirrored({"x": x})["x"][0, 0], [[2, 1, 0], [5, 4, 3]])
+    assert len(agreement.witness_inputs([{"x": x}, {"x": x}])) == 4
 
 
 class Net(nn.Module):
@@ -91,7 +91,7 @@ def test_the_first_operation_is_found(monkeypatch, tmp_path, operation):
     monkeypatch.setattr(module, "get_backend", get_backend)
     x = np.random.default_rng(0).random(SPEC.input.shape, dtype=np.float32)
     held = dict.fromkeys(WITNESSES, "fp32")
-    found = first_difference(Net().eval(), SPEC, held, {"sqnr_db": 40}, [x], tmp_path)
+    found = first_difference(Net().eval(), SPEC, held, {"sqnr_db": 40}, [{SPEC.input.name: x}], tmp_path)
     if operation == "none":
         assert found is None
     else:
@@ -149,5 +149,7 @@ def test_the_real_converter_without_our_rewriting_is_caught(monkeypatch, tmp_pat
     monkeypatch.setattr(core_ai, "decompositions", without_ours)
     torch.manual_seed(0)
     x = np.random.default_rng(0).random(SPEC.input.shape, dtype=np.float32)
-    found = first_difference(Resized().eval(), SPEC, {"coreai": "fp32"}, {"sqnr_db": 40}, [x], tmp_path)
+    found = first_difference(
+        Resized().eval(), SPEC, {"coreai": "fp32"}, {"sqnr_db": 40}, [{SPEC.input.name: x}], tmp_path
+    )
     assert found is not None and found.operation.startswith("upsample_nearest2d (aten.upsample_nearest2d.")

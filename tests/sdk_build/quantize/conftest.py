@@ -52,7 +52,7 @@ def network():
 @pytest.fixture(scope="session")
 def samples():
     generator = torch.Generator().manual_seed(5)
-    return [torch.rand(SPEC.input.shape, generator=generator).numpy() for _ in range(4)]
+    return [{"image": torch.rand(SPEC.input.shape, generator=generator).numpy()} for _ in range(4)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,10 @@ def picture(path, seed):
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 255, (20, 20, 3), np.uint8))
 
 
+def images(calibration):
+    return [sample["image"] for sample in calibration.samples]
+
+
 @pytest.fixture
 def folder(tmp_path):
     for i in range(6):
@@ -31,8 +35,8 @@ def folder(tmp_path):
 def test_same_seed_same_samples(spec, folder):
     one, two, other = (load_calibration(spec, folder, 3, seed) for seed in (0, 0, 1))
     assert one.sha256 == two.sha256 != other.sha256
-    assert all(np.array_equal(a, b) for a, b in zip(one.samples, two.samples, strict=True))
-    assert {s.shape for s in one.samples} == {(1, 3, 16, 16)}
+    assert all(np.array_equal(a, b) for a, b in zip(images(one), images(two), strict=True))
+    assert {s.shape for s in images(one)} == {(1, 3, 16, 16)}
     assert one.source == "set"
 
 
@@ -120,7 +124,7 @@ def test_the_detectors_second_network_sees_squares_of_faces(tmp_path, refused):
     table = tmp_path / "faces.csv"
     table.write_text("file,x0,y0,x1,y1\n0.png,5,5,15,13\n1.png,,,,\n")
     second = get_spec("face_detector_refined")
-    face, plain = load_calibration(second, tmp_path, 5).samples
+    face, plain = images(load_calibration(second, tmp_path, 5))
     assert face.shape == plain.shape == (1, 3, 48, 48)
     region = square_of_box(5, 5, 15, 13)
     shown = sample_picture(load_picture(tmp_path / "0.png"), region, (48, 48))

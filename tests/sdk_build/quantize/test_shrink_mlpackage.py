@@ -84,7 +84,7 @@ def test_results_are_equal_to_the_bit(packages, precision, samples):
     assert before.program.outputs == after.program.outputs
     assert before.program.op_counts() == after.program.op_counts()
     for sample in samples:
-        expected, found = before.predict({"image": sample})["logits"], after.predict({"image": sample})["logits"]
+        expected, found = before.predict(sample)["logits"], after.predict(sample)["logits"]
         assert np.ptp(expected) > 0
         np.testing.assert_array_equal(expected.view(np.uint32), found.view(np.uint32))
 
@@ -146,7 +146,7 @@ def test_large_weights_stay_in_the_file_in_blocks_of_64_bytes(packages):
 
 def test_an_operation_has_one_name_in_every_precision(packages, samples):
     half, full = (EmulatedCoreML(packages[precision][1]) for precision in ("fp16", "fp32"))
-    found = compare_traces(full, half, {"image": samples[0]})
+    found = compare_traces(full, half, samples[0])
     assert len(found) >= sum(full.program.op_counts().values()) - 1
     assert min(entry.sqnr_db for entry in found) > 50
 
@@ -167,5 +167,5 @@ def test_the_model_inside_a_pte_is_as_small(packages, twins, twins_spec, samples
     root = executorch_coreml.unpack(executorch_coreml.read_program(path), path.name, tmp_path)
     assert {file.name for file in root.iterdir()} == {"model.mlpackage", "metadata.json"}
     assert size_bytes(root / "model.mlpackage") < size_bytes(packages["fp16"][1]) + 500
-    expected = EmulatedCoreML(packages["fp16"][0]).predict({"image": samples[0]})["logits"]
-    np.testing.assert_array_equal(runner.predict({"image": samples[0]})["logits"], expected)
+    expected = EmulatedCoreML(packages["fp16"][0]).predict(samples[0])["logits"]
+    np.testing.assert_array_equal(runner.predict(samples[0])["logits"], expected)

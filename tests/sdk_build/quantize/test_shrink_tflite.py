@@ -82,7 +82,7 @@ def test_the_comparison_can_fail(models):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_results_are_equal_to_the_bit(models, precision, samples):
     def run(model):
-        return Interpreter(model_content=model, num_threads=1).get_signature_runner()(image=samples[0])["logits"]
+        return Interpreter(model_content=model, num_threads=1).get_signature_runner()(**samples[0])["logits"]
 
     before, after = run(models[precision]), run(shrink(models[precision]))
     assert np.ptp(before) > 0

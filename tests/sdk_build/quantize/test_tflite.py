@@ -46,7 +46,7 @@ def iterated(spec, samples):
     torch.manual_seed(0)
     with quiet():
         model = litert.convert(Iterated().eval(), spec)
-        return model, tflite.observe(model, spec.input.name, samples)
+        return model, tflite.observe(model, samples)
 
 
 def tensors_of(model):

@@ -161,10 +161,8 @@ def test_static_artifacts_compute_what_the_network_does(runtime, network, spec, 
         found = backend.lower(network, spec, "w8a8", tmp_path / "all", Quantization(("",), ranges))
     assert found.outside == 0
     with torch.no_grad():
-        exact = network(torch.from_numpy(samples[0])).numpy()
-    outputs = {
-        n: run_artifact(runtime, tmp_path / n, spec, [{"image": samples[0]}])[0]["logits"] for n in ("all", "some")
-    }
+        exact = network(torch.from_numpy(samples[0]["image"])).numpy()
+    outputs = {n: run_artifact(runtime, tmp_path / n, spec, [samples[0]])[0]["logits"] for n in ("all", "some")}
     quality = {name: sqnr_db(output, exact) for name, output in outputs.items()}
     assert 20 < quality["all"] < 70
     assert not np.array_equal(outputs["all"], outputs["some"])
