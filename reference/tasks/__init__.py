@@ -11,11 +11,17 @@ from reference.errors import BadInput
 from reference.inputs.preprocess import Region
 from reference.spec import ModelSpec
 from reference.tasks import (
+    depth_estimation,
     depth_to_voxels,
+    embedding,
     face_detection,
     face_keypoints,
     face_reconstruction,
     image_classification,
+    image_segmentation,
+    image_to_image,
+    keypoints,
+    object_detection,
     salient_object_detection,
     tensors,
 )
@@ -28,6 +34,12 @@ TASKS: dict[str, Task] = {
     "face_keypoints": face_keypoints.TASK,
     "depth_to_voxels": depth_to_voxels.TASK,
     "face_reconstruction": face_reconstruction.TASK,
+    "image_segmentation": image_segmentation.TASK,
+    "object_detection": object_detection.TASK,
+    "keypoints": keypoints.TASK,
+    "depth_estimation": depth_estimation.TASK,
+    "image_to_image": image_to_image.TASK,
+    "embedding": embedding.TASK,
     "tensors": tensors.TASK,
 }
 

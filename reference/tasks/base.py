@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -84,7 +84,9 @@ class Task:
         signature: the outputs of a user's network as this task names them, of how they were found and the labels;
             raises BadInput where they don't fit. None: the task is for built-in networks alone.
         unnamed_labels: the classes of such outputs, numbered; none for a task without classes.
+        labelled: labels may be given although no output says how many there are.
         threshold: for the spec of a user's network, where the task needs one.
+        forms: by the place of an output, what its values may mean where that can't be seen; the first is assumed.
         turnable: a picture that is turned by quarters has the same labels.
     """
 
@@ -100,7 +102,9 @@ class Task:
     turnable: bool = False
     signature: Callable[[tuple[TensorSpec, ...], tuple[str, ...]], tuple[TensorSpec, ...]] | None = None
     unnamed_labels: Callable[[tuple[TensorSpec, ...]], tuple[str, ...]] = lambda outputs: ()
+    labelled: bool = False
     threshold: float | None = None
+    forms: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def same_shape(actual: Array, expected: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

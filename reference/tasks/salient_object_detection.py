@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
+from reference.inputs.grid import resample
 from reference.inputs.preprocess import Region, preprocess_picture
 from reference.spec import ModelSpec
 from reference.tasks.base import Metric, Metrics, Network, Task, Tensors, iou, threshold_of
@@ -41,8 +42,8 @@ class Mask:
         four neighbours, the grid's edge repeats within half a cell.
         """
         h, w = self.probabilities.shape
-        columns, across = _resample(width, self.region.left, self.region.width, w)
-        rows, down = _resample(height, self.region.top, self.region.height, h)
+        columns, across = resample(width, self.region.left, self.region.width, w)
+        rows, down = resample(height, self.region.top, self.region.height, h)
         values = np.asarray(rows @ self.probabilities @ columns.T, np.float32)
         values[~down] = 0
         values[:, ~across] = 0
@@ -75,17 +76,6 @@ class Mask:
         target = io.BytesIO()
         Image.fromarray((self.probabilities * 255 + 0.5).astype(np.uint8)).save(target, "PNG")
         return base64.b64encode(target.getvalue()).decode("ascii")
-
-
-def _resample(pixels: int, start: float, length: float, cells: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Bilinear weights (pixels, cells) of a grid's cells for each pixel, and which pixels lie inside the grid."""
-    place = (np.arange(pixels) + 0.5 - start) / length
-    u = np.clip(place * cells - 0.5, 0, cells - 1)
-    low = np.minimum(np.floor(u).astype(int), cells - 1)
-    weights = np.zeros((pixels, cells), np.float32)
-    weights[np.arange(pixels), low] = 1 - (u - low)
-    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += u - low
-    return weights, (place >= 0) & (place <= 1)
 
 
 def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Mask:

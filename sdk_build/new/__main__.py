@@ -34,11 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
         help="one golden case: a picture or .npy file per input; give two cases or more",
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help=".safetensors, or a saved state dict")
-    parser.add_argument("--task", help="image_classification, tensors, ...; found out where it can be")
+    parser.add_argument(
+        "--task",
+        help="image_classification, image_segmentation, object_detection, keypoints, depth_estimation, "
+        "image_to_image, embedding or tensors; without it: image_classification where it fits, else tensors",
+    )
     parser.add_argument("--size", metavar="N|HxW", help="pixels of the picture that the network sees")
     parser.add_argument("--mean", metavar="R,G,B", help="of pictures in 0 to 1; subtracted inside the exported graph")
     parser.add_argument("--std", metavar="R,G,B", help="divided by, likewise")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="a text with a class per line")
+    parser.add_argument(
+        "--unit",
+        dest="units",
+        nargs="+",
+        default=[],
+        metavar="OUTPUT=UNIT",
+        help="what an output's values mean, where a task must know it, e.g. boxes=cxcywh_pixels",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     a = parser.parse_args(arguments)
     return exit_with(lambda: run(a))
@@ -49,7 +61,7 @@ def run(a: argparse.Namespace) -> int:
     size, mean, std = parse_size(a.size), parse_numbers("--mean", a.mean), parse_numbers("--std", a.std)
     from sdk_build.new.folder import Wanted, new_model, summary
 
-    wanted = Wanted(a.network, a.program, a.inputs, a.weights, a.task, size, mean, std, a.labels)
+    wanted = Wanted(a.network, a.program, a.inputs, a.weights, a.task, size, mean, std, a.labels, parse_units(a.units))
     made = new_model(a.folder, wanted)
     if a.json:
         document = {"folder": str(made.folder), "spec": made.spec.to_json(), "notes": list(made.notes)}
@@ -62,6 +74,18 @@ def run(a: argparse.Namespace) -> int:
         print(f"  note: {note}")
     print(f"next: python -m sdk_build.export --target ios --model {made.folder}")
     return 0
+
+
+def parse_units(texts: list[str]) -> dict[str, str]:
+    """``OUTPUT=UNIT`` by output.
+
+    Raises:
+        BadInput: one has another form.
+    """
+    bad = [text for text in texts if not re.fullmatch(r"\w+=\w+", text)]
+    if bad:
+        raise BadInput(f"--unit is {bad[0]!r}; allowed: OUTPUT=UNIT, e.g. boxes=cxcywh_pixels")
+    return dict(text.split("=") for text in texts)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

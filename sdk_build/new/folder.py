@@ -15,6 +15,7 @@ from reference.model_folder import FILE
 from reference.registry import MODELS, NAME, build_network
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
 from reference.tasks import TASKS, get_task
+from reference.tasks.base import Task
 from sdk_build.backends.signature import example_inputs
 from sdk_build.new.cases import Given, check_raw, describe_inputs, parse_inputs, store_raw
 from sdk_build.new.network import check_export, describe_outputs, run_once
@@ -39,6 +40,7 @@ class Wanted:
         size: (height, width) of the network's picture in pixels.
         mean, std: per channel, of pictures in [0, 1].
         labels: a file with a class per line.
+        units: by output, what its values mean, where that can't be seen (:attr:`reference.tasks.base.Task.forms`).
     """
 
     network: str | None = None
@@ -50,6 +52,7 @@ class Wanted:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     labels: Path | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _fill(draft: Path, source: Source, wanted: Wanted, labels: tuple[str, ...]) 
     where = (draft / FILE).resolve()
     answers = [run_once(network, case, where) for case in seen]
     found = describe_outputs(answers, [t.name for t in inputs])
-    spec, more = _describe(blank, found, wanted.task, labels, source)
+    spec, more = _describe(blank, found, wanted, labels, source)
     (draft / FILE).write_text(model_page(source.text, spec), encoding="utf-8")
     spec = dataclasses.replace(spec, folder=str(draft))
     save_file({name: t.detach().clone().contiguous() for name, t in network.state_dict().items()},
@@ -199,23 +202,25 @@ def _as_network_sees(inputs: Tensors, preprocess: PreprocessSpec | None, first: 
 
 
 def _describe(
-    blank: ModelSpec, found: tuple[TensorSpec, ...], task: str | None, labels: tuple[str, ...], source: Source
+    blank: ModelSpec, found: tuple[TensorSpec, ...], wanted: Wanted, labels: tuple[str, ...], source: Source
 ) -> tuple[ModelSpec, list[str]]:
     """The spec, and what was taken for granted in it."""
     notes = []
-    name = task or guess_task(blank, found)
+    name = wanted.task or guess_task(blank, found)
     if name not in TASKS or TASKS[name].signature is None:
         allowed = [key for key, each in TASKS.items() if each.signature is not None]
         raise BadInput(f"task is {name!r}; allowed for a network of your own: {', '.join(allowed)}")
-    if task is None:
+    if wanted.task is None:
         notes.append(f"the task is {name}; --task says another")
     signature = TASKS[name].signature
     assert signature is not None
-    outputs = signature(found, labels)
+    outputs = with_units(TASKS[name], signature(found, labels), wanted.units)
+    if name != RAW and blank.preprocess is None:
+        raise BadInput(f"{name} looks at a picture, and the golden inputs are arrays; give pictures and --size")
     classes = labels or TASKS[name].unnamed_labels(outputs)
     if classes and not labels:
         notes.append(f"classes have numbers for names; give --labels with {len(classes)} lines")
-    if labels and not TASKS[name].unnamed_labels(outputs):
+    if labels and not (TASKS[name].labelled or TASKS[name].unnamed_labels(outputs)):
         raise BadInput(f"--labels is of no use to {name}; leave it out")
     spec = dataclasses.replace(
         blank, task=name, outputs=outputs, labels=classes, description=f"{source.origin}, exported by OnPar.",
@@ -223,6 +228,23 @@ def _describe(
     )  # fmt: skip
     get_task(spec)
     return spec, notes
+
+
+def with_units(task: Task, outputs: tuple[TensorSpec, ...], units: Mapping[str, str]) -> tuple[TensorSpec, ...]:
+    """The outputs with what a user says about their values.
+
+    Raises:
+        BadInput: something that can't be seen was not said, or can't be meant.
+    """
+    asked = {outputs[i].name: forms for i, forms in task.forms.items() if outputs[i].unit in forms}
+    for name, unit in units.items():
+        if unit not in asked.get(name, ()):
+            allowed = "; ".join(f"{n}={'|'.join(forms)}" for n, forms in asked.items()) or "none for this network"
+            raise BadInput(f"--unit is {name}={unit}; allowed: {allowed}")
+    missing = [f"--unit {name}={'|'.join(forms)}" for name, forms in asked.items() if name not in units]
+    if missing:
+        raise BadInput(f"{task.name} must know what outputs mean, which can't be seen: give {', '.join(missing)}")
+    return tuple(dataclasses.replace(t, unit=units.get(t.name, t.unit)) for t in outputs)
 
 
 def guess_task(spec: ModelSpec, outputs: Sequence[TensorSpec]) -> str:

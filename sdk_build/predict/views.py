@@ -11,9 +11,17 @@ from sdk_build.predict import (
     face_reconstruction,
     image_classification,
     salient_object_detection,
-    tensors,
 )
 from sdk_build.predict.base import View
+from sdk_build.predict.general import (
+    depth_estimation,
+    embedding,
+    image_segmentation,
+    image_to_image,
+    keypoints,
+    object_detection,
+    tensors,
+)
 
 VIEWS: dict[str, View] = {
     "image_classification": image_classification.VIEW,
@@ -22,6 +30,12 @@ VIEWS: dict[str, View] = {
     "face_keypoints": face_keypoints.VIEW,
     "depth_to_voxels": depth_to_voxels.VIEW,
     "face_reconstruction": face_reconstruction.VIEW,
+    "image_segmentation": image_segmentation.VIEW,
+    "object_detection": object_detection.VIEW,
+    "keypoints": keypoints.VIEW,
+    "depth_estimation": depth_estimation.VIEW,
+    "image_to_image": image_to_image.VIEW,
+    "embedding": embedding.VIEW,
     "tensors": tensors.VIEW,
 }
 

@@ -16,6 +16,9 @@ METRICS = known_metrics()
 # What is right or wrong does not see a little noise.
 DAMAGES = {
     "exact_share": lambda values, share: np.where(np.arange(values.size).reshape(values.shape) < share * 8, -1, values),
+    "pixel_agreement": lambda values, share: np.where(
+        np.arange(values.size).reshape(values.shape) < share * 8, -1, values
+    ),
     "finite_share": lambda values, share: np.where(
         np.arange(values.size).reshape(values.shape) < share * 8, np.nan, values
     ),
@@ -126,7 +129,7 @@ def test_a_face_that_one_side_lacks_counts_nothing():
 
 @pytest.mark.parametrize("name", METRICS)
 def test_exact_agreement_is_the_best_value(name):
-    best = {"sqnr_db": CAP_DB, "psnr_db": CAP_DB, "max_abs_of_range": 0.0, "nme_percent": 0.0}
+    best = {"sqnr_db": CAP_DB, "psnr_db": CAP_DB, "max_abs_of_range": 0.0, "nme_percent": 0.0, "angle_degrees": 0.0}
     values = faces(ONE, OTHER) if name == "face_agreement" else points()
     assert METRICS[name].function(values, values.copy()) == pytest.approx(best.get(name, 1.0))
 

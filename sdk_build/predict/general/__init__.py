@@ -1,0 +1,1 @@
+"""How results of the tasks for any network are shown."""
