@@ -64,6 +64,8 @@ struct Fields {
         self.values = values
     }
 
+    func has(_ key: String) -> Bool { values[key] != nil }
+
     func isNull(_ key: String) -> Bool { values[key] == .null }
 
     func text(_ key: String) throws -> String { try values[key]?.text ?? wrong(key, "a text") }

@@ -82,6 +82,7 @@ private enum Keys {
     static let modelFile =
         "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation "
         + "quantization? accuracy?"
+    static let goldenTensor = "file case tensor shape stride dtype?"
     static let tensor = "name shape dtype layout unit value_range quantization_parameters"
     static let check = "runtime stage output metric value limit passed"
 }
@@ -104,6 +105,11 @@ extension Manifest {
         task = try top.text("task")
         description = try top.text("description")
         labels = try top.texts("labels")
+        // This library makes a network's input of a picture or depth map; other inputs it can't give.
+        guard !top.isNull("preprocess") else {
+            throw OnParError.bundleInvalid(
+                "\(id) takes tensors, no picture; this library can't run it: use LiteRT with its golden files")
+        }
         preprocess = try PreprocessSpec(top.fields("preprocess", Keys.preprocess))
         postprocess = try PostprocessSpec(top.fields("postprocess", "result threshold"))
         modelFiles = try top.each("model_files", Keys.modelFile).map(ModelFile.init)
@@ -163,7 +169,8 @@ extension ModelFile {
 extension GoldenCase {
     init(_ item: Fields) throws {
         raw = try item.text("raw")
-        tensors = try item.each("tensors", "file case tensor shape stride").map {
+        tensors = try item.each("tensors", Keys.goldenTensor).map {
+            if $0.has("dtype") { _ = try $0.demand("dtype", "float32") }
             let tensor = TensorEntry(name: try $0.text("tensor"), shape: try $0.integers("shape"))
             return GoldenTensor(file: try safePath($0.text("file")), tensor: tensor, stride: try $0.integer("stride"))
         }

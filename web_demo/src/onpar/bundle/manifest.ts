@@ -76,6 +76,7 @@ const TOP =
 const PREPROCESS = 'size color resize crop interpolation mean std box_grow layout orientation normalization';
 const MODEL_FILE =
   'file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation quantization? accuracy?';
+const GOLDEN_TENSOR = 'file case tensor shape stride dtype?';
 const TENSOR = 'name shape dtype layout unit value_range quantization_parameters';
 /** The stages that judge a saved artifact. */
 const ARTIFACT_STAGES = ['lowered_vs_artifact', 'float_vs_quantized'];
@@ -105,12 +106,12 @@ function toManifest(top: Fields): Manifest {
     task: top.text('task'),
     description: top.text('description'),
     labels: top.list('labels').map(String),
-    preprocess: toPreprocess(top.fields('preprocess', PREPROCESS)),
+    preprocess: toPreprocess(picture(top).fields('preprocess', PREPROCESS)),
     postprocess: toPostprocess(top.fields('postprocess', 'result threshold')),
     modelFiles: top.each('model_files', MODEL_FILE).map(toModelFile),
     golden: top.each('golden', 'raw tensors').map((item) => ({
       raw: item.text('raw'),
-      tensors: item.each('tensors', 'file case tensor shape stride').map(toGoldenTensor),
+      tensors: item.each('tensors', GOLDEN_TENSOR).map(toGoldenTensor),
     })),
     limits: top.each('parity', CHECK).flatMap(toLimit),
     files: top.each('files', 'path sha256 bytes').map((item) => ({
@@ -123,6 +124,16 @@ function toManifest(top: Fields): Manifest {
     throw new BundleInvalid('bundle.json lacks artifacts or golden inputs; export the bundle again');
   }
   return manifest;
+}
+
+/** This library makes a network's input of a picture or depth map; other inputs it can't give. */
+function picture(top: Fields): Fields {
+  if (top.value('preprocess') === null) {
+    throw new BundleInvalid(
+      `${top.text('id')} takes tensors, no picture; this library can't run it: use LiteRT with its golden files`,
+    );
+  }
+  return top;
 }
 
 function toPreprocess(item: Fields): PreprocessSpec {
@@ -161,6 +172,7 @@ function toModelFile(item: Fields): ModelFile {
 }
 
 function toGoldenTensor(item: Fields): GoldenTensor {
+  if (item.value('dtype') !== undefined) item.demand('dtype', ['float32']);
   return {
     file: safePath(item.text('file')),
     name: item.text('tensor'),

@@ -85,6 +85,7 @@ private const val PREPROCESS =
 private const val MODEL_FILE =
     "file runtime precision sha256 bytes minimum_runtime executed_here_by inputs outputs delegation " +
         "quantization? accuracy?"
+private const val GOLDEN_TENSOR = "file case tensor shape stride dtype?"
 private const val TENSOR = "name shape dtype layout unit value_range quantization_parameters"
 /** The stages that judge a saved artifact. */
 private val ARTIFACT_STAGES = setOf("lowered_vs_artifact", "float_vs_quantized")
@@ -98,7 +99,7 @@ private fun toManifest(top: Fields): Manifest {
             task = top.text("task"),
             description = top.text("description"),
             labels = top.texts("labels"),
-            preprocess = toPreprocess(top.fields("preprocess", PREPROCESS)),
+            preprocess = toPreprocess(picture(top).fields("preprocess", PREPROCESS)),
             postprocess = toPostprocess(top.fields("postprocess", "result threshold")),
             modelFiles = top.each("model_files", MODEL_FILE).map(::toModelFile),
             golden = top.each("golden", "raw tensors").map(::toGoldenCase),
@@ -110,6 +111,14 @@ private fun toManifest(top: Fields): Manifest {
         throw BundleInvalid("bundle.json lacks artifacts or golden inputs; export the bundle again")
     }
     return manifest
+}
+
+/** This library makes a network's input of a picture or depth map; other inputs it can't give. */
+private fun picture(top: Fields): Fields {
+    if (top.isNull("preprocess")) {
+        throw BundleInvalid("${top.text("id")} takes tensors, no picture; this library can't run it: use LiteRT with its golden files")
+    }
+    return top
 }
 
 private fun toPreprocess(item: Fields): PreprocessSpec {
@@ -141,7 +150,8 @@ private fun toModelFile(item: Fields): ModelFile =
 private fun toGoldenCase(item: Fields): GoldenCase =
     GoldenCase(
         item.text("raw"),
-        item.each("tensors", "file case tensor shape stride").map {
+        item.each("tensors", GOLDEN_TENSOR).map {
+            if (it.has("dtype")) it.demand("dtype", "float32")
             GoldenTensor(safePath(it.text("file")), TensorEntry(it.text("tensor"), it.integers("shape")), it.integer("stride"))
         },
     )
@@ -174,6 +184,8 @@ private class Fields(val what: String, private val values: JSONObject, keys: Str
             throw BundleInvalid("$what has ${faults.joinToString()}; update onpar or export the bundle again")
         }
     }
+
+    fun has(key: String): Boolean = values.has(key)
 
     fun isNull(key: String): Boolean = values.isNull(key)
 
