@@ -79,7 +79,8 @@ def _check_shape(declared: MilTensor, shape: tuple[int, ...]) -> None:
     if declared.allowed_shapes:
         fits = shape in declared.allowed_shapes
     else:
-        fits = len(shape) == len(declared.shape) and all(map(_fits, shape, declared.shape))
+        own = shape[2:] if declared.takes_sequences and len(shape) == len(declared.shape) + 2 else shape
+        fits = len(own) == len(declared.shape) and all(map(_fits, own, declared.shape))
     if fits and declared.dim_ranges:
         fits = all(
             lo <= size and (hi < 0 or size <= hi) for size, (lo, hi) in zip(shape, declared.dim_ranges, strict=True)
@@ -99,7 +100,8 @@ def _describe_shape(declared: MilTensor) -> str:
         return " or ".join(str(shape) for shape in declared.allowed_shapes)
     if declared.dim_ranges:
         return " x ".join(f"{lo}..{hi if hi >= 0 else 'any'}" for lo, hi in declared.dim_ranges)
-    return str(tuple("any" if size is None else size for size in declared.shape)).replace("'", "")
+    text = str(tuple("any" if size is None else size for size in declared.shape)).replace("'", "")
+    return f"{text}, also with (sequence, batch) in front" if declared.takes_sequences else text
 
 
 def from_result(declared: MilTensor, value: Any) -> Any:

@@ -241,6 +241,6 @@ def _returned(declared: MilTensor, value: Any) -> Any:
         return value
     if declared.color is not None:
         return Image.fromarray(value.astype(np.float32) if value.dtype.kind == "f" else value)
-    if declared.dtype in ("fp64", "int64") and not declared.shape and value.ndim == 0:
+    if declared.dtype in ("fp64", "int64") and declared.is_ranked and not declared.shape and value.ndim == 0:
         return value.item()
     return value.reshape(1) if value.ndim == 0 else value

@@ -45,6 +45,7 @@ class MilTensor:
         is_ranked: False where even the number of dimensions is open; ``shape`` is then empty.
         default: What an input that may be left out is filled with; ``None`` where it must be given.
         default_shape: The shape of that filling.
+        takes_sequences: Whether sequence and batch may stand in front of the shape, as in neural networks.
     """
 
     name: str
@@ -57,6 +58,7 @@ class MilTensor:
     is_ranked: bool = True
     default: float | None = None
     default_shape: tuple[int, ...] = ()
+    takes_sequences: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class MilBlock:
         inputs: The names that the operation binds, such as a loop's variables.
         operations: In the order in which they run.
         outputs: The names of what the block gives back.
+        is_shared: Whether what it writes stays behind it, as in neural networks.
     """
 
     inputs: tuple[str, ...]
     operations: tuple[MilOperation, ...]
     outputs: tuple[str, ...]
+    is_shared: bool = False
 
     def references(self) -> Iterator[str]:
         """Yields the names of the values that the block reads from around it."""

@@ -116,11 +116,7 @@ class Step:
             UnsupportedOperation: A setting that is not emulated.
             LoweringError: The operation failed, or gave another shape than the program states.
         """
-        arguments = self._fixed.copy()
-        for parameter, name in self._named:
-            arguments[parameter] = values[name]
-        for parameter, parts in self._listed:
-            arguments[parameter] = [constant if name is None else values[name] for name, constant in parts]
+        arguments = self._arguments(values)
         if self._blocks:
             arguments["blocks"] = [block.bind(values, observe) for block in self._blocks]
         try:
@@ -139,6 +135,17 @@ class Step:
             values[name] = self._stored(result, output, held, arguments)
         if observe is not None:
             observe(self.operation, {name: values[name] for name, _, _ in self._writes})
+
+    def _arguments(self, values: Values) -> dict[str, Any]:
+        arguments = self._fixed.copy()
+        try:
+            for parameter, name in self._named:
+                arguments[parameter] = values[name]
+            for parameter, parts in self._listed:
+                arguments[parameter] = [constant if name is None else values[name] for name, constant in parts]
+        except KeyError as error:
+            raise LoweringError(f"{self._place} reads {error}, which only a branch that didn't run writes") from None
+        return arguments
 
     def _stored(self, result: Any, output: MilTensor, held: Any, arguments: Mapping[str, Any]) -> Any:
         """Rounds a result to its stated dtype and holds it against its stated shape."""
@@ -175,7 +182,7 @@ class Block:
     """
 
     def __init__(self, program: str, block: MilBlock, operations: Operations, constants: Values) -> None:
-        self.inputs, self.outputs = block.inputs, block.outputs
+        self.inputs, self.outputs, self._is_shared = block.inputs, block.outputs, block.is_shared
         self.constants = dict(constants)
         # A name that is bound anew inside hides a constant of the same name around it.
         for name in (*block.inputs, *(o.name for op in block.operations if not is_constant(op) for o in op.outputs)):
@@ -207,8 +214,16 @@ class Block:
                 values.pop(name, None)
         return [values[name] if name in values else self.constants[name] for name in self.outputs]
 
+    def _run_shared(self, values: Values, observe: Observer | None) -> list[Any]:
+        """Runs every step on the values around the block, where what it writes stays."""
+        for step in self.steps:
+            step.run(values, observe)
+        return [values[name] for name in self.outputs]
+
     def bind(self, around: Values, observe: Observer | None) -> Callable[..., list[Any]]:
         """The block as a function of its inputs, over the values around its operation."""
+        if self._is_shared:
+            return lambda: self._run_shared(around, observe)
         return lambda *given: self.run({**around, **dict(zip(self.inputs, given, strict=True))}, observe)
 
 

@@ -94,6 +94,7 @@ def _program(
         value = schema.parse("MILSpec.NamedValueType", data)
         check_names(value.name)
         given[value.name] = tensor_of(value.name, value.type)
+    reader.written.update(given)  # an output may be an input as it is
     block = reader.block(_active_block(content), set(given))
     metadata = file.spec.description.metadata
     return MilProgram(
@@ -137,7 +138,7 @@ class _FunctionReader:
         outputs = tuple(wire.text(data) for data in wire.messages(content, 2))
         for name in outputs:
             if name not in self.written:
-                raise BadInput(f"output '{name}', which no operation writes")
+                raise BadInput(f"output '{name}', which no operation writes and no input is")
         return MilBlock((), tuple(operations), outputs)
 
     def _nested(self, block: Any, scope: set[str], depth: int) -> MilBlock:

@@ -12,11 +12,17 @@ from torch import Tensor
 from sdk_build.errors import UnsupportedOperation
 
 
-def _input(values: list[Tensor], is_rank5: Tensor) -> Tensor:
-    """Layers of the first three specification versions see (sequence, batch, C, H, W)."""
+def _input(values: list[Tensor], is_rank5: Tensor, rank: Tensor | int = 0) -> Tensor:
+    """Layers of the first three specification versions see (sequence, batch, C, H, W).
+
+    Args:
+        rank: That the model states; an input of two more dimensions has sequence and batch in front.
+    """
     x = values[0].float()
     if not bool(is_rank5) or x.dim() == 5:
         return x
+    if x.dim() == 3 and int(rank) == 1:
+        return x.reshape(*x.shape, 1, 1)
     if x.dim() in (3, 4):
         return x.reshape([1] * (5 - x.dim()) + list(x.shape))
     if x.dim() in (0, 1):
@@ -49,10 +55,10 @@ def _output(values: list[Tensor], form: str, shape: Tensor | None = None) -> Ten
         return x.reshape(1, *x.shape[-3:])
     if form == "number":
         return x.reshape(())
-    if form == "exact":
-        return x
     if shape is not None and int(torch.prod(shape)) == x.numel():
         return x.reshape(shape.tolist())
+    if form == "exact":
+        return x
     sizes = list(x.shape)
     while len(sizes) > 3 and sizes[0] == 1:
         sizes.pop(0)

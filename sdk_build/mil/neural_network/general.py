@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdk_build.mil.neural_network.spatial import take
+from sdk_build.mil.neural_network.spatial import as_int8, take
 from sdk_build.mil.ops.index import INDEX_OPERATIONS
 from sdk_build.mil.ops.sizes import checked
 from sdk_build.mil.ops.tensor import TENSOR_OPERATIONS
@@ -51,7 +51,9 @@ def _permute(values: list[Tensor], axis: Sizes | None = None) -> Tensor:
 
 
 def _transpose(values: list[Tensor], axes: Sizes) -> Tensor:
-    return values[0].permute(_ints(axes))
+    """Fewer axes than dimensions are the last ones: pictures come with a batch of 1 in front."""
+    lead = values[0].dim() - axes.numel()
+    return values[0].permute(*range(lead), *[lead + axis % axes.numel() for axis in _ints(axes)])
 
 
 def _squeeze(values: list[Tensor], axes: Sizes | None = None, squeezeAll: Flag = False) -> Tensor:
@@ -81,7 +83,8 @@ def _rank_preserving_reshape(values: list[Tensor], targetShape: Sizes) -> Tensor
 
 
 def _flatten_to_2d(values: list[Tensor], axis: Tensor | int = 0) -> Tensor:
-    flat: Tensor = TENSOR_OPERATIONS["flatten2d"](values[0], int(axis) % max(values[0].dim(), 1))
+    rank = values[0].dim()
+    flat: Tensor = TENSOR_OPERATIONS["flatten2d"](values[0], int(axis) + rank if int(axis) < 0 else axis)
     return flat
 
 
@@ -128,7 +131,7 @@ def _split_nd(
     del numSplits
     if splitSizes is not None:
         return torch.split(values[0], _ints(splitSizes), int(axis))
-    return values[0].chunk(int(count), int(axis))
+    return values[0].tensor_split(int(count), int(axis))
 
 
 def _sequence_repeat(values: list[Tensor], nRepetitions: Tensor | int = 1) -> Tensor:
@@ -138,7 +141,10 @@ def _sequence_repeat(values: list[Tensor], nRepetitions: Tensor | int = 1) -> Te
 
 
 def _tile(values: list[Tensor], reps: Sizes | None = None) -> Tensor:
-    tiled: Tensor = TENSOR_OPERATIONS["tile"](values[0], values[1].long() if reps is None else reps)
+    """Fewer repetitions than dimensions are those of the last ones."""
+    given = _ints(values[1] if reps is None else reps)
+    counts = [1] * (values[0].dim() - len(given)) + given
+    tiled: Tensor = TENSOR_OPERATIONS["tile"](values[0], torch.tensor(counts))
     return tiled
 
 
@@ -217,7 +223,7 @@ def _top_k(
 # Constants, padding, products
 
 
-def _load_constant(values: list[Tensor], data: Tensor, shape: Sizes) -> Tensor:
+def _load_constant(values: list[Tensor], data: Tensor, shape: Sizes | None = None) -> Tensor:
     del values
     return take(data, *_ints(shape))
 
@@ -245,10 +251,12 @@ def _batched_matmul(
     hasBias: Flag = False,
     weights: Tensor | None = None,
     bias: Tensor | None = None,
+    int8DynamicQuantize: Flag = False,
 ) -> Tensor:
     """Of two inputs, or of one with a matrix that is stored column by column."""
     if weights is not None:
-        y = values[0] @ take(weights, int(weightMatrixSecondDimension), int(weightMatrixFirstDimension)).T
+        x = as_int8(values[0]) if bool(int8DynamicQuantize) else values[0]
+        y = x @ take(weights, int(weightMatrixSecondDimension), int(weightMatrixFirstDimension)).T
         return y + take(bias, y.shape[-1]) if bool(hasBias) and bias is not None else y
     x, y = values
     return torch.matmul(x.mT if bool(transposeA) else x, y.mT if bool(transposeB) else y)

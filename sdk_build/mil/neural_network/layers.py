@@ -10,15 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdk_build.mil.neural_network.boundary import BOUNDARY_LAYERS
+from sdk_build.mil.neural_network.control import CONTROL_LAYERS
 from sdk_build.mil.neural_network.general import GENERAL_LAYERS
+from sdk_build.mil.neural_network.indexing import INDEXING_LAYERS
 from sdk_build.mil.neural_network.pointwise import POINTWISE_LAYERS
+from sdk_build.mil.neural_network.recurrent import RECURRENT_LAYERS
 from sdk_build.mil.neural_network.spatial import SPATIAL_LAYERS
 from sdk_build.mil.neural_network.volume import VOLUME_LAYERS
 
 LAYERS: Mapping[str, Callable[..., Any]] = {
     **BOUNDARY_LAYERS,
+    **CONTROL_LAYERS,
     **GENERAL_LAYERS,
+    **INDEXING_LAYERS,
     **POINTWISE_LAYERS,
+    **RECURRENT_LAYERS,
     **SPATIAL_LAYERS,
     **VOLUME_LAYERS,
 }

@@ -16,13 +16,17 @@ from sdk_build.mil.files.package import ModelFile
 from sdk_build.mil.files.reader import reading
 from sdk_build.mil.files.signature import array_of, image_of
 from sdk_build.mil.files.values import check_names
+from sdk_build.mil.neural_network.control import BLOCKS, JUMPS
 from sdk_build.mil.neural_network.layers import LAYERS
+from sdk_build.mil.neural_network.recurrent import KINDS as RECURRENT
+from sdk_build.mil.neural_network.recurrent import recurrent_settings
 from sdk_build.mil.neural_network.settings import settings_of
-from sdk_build.mil.program import Constant, MilOperation, MilProgram, MilTensor, Ref, Value
+from sdk_build.mil.program import Constant, MilBlock, MilOperation, MilProgram, MilTensor, Ref, Value
 
 _LAYERS, _PREPROCESSING, _ARRAY_MAPPING, _IMAGE_MAPPING = 1, 2, 5, 6
 _TEXT_LABELS, _NUMBER_LABELS, _PROBABILITY_LAYER = 100, 101, 200
 _BGR, _GRAY = 30, (10, 40)
+_MAX_DEPTH = 16  # of branches and loops in each other
 
 
 def executor_of(file: ModelFile, accumulate: str = "fp32") -> ProgramExecutor:
@@ -75,7 +79,7 @@ def _head(content: memoryview) -> _Head:
 
 def _program(file: ModelFile, head: _Head) -> MilProgram:
     description = file.spec.description
-    inputs = tuple(_input(feature) for feature in description.input)
+    inputs = tuple(_input(feature, head) for feature in description.input)
     operations = [step for feature in description.input for step in _entry(feature, head)]
     written = {output.name for step in operations for output in step.outputs}
     last = ""
@@ -105,13 +109,13 @@ def _program(file: ModelFile, head: _Head) -> MilProgram:
     )
 
 
-def _input(feature: Any) -> MilTensor:
+def _input(feature: Any, head: _Head) -> MilTensor:
     if feature.type.WhichOneof("Type") == "imageType":
         return image_of(feature)
     declared = array_of(feature)
     if declared.allowed_shapes or declared.dim_ranges:
         return replace(declared, shape=tuple(None for _ in (*declared.allowed_shapes[:1], declared.dim_ranges)[0]))
-    return declared
+    return replace(declared, takes_sequences=not head.is_exact and len(declared.shape) in (1, 3))
 
 
 def _inside(name: str) -> str:
@@ -130,6 +134,8 @@ def _entry(feature: Any, head: _Head) -> Iterator[MilOperation]:
     steps = [step for step in head.preprocessing if step.featureName in ("", feature.name)] if is_image else []
     names = [_inside(f"{feature.name}.{number}") for number in range(len(steps))] + [_inside(feature.name)]
     settings: dict[str, Value] = {"values": (Ref(feature.name),), "is_rank5": np.array(is_rank5)}
+    if not is_image:
+        settings["rank"] = np.array(len(feature.type.multiArrayType.shape))
     yield MilOperation("input", f"input {feature.name}", settings, (_value(names[0]),))
     for number, step in enumerate(steps):
         kind = step.WhichOneof("preprocessor")
@@ -151,7 +157,16 @@ def _scaler(scaler: Any, color_space: int) -> dict[str, Value]:
     return {"scale": np.array(scaler.channelScale or 1.0, np.float32), "biases": np.array(biases, np.float32)}
 
 
-def _layer(layer: Any, number: int, head: _Head, written: set[str]) -> MilOperation:
+def _layer(layer: Any, number: int, head: _Head, written: set[str], around: tuple[str, ...] = ()) -> MilOperation:
+    """One layer as an operation.
+
+    Args:
+        layer: A NeuralNetworkLayer message.
+        number: Its place, for a layer without a name.
+        head: What the network states beside its layers.
+        written: Values that are there before the layer; a branch or loop adds what its own layers write.
+        around: The kinds of branches and loops that hold the layer.
+    """
     check_names(layer.name, *layer.input, *layer.output)
     kind = layer.WhichOneof("layer")
     name = layer.name or f"layer {number}"
@@ -166,18 +181,55 @@ def _layer(layer: Any, number: int, head: _Head, written: set[str]) -> MilOperat
     for read in layer.input:
         if _inside(read) not in written:
             raise BadInput(f"layer '{name}' reads '{read}', which nothing before it writes (a gap or a cycle)")
+    if kind in JUMPS and "loop" not in around:
+        raise BadInput(f"layer '{name}' is a {kind} outside of a loop")
     settings: dict[str, Constant] = {}
     if kind in LAYERS:
         try:
-            settings = settings_of(parameters)
+            settings = _settings(kind, parameters)
         except (BadInput, UnsupportedOperation) as error:
             raise type(error)(f"layer '{name}' ({kind}): {error}") from None
     if kind == "loadConstant" and not head.is_exact and "shape" in settings:
         settings["shape"] = np.concatenate([[1, 1], np.asarray(settings["shape"])])
-    if kind in ("split", "splitND"):
+    if kind in ("split", "splitND", *RECURRENT):
         settings["count"] = np.array(len(layer.output))
+    blocks = _blocks(kind, name, parameters, head, written, around)
     inputs: dict[str, Value] = {"values": tuple(Ref(_inside(read)) for read in layer.input), **settings}
-    return MilOperation(kind, name, inputs, tuple(_value(_inside(output)) for output in layer.output))
+    return MilOperation(kind, name, inputs, tuple(_value(_inside(output)) for output in layer.output), blocks)
+
+
+def _settings(kind: str, parameters: Any) -> dict[str, Constant]:
+    if kind in RECURRENT:
+        return recurrent_settings(kind, parameters)
+    if kind not in BLOCKS:
+        return settings_of(parameters)
+    turns = getattr(parameters, "maxLoopIterations", 0)
+    return {"maxLoopIterations": np.array(turns, np.int64)} if turns else {}
+
+
+def _blocks(
+    kind: str, name: str, parameters: Any, head: _Head, written: set[str], around: tuple[str, ...]
+) -> tuple[MilBlock, ...]:
+    """The networks of a branch or loop. What one of a branch's two writes is there afterwards."""
+    if len(around) >= _MAX_DEPTH:
+        raise BadInput(f"layer '{name}': branches and loops more than {_MAX_DEPTH} deep")
+    blocks, known = [], set(written)
+    for field in BLOCKS.get(kind, ()):
+        if not parameters.HasField(field) or (field == "conditionNetwork" and not parameters.conditionVar):
+            continue
+        inner = known if kind == "loop" else set(known)
+        operations = []
+        for number, layer in enumerate(getattr(parameters, field).layers):
+            operations.append(_layer(layer, number, head, inner, (*around, kind)))
+            inner.update(output.name for output in operations[-1].outputs)
+        outputs = (_inside(parameters.conditionVar),) if field == "conditionNetwork" else ()
+        if not inner.issuperset(outputs):
+            raise BadInput(f"layer '{name}': nothing writes its condition '{parameters.conditionVar}'")
+        written.update(inner)
+        blocks.append(MilBlock((), tuple(operations), outputs, is_shared=True))
+    if kind in BLOCKS and not parameters.HasField("ifBranch" if kind == "branch" else "bodyNetwork"):
+        raise BadInput(f"layer '{name}' is a {kind} without layers")
+    return tuple(blocks)
 
 
 def _classifier(description: Any, head: _Head, written: set[str], last: str) -> MilOperation:
@@ -206,6 +258,8 @@ def _exit(feature: Any, head: _Head, written: set[str]) -> tuple[MilOperation, M
     else:
         declared = array_of(feature)
         settings["form"] = "number" if kind in ("doubleType", "int64Type") else "exact" if head.is_exact else "rank5"
+        if kind == "multiArrayType" and not declared.shape:
+            declared = replace(declared, is_ranked=False)
         if declared.shape:
             settings["shape"] = np.array(declared.shape, np.int64)
     return MilOperation("output", f"output {feature.name}", settings, (_value(feature.name),)), declared

@@ -65,10 +65,10 @@ def weights_of(weights: Any) -> np.ndarray:
 
     Raises:
         BadInput: The quantised values and their scales don't fit each other.
-        UnsupportedOperation: Weights for products in int8.
+        UnsupportedOperation: More scales than the format's few bits leave clear.
     """
     if weights.int8RawValue:
-        raise UnsupportedOperation("int8RawValue weights (products in int8) are not emulated")
+        return _signed(weights)
     if weights.float16Value:
         if len(weights.float16Value) % 2:
             raise BadInput(f"{len(weights.float16Value)} bytes of half precision weights")
@@ -76,6 +76,15 @@ def weights_of(weights: Any) -> np.ndarray:
     if weights.rawValue:
         return _unquantized(weights.rawValue, weights.quantization)
     return np.fromiter(weights.floatValue, np.float32, len(weights.floatValue))
+
+
+def _signed(weights: Any) -> np.ndarray:
+    """For products in int8, which have one scale."""
+    linear = weights.quantization.linearQuantization
+    if len(linear.scale) != 1 or linear.bias or weights.rawValue:
+        raise BadInput(f"int8 weights with {len(linear.scale)} scales and {len(linear.bias)} biases; allowed: 1 and 0")
+    scaled: np.ndarray = np.frombuffer(weights.int8RawValue, np.int8).astype(np.float32) * np.float32(linear.scale[0])
+    return scaled
 
 
 def _unquantized(raw: bytes, quantization: Any) -> np.ndarray:

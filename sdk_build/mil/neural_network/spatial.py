@@ -38,6 +38,12 @@ def take(weights: Tensor, *sizes: int) -> Tensor:
     return weights.reshape(-1)[: math.prod(sizes)].reshape(sizes)
 
 
+def as_int8(x: Tensor) -> Tensor:
+    """What is left of an input that a layer quantises while it runs: 255 levels over its own range."""
+    step = float(x.abs().max()) / 127 if x.numel() else 0.0
+    return torch.round(x / step) * step if step else x
+
+
 def _as_before(y: Tensor, x: Tensor) -> Tensor:
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
 
@@ -205,9 +211,10 @@ def _inner_product(
     weights: Tensor,
     hasBias: Flag = False,
     bias: Tensor | None = None,
+    int8DynamicQuantize: Flag = False,
 ) -> Tensor:
     """Ranks 1 to 3 multiply the last dimension, ranks 4 and 5 the last three, which become (C, 1, 1)."""
-    x = values[0]
+    x = as_int8(values[0]) if bool(int8DynamicQuantize) else values[0]
     rows = x.reshape(*x.shape[:-3], -1) if x.dim() > 3 else x
     matrix = take(weights, int(outputChannels), int(inputChannels))
     y = F.linear(rows, matrix, take(bias, int(outputChannels)) if bool(hasBias) and bias is not None else None)

@@ -42,7 +42,7 @@ def _project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return projected if bias is None else projected + bias
 
 
-def _scan(
+def scan(
     projected: Tensor, state: tuple[Tensor, ...], cell: Cell, is_reversed: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Runs a cell over the steps; returns h of each step, in the order of the steps, and the last state."""
@@ -75,7 +75,7 @@ def _rnn(
     def cell(projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (act(projected + state[0] @ weight_hh.T),)
 
-    sequence, (h,) = _scan(_project(_ordered(x, direction), weight_ih, bias), (initial_h,), cell, False)
+    sequence, (h,) = scan(_project(_ordered(x, direction), weight_ih, bias), (initial_h,), cell, False)
     return _outputs(sequence, h, output_sequence), h
 
 
@@ -115,7 +115,7 @@ def _gru(
         recurrent = r * (h @ w_o.T + b_o) if bool(reset_after) else (r * h) @ w_o.T + b_o
         return ((1 - z) * act(p_o + recurrent) + z * h,)
 
-    sequence, (h,) = _scan(_project(_ordered(x, direction), weight_ih, input_bias), (initial_h,), cell, False)
+    sequence, (h,) = scan(_project(_ordered(x, direction), weight_ih, input_bias), (initial_h,), cell, False)
     return _outputs(sequence, h, output_sequence), h
 
 
@@ -143,7 +143,7 @@ def _lstm_one_way(
         c = c if clip is None else c.clamp(-clip, clip)
         return gate(peep(z_o, p_o, c)) * act(c), c
 
-    return _scan(_project(x, weight_ih, bias), state, cell, is_reversed)
+    return scan(_project(x, weight_ih, bias), state, cell, is_reversed)
 
 
 def _lstm(

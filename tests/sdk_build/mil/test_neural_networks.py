@@ -121,16 +121,18 @@ def test_an_unknown_layer_is_named(tmp_path: Path) -> None:
     layer.name, layer.custom.className = "magic", "MyLayer"
     layer.input.append("r")
     layer.output.append("y")
-    message = "net.mlmodel operation 'magic': type 'custom' is not emulated; allowed: acos, "
+    message = "net.mlmodel operation 'magic': type 'custom' is not emulated; allowed: NonMaximumSuppression, acos, "
     with pytest.raises(UnsupportedOperation, match=message):
         EmulatedCoreML(_save(builder, tmp_path))
 
 
 def test_a_setting_that_is_not_emulated_is_named(tmp_path: Path) -> None:
     builder = _builder(shape=(3,))
-    builder.add_inner_product("l", array([1, 2, 3]), None, 3, 1, False, "x", "y")
-    builder.nn_spec.layers[0].innerProduct.int8DynamicQuantize = True
-    message = r"'l' \(innerProduct\): parameter 'int8DynamicQuantize' is not emulated"
+    builder.add_activation("l", "RELU", "x", "r")
+    layer = builder.nn_spec.layers.add(name="c", input=["r"], output=["y"])
+    layer.reshape.targetShape.extend([1, 1, 3])
+    layer.reshape.mode = 7
+    message = r"layer 'c' \(reshape\): setting 'mode' has the unknown value 7"
     with pytest.raises(UnsupportedOperation, match=message):
         EmulatedCoreML(_save(builder, tmp_path))
 

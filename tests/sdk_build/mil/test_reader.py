@@ -6,6 +6,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +90,24 @@ def test_reading_is_quiet_and_leaves_loggers_alone(package: Path, capfd: pytest.
     assert logger.level == level
     assert program.name == "net.mlpackage"
     assert {operation.op_type for operation in program.operations} >= {"const", "conv", "conv_transpose"}
+
+
+def test_an_output_may_be_an_input_as_it_is(tmp_path: Path) -> None:
+    """Such as what coremltools makes of a network that returns its input; results are copies."""
+    import coremltools as ct
+    from coremltools.converters.mil import Builder as mb
+
+    from sdk_build.mil import EmulatedCoreML
+
+    @mb.program(input_specs=[mb.TensorSpec(shape=(2, 3))], opset_version=ct.target.iOS16)
+    def program(x):  # type: ignore[no-untyped-def]
+        return x, mb.relu(x=x, name="y")
+
+    settings = {"compute_precision": ct.precision.FLOAT32, "minimum_deployment_target": ct.target.iOS16}
+    model = ct.convert(program, convert_to="mlprogram", skip_model_load=True, **settings)
+    emulated = EmulatedCoreML(nets.save(model, tmp_path / "net.mlpackage"))
+    x = noise(2, 3)
+    found = emulated.predict({"x": x})
+    name = next(name for name in found if name != "y")
+    assert (found[name] == x).all()
+    assert not np.shares_memory(found[name], x)
