@@ -101,7 +101,11 @@ def _axis(grid: Bits) -> _Tree:
         thin = np.minimum(radii[found], radii[other[found]])
         weights.append(np.hypot(dy, dx) + 10 / np.maximum(thin, 0.5))
     shape = (len(points), len(points))
-    graph = coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape)
+    # By rank: of equal weights the first is taken, on every platform and in the apps.
+    order = np.argsort(np.concatenate(weights), kind="stable")
+    ranks = np.empty(len(order))
+    ranks[order] = np.arange(1, len(order) + 1)
+    graph = coo_matrix((ranks, (np.concatenate(rows), np.concatenate(columns))), shape)
     tree = minimum_spanning_tree(graph).tocoo()
     near: list[set[int]] = [set() for _ in points]
     for a, b in zip(tree.row.tolist(), tree.col.tolist(), strict=True):
@@ -255,7 +259,7 @@ def _segments(tree: _Tree, group_of: dict[int, int]) -> list[list[int]]:
     """Ways between forks of different groups, and from forks to ends."""
     found = []
     for fork in group_of:
-        for onward in tree.near[fork]:
+        for onward in sorted(tree.near[fork]):
             path = [fork, onward]
             while path[-1] not in group_of and len(tree.near[path[-1]]) == 2:
                 path.append(next(n for n in tree.near[path[-1]] if n != path[-2]))

@@ -39,13 +39,14 @@ def figure_on_paper(picture: Picture) -> Bits:
         BadInput: the border isn't of one colour, or nothing differs from it.
     """
     import cv2
+    from skimage.color import rgb2lab
 
     # Small drawings are enlarged: gaps are bridged and specks removed in steps of a pixel.
     scale = 512 / max(picture.shape[:2])
     size = (max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = np.clip(np.asarray(cv2.resize(picture, size, interpolation=method), np.float32), 0, 255)
-    lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
+    small = np.clip(np.asarray(cv2.resize(picture.astype(np.float32), size, interpolation=method)), 0, 255)
+    lab = np.asarray(rgb2lab(small / 255), np.float32)
     ink = _without_rules(_ink(lab), lab)
     if not ink.any():
         raise BadInput("nothing in the picture differs from its background; give --mask with white on the figure")

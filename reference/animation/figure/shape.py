@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from reference.errors import BadInput
 GRID = 384  # the figure's longer side in pixels of the working grid
 SPACING = 1 / 64  # edge length of the mesh, in the figure's longer side
 STIFFEST = 20.0  # weight of an edge beside a sliver, which would be infinite
+REFINEMENTS = 8  # of the outline, at most
+FLATTEST = 1e-6  # of a triangle's two areas, in squared edge lengths of the mesh
 THICKNESS = 0.55  # of the inflated mesh, relative to a round cross-section
 
 
@@ -134,16 +137,14 @@ def inflate(contours: Contours) -> Body:
     The membrane solves Poisson's equation over the figure with its outline held down; a disc becomes an ellipsoid.
     """
     spacing = SPACING * GRID
-    outline = _sampled_lines(contours, spacing)
-    inside = _inner_points(contours, spacing)
-    points = np.concatenate([outline, inside])
-    triangles = _triangulate(points, contours, spacing)
+    points, delaunay, lines = _conforming(_sampled_lines(contours, spacing), _inner_points(contours, spacing))
+    triangles = _inside(points, delaunay, lines, spacing)
     points, triangles, rim = _split_bridges(*_used(points, triangles))
     height = _membrane(points, triangles, rim)
     return _two_sided(contours, points, triangles, rim, height)
 
 
-def _sampled_lines(contours: Contours, spacing: float) -> Array:
+def _sampled_lines(contours: Contours, spacing: float) -> list[Array]:
     parts = []
     for line in contours.lines:
         closed = np.concatenate([line, line[:1]])
@@ -151,7 +152,7 @@ def _sampled_lines(contours: Contours, spacing: float) -> Array:
         number = max(8, round(way[-1] / spacing))
         stops = np.linspace(0, way[-1], number, endpoint=False)
         parts.append(np.stack([np.interp(stops, way, axis) for axis in closed.T], axis=1))
-    return np.concatenate(parts)
+    return parts
 
 
 def _inner_points(contours: Contours, spacing: float) -> Array:
@@ -170,29 +171,45 @@ def _inner_points(contours: Contours, spacing: float) -> Array:
     return lattice[distance[nearest[:, 1], nearest[:, 0]] > 0.7 * spacing]
 
 
-def _triangulate(points: Array, contours: Contours, spacing: float) -> NDArray[np.int32]:
-    """Delaunay triangles whose centre and edges lie inside."""
-    import cv2
+def _conforming(lines: list[Array], inside: Array) -> tuple[Array, Any, list[Array]]:
+    """Points, their Delaunay triangles, and the lines with points added until these are edges of triangles.
+
+    Where a limb is thinner than the mesh is fine, triangles would else join its two sides across what lies outside.
+    """
     from scipy.spatial import Delaunay
 
-    # Drawn at four times the grid's size, so that gaps between limbs stay open.
-    fine = np.zeros(tuple(4 * s for s in contours.grid.shape), np.uint8)
-    cv2.fillPoly(fine, [np.round(line * 4 + 2).astype(np.int32) for line in contours.lines], 1)
-    delaunay = Delaunay(points)
+    for left in reversed(range(REFINEMENTS)):
+        points = np.concatenate([*lines, inside])
+        delaunay = Delaunay(points)
+        corners = np.sort(delaunay.simplices[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
+        edges = corners[:, 0] * len(points) + corners[:, 1]
+        start, missed, finer = 0, 0, []
+        for line in lines:
+            number = start + np.arange(len(line))
+            after = start + (np.arange(len(line)) + 1) % len(line)
+            missing = ~np.isin(np.minimum(number, after) * len(points) + np.maximum(number, after), edges)
+            middles = (line + np.roll(line, -1, axis=0))[missing] / 2
+            finer.append(np.insert(line, np.flatnonzero(missing) + 1, middles, axis=0))
+            start, missed = start + len(line), missed + int(missing.sum())
+        if not missed or not left:
+            break
+        lines = finer
+    return points, delaunay, lines
+
+
+def _inside(points: Array, delaunay: Any, lines: list[Array], spacing: float) -> NDArray[np.int32]:
+    """The triangles whose centre lies within the lines, of the largest part that hangs together by edges."""
+    from skimage.measure import points_in_poly
+
     triangles = delaunay.simplices
     corners = points[triangles]
-    inside = np.ones(len(triangles), bool)
-    for weights in ((1 / 3, 1 / 3, 1 / 3), (0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.2, 0.2, 0.6)):
-        spot = np.round(np.einsum("tcx,c->tx", corners, weights) * 4 + 2).astype(int)
-        spot = np.clip(spot, 0, np.array(fine.shape)[::-1] - 1)
-        inside &= fine[spot[:, 1], spot[:, 0]] > 0
+    kept = np.zeros(len(triangles), bool)
+    for line in lines:
+        kept ^= points_in_poly(corners.mean(axis=1), line)
     a, b, c = np.swapaxes(corners, 0, 1)
     double_area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     turned = np.where((double_area > 0)[:, None], triangles, triangles[:, ::-1])
-    kept = inside & (np.abs(double_area) > 1e-3 * spacing**2)
-    # Slivers between kept triangles would leave notches that meet in one vertex.
-    beside = np.where(delaunay.neighbors >= 0, kept[delaunay.neighbors], False).sum(axis=1)
-    kept |= (beside == 3) | ((beside == 2) & (np.abs(double_area) < 0.1 * spacing**2))
+    kept &= np.abs(double_area) > FLATTEST * spacing**2
     return turned[_one_part(kept, delaunay.neighbors)].astype(np.int32)
 
 
