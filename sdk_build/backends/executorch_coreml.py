@@ -63,7 +63,7 @@ def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
     """
     from executorch.backends.apple.coreml import executorchcoreml
 
-    from sdk_build.backends.quantizers.shrink_mlpackage import shrink
+    from sdk_build.backends.quantizers.shrink_mlpackage import content_uuid, shrink
 
     with tempfile.TemporaryDirectory() as folder:
         root = _unflatten(content, "the delegate", Path(folder))
@@ -71,6 +71,10 @@ def shrink_packed(content: bytes, recipe: Recipe | None = None) -> bytes:
             _compress(root / "model.mlpackage", recipe)
         shrink(root / "model.mlpackage")
         (root / "debug_info.json").unlink(missing_ok=True)
+        # By its content instead of at random: the delegate keeps what it compiled on the phone under this name.
+        metadata = json.loads((root / "metadata.json").read_text())
+        metadata["identifier"] = f"executorch_{content_uuid(root / 'model.mlpackage')}"
+        (root / "metadata.json").write_text(json.dumps(metadata))
         return bytes(executorchcoreml.flatten_directory_contents(str(root)))
 
 

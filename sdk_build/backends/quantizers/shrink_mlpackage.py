@@ -6,7 +6,10 @@ vector 128 bytes of table and padding in the weight file.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import struct
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +59,27 @@ def shrink(package: Path) -> None:
     _shorten_names(block, {*(tensor.name for tensor in function.inputs), *block.outputs})
     (folder / "model.mlmodel").write_bytes(model.SerializeToString(deterministic=True))
     (package / DEBUG_FILE).unlink(missing_ok=True)
+    _name_by_content(package)
+
+
+def content_uuid(root: Path) -> str:
+    """A UUID that two files or folders share only if they hold the same: for identifiers that tools draw at random."""
+    digest = hashlib.sha256()
+    for file in [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return str(uuid.UUID(bytes=digest.digest()[:16], version=5))
+
+
+def _name_by_content(package: Path) -> None:
+    """Let the same network give the same bytes: coremltools draws the identifiers of the package's parts at random."""
+    path = package / "Manifest.json"
+    manifest = json.loads(path.read_text())
+    entries = manifest["itemInfoEntries"]
+    names = {old: content_uuid(package / "Data" / entry["path"]) for old, entry in entries.items()}
+    manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}
+    manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
+    path.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n")
 
 
 def _merge_entries(block: Any, content: bytes) -> None:
