@@ -12,7 +12,9 @@ from typing import Any
 
 from reference.errors import BadInput
 
-MODELS_DIR = Path(__file__).resolve().parents[1] / "models"
+_PACKAGE = Path(__file__).resolve().parent
+# A wheel holds the models inside this package; in a checkout they lie beside it.
+MODELS_DIR = next((d for d in (_PACKAGE / "models", _PACKAGE.parent / "models") if d.is_dir()), _PACKAGE / "models")
 
 
 @dataclass(frozen=True)

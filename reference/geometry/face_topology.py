@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.card import MODELS_DIR
 from reference.errors import BadInput
 
-STORED = Path(__file__).resolve().parents[2] / "models" / "face3d" / "topology.safetensors"
+STORED = MODELS_DIR / "face3d" / "topology.safetensors"
 REGIONS = ("other", "eyes", "brows", "nose", "mouth", "cheeks", "chin")
 LANDMARKS = 68
 JAW = 17

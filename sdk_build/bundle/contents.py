@@ -107,8 +107,11 @@ def tool_versions(runtimes: Iterable[str]) -> tuple[NamedText, ...]:
 
 
 def git_commit() -> str:
-    """Commit of the working tree, with ``-modified`` if it has changes; ``unknown`` outside a repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """Commit of OnPar's working tree, with ``-modified`` if it has changes; ``unknown`` where it is installed."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # git would name the repository around an environment as if it were OnPar's
+        return "unknown"
+    git = ["git", "-C", str(root)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout

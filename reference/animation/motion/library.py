@@ -19,9 +19,10 @@ from reference.animation.motion.source import (
     rested,
     upright,
 )
+from reference.card import MODELS_DIR
 from reference.errors import BadInput
 
-MOTIONS_DIR = Path(__file__).resolve().parents[3] / "models" / "motions"
+MOTIONS_DIR = MODELS_DIR / "motions"
 _KEYS = {"topology", "root", "drop", "feet", "up", "rest", "heading", "thick", "thin", "clips"}
 
 
