@@ -20,7 +20,7 @@ PRECISION ?= default
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export parity predict test test-slow coremltools-suite lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables phones arm64 arm64-counts
+.PHONY: help setup wheel export parity predict test test-slow coremltools-suite lint format gltf bench apps apps-bundles apps-web apps-android apps-ios lock clean gates quantize tables phones arm64 arm64-counts
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -75,6 +75,10 @@ predict: $(STAMP) ## BUNDLE=folder FILE=picture: run a bundle on this machine
 	@if [ -z "$(BUNDLE)" ] || [ -z "$(FILE)" ]; then \
 	  echo "predict: give both, e.g. make predict BUNDLE=dist/classifier-android-fp32 FILE=picture.jpg" >&2; exit 2; fi
 	$(PYTHON) -m sdk_build.predict $(BUNDLE) $(FILE)
+
+wheel: $(STAMP) ## build dist/onpar-VERSION-py3-none-any.whl, with the built-in models
+	$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -l dist/onpar-*.whl | awk '{printf "%s, %.1f MB\n", $$NF, $$5 / 1e6}'
 
 # Two workers, a file each: conversions use one core, and tests of one file share what they converted.
 test: $(STAMP) ## every test but the slow ones

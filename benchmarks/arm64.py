@@ -29,7 +29,7 @@ import numpy as np
 
 from reference.errors import BadInput
 from reference.spec import from_json
-from sdk_build.command import exit_with
+from sdk_build.command import exit_with, need_checkout
 from sdk_build.errors import ArtifactCrashed, BackendUnavailable, BundleNotFound
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(dist: Path, fetch: bool, build: bool, counting: bool, update: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
+    need_checkout("benchmarks.arm64", "the source of its counter and a folder for its toolchain")
     if fetch:
         prepare(CACHE)
     if build:

@@ -18,20 +18,21 @@ from pathlib import Path
 from benchmarks.devices import judge, load_devices
 from benchmarks.run import print_records
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.bundle.records import Record, bundle_digest, read_records, write_records
-from sdk_build.command import exit_with
+from sdk_build.command import IN_CHECKOUT, exit_with
 from sdk_build.errors import BackendUnavailable, BenchmarkFailed
 
 APP = "org.onpar.demo"
 RUNNER = f"{APP}/{APP}.LatencyBenchmark"
 DEVICE_FOLDER = f"/sdcard/Android/data/{APP}/files"
-OUTPUT = Path(__file__).parent / "results" / "phones"
+OUTPUT = Path(__file__).parent / "results" / "phones" if IN_CHECKOUT else Path("phones")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and collect; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.collect",
+        prog=program("benchmarks.collect"),
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 done, 1 the benchmark failed on the phone, 2 no device, no records or bad input.",
     )

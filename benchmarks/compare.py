@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.bundle.records import Record, center, read_records
 from sdk_build.command import exit_with
 
@@ -53,7 +54,7 @@ class Comparison:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and compare; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare",
+        prog=program("benchmarks.compare"),
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 done, 1 something is slower and --fail-if-slower was given, 2 wrong use or bad input.",
     )

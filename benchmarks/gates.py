@@ -17,9 +17,10 @@ from typing import Any
 
 from benchmarks.run import Protocol, measure_all
 from reference.errors import BadInput, OnParError
+from reference.program import program
 from reference.spec import from_json
 from sdk_build.bundle.records import Record
-from sdk_build.command import error_line, exit_with
+from sdk_build.command import error_line, exit_with, need_checkout
 from sdk_build.errors import BundleNotFound
 
 BASELINE = Path(__file__).parent / "results" / "gates.json"
@@ -70,7 +71,7 @@ class Gate:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and check; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gates",
+        prog=program("benchmarks.gates"),
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 all gates are green, 1 one is red, 2 wrong use or bad input.",
     )
@@ -86,6 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(dist: Path, baseline: Path, update: bool, partial: bool, latency: bool, as_json: bool) -> int:
     """The command's body; returns the exit code."""
+    if update and baseline == BASELINE:
+        need_checkout("benchmarks.gates --update without --baseline FILE", "the figures of the built-in models")
     paths = sorted(p.parent for p in dist.glob("[!.]*/bundle.json"))
     if not paths:
         raise BundleNotFound(f"no bundle in {dist}; run python -m sdk_build.export --target all first")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import FEWEST, WARM_UP
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.bundle.records import Peer, Record, Sustained, bundle_digest, check_place, this_device, write_records
 from sdk_build.command import exit_with
 from sdk_build.errors import ArtifactCrashed, BundleNotFound
@@ -82,7 +83,7 @@ class Protocol:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and measure; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=program("benchmarks.run"), description=__doc__.splitlines()[0])
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: every bundle in dist")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts (default 1)")
     counted = f"timed calls of each contender (default: {MOST} in each process, or as many as take {SECONDS:g} s)"

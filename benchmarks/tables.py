@@ -25,7 +25,7 @@ from reference.card import load_card
 from reference.errors import BadInput, OnParError
 from reference.registry import get_spec
 from sdk_build.bundle.records import Record, bundle_digest, read_records, this_device, write_records
-from sdk_build.command import error_line, exit_with
+from sdk_build.command import error_line, exit_with, need_checkout
 
 if TYPE_CHECKING:
     from reference.spec import ModelSpec
@@ -79,6 +79,7 @@ def run(chosen: Choice, threads: list[int], rounds: int, launches: int, output: 
     """The command's body; a model that can't be exported is named, and the rest goes on."""
     from sdk_build.export import choose_models
 
+    need_checkout("benchmarks.tables", "the folders of OnPar's own tables")
     cores = this_device().cores
     # The tables hold a ratio for one thread alone: peers beside more threads would take time and tell nothing.
     one = Protocol(1, rounds, launches=launches)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput, OnParError
+from reference.program import program
 
 if TYPE_CHECKING:
     from reference.animation.animate import Character, Rig
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reference.animate",
+        prog=program("reference.animate"),
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 done; 1 done, but the motion doesn't suit the figure; 2 wrong use or bad input.",
     )

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from reference.errors import BadInput, OnParError
+from reference.program import program
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, print; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m reference.evaluate", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=program("reference.evaluate"), description=__doc__.splitlines()[0])
     parser.add_argument("name", help="a built-in model, or the folder of one of your own")
     parser.add_argument("--data", type=Path, required=True, help="folder with the validation data")
     parser.add_argument("--weights", type=Path, help="other weights than models/NAME/weights.safetensors")

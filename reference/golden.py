@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError, WeightsError
 from reference.inputs.preprocess import Box, Region, load_depth, load_picture, preprocess_depth, preprocess_picture
+from reference.program import program
 from reference.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def write_golden(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the golden tensors of the named models."""
-    parser = argparse.ArgumentParser(prog="python -m reference.golden", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=program("reference.golden"), description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", metavar="MODEL", help="registered models, or folders of models")
     parser.add_argument("--models-dir", type=Path, default=MODELS_DIR)
     a = parser.parse_args(arguments)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput, OnParError
+from reference.program import program
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; importing nothing heavy, so that --help is instant."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.export",
+        prog=program("sdk_build.export"),
         description="Export models to bundles whose every artifact is proved equal to the PyTorch reference.",
         epilog="Exit codes: 0 done, 1 a check failed, 2 wrong use or bad input.",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import OnParError
+from reference.program import program
 from sdk_build.command import error_line, exit_with
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Verified:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and verify; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.verify",
+        prog=program("sdk_build.verify"),
         description=__doc__,
         epilog="Exit codes: 0 all proved, 1 a check failed, 2 wrong use or no bundle.",
     )
@@ -101,7 +102,9 @@ def verify(path: Path, public_key: Path | None = None) -> Verified:
     if not skipped:
         checks += _replay_witnesses(bundle)
     if len(skipped) == len(bundle.manifest.model_files):
-        raise BackendUnavailable(f"{path.name}: no runtime for any artifact is installed; run 'make setup'")
+        raise BackendUnavailable(
+            f"{path.name}: no runtime for any artifact is installed; run 'make setup' or pip install 'onpar[export]'"
+        )
     return Verified(bundle.manifest.id, bundle.signature, tuple(checks), tuple(skipped))
 
 

@@ -19,6 +19,7 @@ PACKAGES = ("reference", "sdk_build", "benchmarks")
 ROOMS = (
     # What a model promises.
     "reference.errors",
+    "reference.program",
     "reference.spec",
     "reference.card",
     "reference.model_folder",
@@ -74,12 +75,14 @@ TOOLCHAIN_PLACES = (
 )
 # --help and everything that an app's developer runs on a bundle must not wait for torch.
 WITHOUT_TORCH = (
-    "reference.errors reference.spec reference.card reference.golden reference.geometry reference.inputs",
+    "reference.errors reference.program reference.spec reference.card reference.golden reference.geometry",
+    "reference.inputs",
     "reference.tasks reference.pipelines reference.data.raw_files reference.evaluate reference.animation",
     "sdk_build.errors sdk_build.quiet sdk_build.command sdk_build.proof sdk_build.bundle sdk_build.build",
     "sdk_build.backends.__init__ sdk_build.predict sdk_build.report sdk_build.app_vectors",
     "sdk_build.mil.__main__ sdk_build.mil.command.inspect sdk_build.mil.files",
-    "sdk_build.export sdk_build.verify sdk_build.evaluate sdk_build.app_results sdk_build.quantize.__main__",
+    "sdk_build.commands sdk_build.export sdk_build.verify sdk_build.evaluate sdk_build.app_results",
+    "sdk_build.quantize.__main__",
     "benchmarks.compare benchmarks.measure benchmarks.run",
 )
 # Layers and maps that several networks share.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError
+from reference.program import program
 from reference.train.options import Options
 from reference.train.recipes import BACKBONE, OWN_CLASSES, get_entry
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, print the best metrics; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m reference.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("reference.train"), description=__doc__)
     parser.add_argument("model", metavar="NAME", help="a registered model, e.g. classifier or voxel64; or backbone")
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, metavar="DIR",

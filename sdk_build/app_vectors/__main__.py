@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sdk_build.app_vectors.collection import FOLDER, collect, to_text
 from sdk_build.app_vectors.encoding import Json
+from sdk_build.command import exit_with, need_checkout
 
 
 def main(arguments: list[str] | None = None, make: Callable[[], Json] = collect) -> int:
@@ -21,10 +22,17 @@ def main(arguments: list[str] | None = None, make: Callable[[], Json] = collect)
     parser = argparse.ArgumentParser(prog="python -m sdk_build.app_vectors", description=__doc__.splitlines()[0])
     parser.add_argument("--output-dir", type=Path, default=FOLDER)
     a = parser.parse_args(arguments)
+    return exit_with(lambda: write(a.output_dir, make))
+
+
+def write(folder: Path, make: Callable[[], Json]) -> int:
+    """The command's body; returns the exit code."""
+    if folder == FOLDER:
+        need_checkout("sdk_build.app_vectors", "the folder of the tests")
     text = to_text(make())
-    a.output_dir.mkdir(parents=True, exist_ok=True)
-    (a.output_dir / "vectors.json").write_text(text, encoding="utf-8")
-    print(f"{a.output_dir / 'vectors.json'}: {len(text) / 1000:.0f} kB")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vectors.json").write_text(text, encoding="utf-8")
+    print(f"{folder / 'vectors.json'}: {len(text) / 1000:.0f} kB")
     return 0
 
 

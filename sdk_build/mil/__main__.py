@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from reference.program import program
 from sdk_build.command import exit_with
 
 _EPILOG = """\
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sdk_build.mil", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog=program("sdk_build.mil"), description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     raw = argparse.RawDescriptionHelpFormatter
     run = verbs.add_parser("run", help="run a model once", epilog=_EPILOG, formatter_class=raw)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HELPERS = ("--detector", "--refined", "--detector-refined")
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and predict; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.predict",
+        prog=program("sdk_build.predict"),
         description=__doc__,
         epilog="Exit codes: 0 done, 1 the bundle or an artifact failed, 2 wrong use or bad input.",
     )

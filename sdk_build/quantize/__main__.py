@@ -13,13 +13,14 @@ import tempfile
 from pathlib import Path
 
 from reference.errors import BadInput, OnParError
+from reference.program import program
 from sdk_build.command import error_line, exit_with
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and measure; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.quantize",
+        prog=program("sdk_build.quantize"),
         description=__doc__.splitlines()[0],
         epilog="Exit codes: 0 done, 1 a static artifact misses the budget even in mixed precision, 2 bad input.",
     )

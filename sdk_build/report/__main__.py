@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and report; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.report",
+        prog=program("sdk_build.report"),
         description=__doc__,
         epilog="Exit codes: 0 done, 1 a bundle is damaged, 2 wrong use.",
     )

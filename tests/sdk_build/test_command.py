@@ -5,8 +5,8 @@ import inspect
 import pytest
 
 from reference.errors import BadInput, OnParError
-from sdk_build import errors
-from sdk_build.command import error_line, exit_with
+from sdk_build import command, errors
+from sdk_build.command import error_line, exit_with, need_checkout
 from sdk_build.errors import ParityError
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OnParError)]
@@ -65,3 +65,12 @@ def _start(line):
 
 def test_every_error_is_public():
     assert set(errors.__all__) == {kind.__name__ for kind in KINDS}
+
+
+def test_what_works_on_our_own_files_needs_a_checkout(monkeypatch, refused):
+    need_checkout("benchmarks.arm64", "a toolchain's folder")
+    monkeypatch.setattr(command, "IN_CHECKOUT", False)
+    with refused(
+        BadInput, "benchmarks.arm64 needs a toolchain's folder", "a wheel doesn't hold", "a checkout of OnPar"
+    ):
+        need_checkout("benchmarks.arm64", "a toolchain's folder")
