@@ -236,12 +236,12 @@ class Reporter:
             TimeRemainingColumn,
         )
 
-        from sdk_build import backends
+        from sdk_build.backends import runtimes_of
 
         self.quiet = quiet
         # On a terminal rich adapts to its width; a pipe gets 100 columns.
         self.console = Console(stderr=quiet, width=None if sys.stdout.isatty() else 100, highlight=False)
-        per_model = len({runtime for target in targets for runtime in backends.runtimes_of(target, extra)})
+        per_model = len({runtime for target in targets for runtime in runtimes_of(target, extra)})
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

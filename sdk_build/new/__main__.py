@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 from reference.errors import BadInput
+from reference.program import program
 from sdk_build.command import exit_with
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and write the folder; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m sdk_build.new",
+        prog=program("sdk_build.new"),
         description=__doc__,
         epilog="Exit codes: 0 done, 2 wrong use or bad input.",
     )
@@ -72,7 +73,8 @@ def run(a: argparse.Namespace) -> int:
         print(f"  {name:<16} {text}")
     for note in made.notes:
         print(f"  note: {note}")
-    print(f"next: python -m sdk_build.export --target ios --model {made.folder}")
+    export = program("sdk_build.new").replace("new", "export")  # in the words in which this one was called
+    print(f"next: {export} --target ios --model {made.folder}")
     return 0
 
 
