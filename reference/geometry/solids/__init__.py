@@ -1,0 +1,1 @@
+"""Solids in a camera's space: the pinhole, the measured front, its union with a network's solid, and how good it is."""
