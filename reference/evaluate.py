@@ -74,8 +74,9 @@ def evaluate(
     """
     import torch
 
+    from reference.pipelines.rgbd_frames import measure
     from reference.registry import find_model, load_network, models_dir_of
-    from reference.tasks import get_task, measure
+    from reference.tasks import get_task
 
     spec = find_model(name)
     if turn and not get_task(spec).turnable:

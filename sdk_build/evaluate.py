@@ -70,7 +70,7 @@ def measure_bundle(bundle: Bundle, spec: ModelSpec, data: Path, runtime: str, he
         BadInput: the folder can't be used, or the bundle has no artifact for the runtime.
         ArtifactCrashed: the runtime died.
     """
-    from reference.tasks import measure
+    from reference.pipelines.rgbd_frames import measure
     from sdk_build.bundle.files import choose_runtime
     from sdk_build.proof.accuracy import ArtifactNetwork
     from sdk_build.proof.sandbox import ArtifactProcess

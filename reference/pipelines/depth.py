@@ -16,6 +16,7 @@ the head, which would press the face into a few grey values. Step 3 is ours.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -30,8 +31,13 @@ from reference.inputs.preprocess import Box, Region, choose_region
 from reference.spec import PreprocessSpec
 from reference.tasks.depth_to_voxels import VoxelGrid
 
+if TYPE_CHECKING:
+    from reference.pipelines.faces import FindFaces
+
 # From the tip of the nose to the back of the neck, with room for hair; what is farther is not the head.
 HEAD_REACH_MM = 300.0
+# Of the square around a face (1.4 longer sides of the detector's box): side of the head's box, and how much higher.
+HEAD_SIDE, HEAD_RISE = 1.2, 0.13
 # Neighbouring pixels of one surface differ by less; a patch that touches nothing else and is this small is noise.
 STEP_MM = 30.0
 SMALLEST_PATCH = 0.002
@@ -44,20 +50,33 @@ _SMOOTHING = 12
 _SMALLEST_PART = 0.02
 
 
-def face_box(picture: NDArray[np.uint8], name: str = "the picture") -> Box:
+def face_box(picture: NDArray[np.uint8], name: str = "the picture", find: FindFaces | None = None) -> Box:
     """The square around the largest face of a picture (H, W, 3) uint8 RGB, as (x0, y0, x1, y1) in pixels.
+
+    Args:
+        find: gives squares around faces, the largest first; None: OpenCV's frontal cascade.
 
     Raises:
         BadInput: no face was found.
     """
     from reference.pipelines.face_boxes import find_faces
 
-    faces = find_faces(picture)
+    faces = (find or find_faces)(picture)
     if not faces:
-        raise BadInput(f"no face found in {name}; give a box around the object, e.g. --box 120,80,420,460")
-    face, (height, width) = faces[0], picture.shape[:2]
-    right, bottom = min(face.left + face.width, width), min(face.top + face.height, height)
-    return max(face.left, 0.0), max(face.top, 0.0), right, bottom
+        advice = "" if find else "; OpenCV's cascade misses many that our detector finds: give it with --detector"
+        raise BadInput(f"no face found in {name}; give a box around the object, e.g. --box 120,80,420,460{advice}")
+    return box_of_face(faces[0], picture)
+
+
+def box_of_face(face: Region, picture: NDArray[np.uint8]) -> Box:
+    """The box of a head from the square around its face: larger, and higher by the hair; cut at the picture's border.
+
+    Grown by a fifth on each side, as the network's crop is, it reaches from above the hair to the neck.
+    """
+    height, width = picture.shape[:2]
+    side = HEAD_SIDE * face.width
+    left, top = face.left + (face.width - side) / 2, face.top + (face.height - side) / 2 - HEAD_RISE * face.height
+    return max(left, 0.0), max(top, 0.0), min(left + side, width), min(top + side, height)
 
 
 def check_box(box: Box, width: int, height: int) -> Box:

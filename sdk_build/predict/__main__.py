@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("litert", "executorch", "coreml", "executorch_coreml")
 MESHES = (".glb", ".obj", ".ply", ".stl", ".off", ".gif")  # endings of --save that are no picture's
-DEPTH_OPTIONS = tuple(f"depth{name}" for name in ("", "_size", "_type", "_unit", "_scale", "_turn", "_reach", "_fit"))
+DEPTH_OPTIONS = (
+    *(f"depth{name}" for name in ("", "_size", "_type", "_unit", "_scale", "_turn", "_reach", "_fit")),
+    *("focal", "principal", "camera", "space", "fuse"),
+)
 HELPERS = ("--detector", "--refined", "--detector-refined")
 
 
@@ -53,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unconfirmed", choices=("suppress", "mark"), default="suppress", help="video: what of others")
     parser.add_argument("--box", metavar="X0,Y0,X1,Y1", help="look at this box of the picture only, in pixels")
     parser.add_argument(
-        "--detector", type=Path, metavar="BUNDLE", help="keypoints: find faces with this; else with OpenCV's cascade"
+        "--detector", type=Path, metavar="BUNDLE", help="find faces with this; else with OpenCV's cascade"
     )
     parser.add_argument(
         "--refined", type=Path, metavar="BUNDLE", help="keypoints, face detector: the second network of the cascade"
@@ -62,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--detector-refined",
         type=Path,
         metavar="BUNDLE",
-        help="keypoints: the detector's second network",
+        help="the detector's second network",
     )
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
     depth.add_argument("--depth", type=Path, metavar="FILE", help=".png in mm, .tif, .npy, .npz, .exr, headerless .raw")
@@ -76,6 +79,17 @@ def main(arguments: list[str] | None = None) -> int:
     depth.add_argument("--depth-reach", type=float, metavar="MM", help="ignore what lies farther behind the object")
     depth.add_argument(
         "--depth-fit", choices=("scale", "crop"), default="scale", help="crop: cut or pad the box instead of scaling it"
+    )
+    depth.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the depth map")
+    depth.add_argument("--principal", metavar="X,Y", help="principal point in its pixels; without it, the middle")
+    depth.add_argument("--camera", type=Path, metavar="FILE", help="instead: JSON with focal_px, or fx, fy, cx, cy")
+    depth.add_argument(
+        "--space",
+        choices=("camera", "cube"),
+        help="of the mesh: mm before the camera, or the network's cube from -1 to 1",
+    )
+    depth.add_argument(
+        "--fuse", choices=("on", "off"), default="on", help="off: the network without the measured front"
     )
     parser.add_argument("--runtime", metavar="NAME", help=f"run on this one of {', '.join(RUNTIMES)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
@@ -158,7 +172,7 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
             raise BadInput(f"{option} is of no use to {id_}; allowed: {', '.join(view.helpers) or 'none'}")
     preprocess = bundle.manifest.spec.preprocess
     takes_depth = preprocess is not None and preprocess.color == "DEPTH"
-    for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale")]
+    for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale", "on")]
     if for_depth and not takes_depth:
         name = for_depth[0].replace("_", "-")
         raise BadInput(f"--{name} is for models that take depth; {id_} takes pictures: leave it out")

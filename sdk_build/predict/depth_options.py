@@ -10,6 +10,7 @@ from pathlib import Path
 from reference.errors import BadInput
 from reference.inputs.depth_files import DepthFormat
 from reference.inputs.depth_units import parse_scale
+from reference.inputs.pinhole import Intrinsics, read_intrinsics
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,23 @@ class DepthOptions:
         reach_mm: see :func:`reference.pipelines.depth.clean_depth`; None: a head's reach around a face that was
             found, and no limit around a box that was given.
         crop: cut or pad instead of scaling (row V4).
+        camera: as told; None: assumed.
+        space: of the mesh; None: the camera's where a camera was told, the network's cube otherwise.
+        fuse: join the network's solid with the measured front.
     """
 
     file: Path | None = None
     form: DepthFormat = field(default_factory=DepthFormat)
     reach_mm: float | None = None
     crop: bool = False
+    camera: Intrinsics | None = None
+    space: str | None = None
+    fuse: bool = True
+
+    @property
+    def chosen_space(self) -> str:
+        """``camera`` or ``cube``."""
+        return self.space or ("cube" if self.camera is None else "camera")
 
     @classmethod
     def of(cls, a: argparse.Namespace) -> DepthOptions:
@@ -43,7 +55,33 @@ class DepthOptions:
             raise BadInput(f"--depth is one depth map for {len(a.files)} pictures; give one picture with it")
         scale = None if a.depth_scale is None else parse_scale(a.depth_scale)
         form = DepthFormat(a.depth_unit, parse_size(a.depth_size), a.depth_type, a.depth_turn // 90, scale)
-        return cls(a.depth, form, a.depth_reach, a.depth_fit == "crop")
+        camera = parse_camera(a.focal, a.principal, a.camera)
+        return cls(a.depth, form, a.depth_reach, a.depth_fit == "crop", camera, a.space, a.fuse == "on")
+
+
+def parse_camera(focal: float | None, principal: str | None, file: Path | None) -> Intrinsics | None:
+    """The camera of ``--focal`` and ``--principal``, or of a ``--camera`` file.
+
+    Raises:
+        BadInput: both were given, a principal point without a focal length, or numbers that make no sense.
+    """
+    if file is not None:
+        if focal is not None or principal is not None:
+            raise BadInput(f"--camera is {file}, given with --focal or --principal; leave out one of them")
+        return read_intrinsics(file)
+    if focal is None:
+        if principal is not None:
+            raise BadInput(f"--principal is {principal} without --focal; give the focal length in pixels as well")
+        return None
+    if not 0 < focal < float("inf"):
+        raise BadInput(f"--focal is {focal}; allowed: a number of pixels above 0, e.g. 525")
+    if principal is None:
+        return Intrinsics(focal)
+    try:
+        x, y = (float(part) for part in principal.split(","))
+    except ValueError as error:
+        raise BadInput(f"--principal is {principal!r}; allowed: X,Y in pixels, e.g. 319.5,239.5") from error
+    return Intrinsics(focal, (x, y))
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,45 @@ from sdk_build.backends import execution_name
 from sdk_build.predict.base import Prediction, Request, View
 from sdk_build.predict.canvas import PAPER, POINT, Picture, captioned
 from sdk_build.predict.depth_options import DepthOptions
+from sdk_build.predict.faces import FINDERS, open_detectors, open_finder
+
+if TYPE_CHECKING:
+    from reference.geometry.mesh import Mesh
+    from reference.geometry.solids.camera import Camera
+    from reference.pipelines.faces import FindFaces
 
 TURNTABLE_FRAMES = 36
 TURNTABLE_SIDE = 320
 FRAME_MS = 70
+
+
+@dataclass(frozen=True)
+class Solid(VoxelGrid):
+    """A network's voxels with the surface that was made of them.
+
+    Attributes:
+        mesh: in the space that was asked for.
+        space: ``camera`` (millimetres) or ``cube``.
+        fused: the front is the measured surface.
+        camera: the pinhole that it was placed with; ``assumed``: nobody told its focal length.
+    """
+
+    mesh: Mesh
+    space: str
+    fused: bool
+    camera: Camera
+    assumed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        camera = {
+            "focal_px": round(self.camera.focal_px, 3),
+            "principal_px": [round(value, 3) for value in self.camera.center_px],
+            "assumed": self.assumed,
+        }
+        size = np.ptp(self.mesh.vertices, axis=0).astype(float).round(3).tolist()
+        mesh = {"vertices": len(self.mesh.vertices), "faces": len(self.mesh.faces), "size": size}
+        return {**super().to_json(), "fused": self.fused, "space": self.space, "camera": camera, "mesh": mesh}
 
 
 def _first(prediction: Prediction) -> VoxelGrid:
@@ -30,9 +66,15 @@ def _first(prediction: Prediction) -> VoxelGrid:
 
 
 def describe(prediction: Prediction) -> str:
-    """How much of the grid is filled."""
+    """How much of the grid is filled, how large the solid is, and with which camera."""
     first = _first(prediction)
-    return f"{int(first.filled.sum())} of {len(first.occupancy) ** 3} voxels filled"
+    filled = f"{int(first.filled.sum())} of {len(first.occupancy) ** 3} voxels filled"
+    if not isinstance(first, Solid):
+        return filled
+    unit = {"camera": " mm", "cube": ""}[first.space]
+    width, height, depth = (f"{value:.3g}" for value in np.ptp(first.mesh.vertices, axis=0))
+    focal = f"{first.camera.focal_px:g} px{' (assumed; give --focal)' if first.assumed else ''}"
+    return f"{filled}; {width} x {height} x {depth}{unit}; focal length {focal}"
 
 
 def draw(prediction: Prediction, on_picture: bool) -> Picture:
@@ -43,19 +85,25 @@ def draw(prediction: Prediction, on_picture: bool) -> Picture:
 def draw_voxels(
     depth: NDArray[np.float32], result: VoxelGrid, side: int = 400, photo: tuple[Picture, Box] | None = None
 ) -> Picture:
-    """The depth map and the surface of its voxels from the front, three quarters and the side."""
+    """The depth map and the solid from the front, three quarters and the side."""
     from reference.geometry.surface import shade
     from reference.pipelines.depth import to_mesh
 
     tiles = [] if photo is None else [("picture", _photo_tile(*photo, side))]
     tiles.append(("depth", _depth_tile(depth, side)))
-    if result.filled.any():
-        mesh = to_mesh(result)
+    if isinstance(result, Solid) or result.filled.any():
+        mesh = _centred(result.mesh if isinstance(result, Solid) else to_mesh(result))
         # Shading and smoothing cost by the face; the view from the network's own side comes first.
         tiles += [(name, shade(mesh, side, yaw)) for name, yaw in (("front", 0), ("three quarters", 40), ("side", 80))]
     else:
         tiles.append(("no voxel filled", np.full((side, side, 3), PAPER, np.uint8)))
     return np.concatenate([captioned(tile, f"{name}") for name, tile in tiles], axis=1)
+
+
+def _centred(mesh: Mesh) -> Mesh:
+    """The mesh about the origin, around which it is turned."""
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    return replace(mesh, vertices=mesh.vertices - (low + high) / 2)
 
 
 def _photo_tile(picture: Picture, box: Box, side: int) -> Picture:
@@ -99,20 +147,44 @@ def predict(request: Request) -> list[Prediction]:
         ArtifactCrashed: the runtime died.
     """
     options = request.depth
-    frames = [_read_frame(file, request.box, options) for file in request.files]
+    with open_finder(request.helpers, request.runtime) as find:
+        frames = [_read_frame(file, request.box, options, find) for file in request.files]
     spec = request.spec.sampling
     seen = [_prepare(depth, where, spec, reach, options.crop) for depth, where, reach, _ in frames]
     results = request.run([(tensor, region) for tensor, region, _ in seen])
     name = execution_name(request.runtime)
-    return [
-        Prediction(file, (result,), cleaned, name, photo)
-        for file, result, (_, _, cleaned), (_, _, _, photo) in zip(request.files, results, seen, frames, strict=True)
-    ]
+    predictions = []
+    for file, result, frame, (_, region, cleaned) in zip(request.files, results, frames, seen, strict=True):
+        assert isinstance(result, VoxelGrid)
+        solid = _solid(result, frame, cleaned, region, options)
+        predictions.append(Prediction(file, (solid,), cleaned, name, frame[3]))
+    return predictions
 
 
-def _read_frame(
-    file: Path, box: Box | None, options: DepthOptions
-) -> tuple[NDArray[np.float32], Box | None, float | None, tuple[NDArray[np.uint8], Box] | None]:
+Frame = tuple[NDArray[np.float32], Box | None, float | None, tuple[NDArray[np.uint8], Box] | None]
+
+
+def _solid(
+    grid: VoxelGrid, frame: Frame, cleaned: NDArray[np.float32], region: Region, options: DepthOptions
+) -> VoxelGrid:
+    """The grid with its surface; a network that filled nothing is left as it is where nothing is fused."""
+    from reference.geometry.solids.camera import make_camera
+    from reference.pipelines.solids import Seen, make_solid
+
+    depth, _, _, photo = frame
+    height, width = depth.shape
+    told = None if options.camera is None else options.camera.scaled_to(width, height)
+    camera = make_camera(width, height, *((told.focal_px, told.center_px) if told else (None, None)))
+    if not (options.fuse or grid.filled.any()):
+        return grid
+    picture = None if photo is None else photo[0]
+    made = make_solid(grid, Seen(depth, cleaned, region, camera), options.fuse, picture)
+    space = options.chosen_space
+    mesh = made.mesh(space)
+    return Solid(grid.occupancy, grid.threshold, mesh, space, options.fuse, camera, told is None)
+
+
+def _read_frame(file: Path, box: Box | None, options: DepthOptions, find: FindFaces | None) -> Frame:
     """Depth in millimetres, the object's box on it, how far the object reaches, and the picture with its box."""
     from reference.inputs.depth_files import read_depth
     from reference.inputs.preprocess import load_picture
@@ -125,7 +197,7 @@ def _read_frame(
     picture = load_picture(file)
     depth = read_depth(options.file, options.form)
     size = (picture.shape[1], picture.shape[0])
-    found = face_box(picture, str(file)) if box is None else check_box(box, *size)
+    found = face_box(picture, str(file), find) if box is None else check_box(box, *size)
     reach = options.reach_mm or (HEAD_REACH_MM if box is None else None)
     return depth, to_depth_pixels(found, size, (depth.shape[1], depth.shape[0])), reach, (picture, found)
 
@@ -156,17 +228,15 @@ def save_solid(prediction: Prediction, target: Path) -> Path:
     from reference.geometry.mesh_io import write_mesh
     from reference.geometry.surface import turntable
     from reference.pipelines.depth import to_mesh
-    from reference.tasks.depth_to_voxels import VoxelGrid
 
-    (grid,) = prediction.results
-    assert isinstance(grid, VoxelGrid)
-    mesh = to_mesh(grid)
+    grid = _first(prediction)
+    mesh = grid.mesh if isinstance(grid, Solid) else to_mesh(grid)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix.lower() != ".gif":
             write_mesh(mesh, target)
             return target
-        frames = [Image.fromarray(frame) for frame in turntable(mesh, TURNTABLE_FRAMES, TURNTABLE_SIDE)]
+        frames = [Image.fromarray(frame) for frame in turntable(_centred(mesh), TURNTABLE_FRAMES, TURNTABLE_SIDE)]
         options: dict[str, Any] = {"duration": FRAME_MS, "loop": 0, "optimize": True}
         frames[0].save(target, save_all=True, append_images=frames[1:], **options)
     except OSError as error:
@@ -179,5 +249,7 @@ VIEW = View(
     draw=draw,
     predict=predict,
     frames=None,
+    helpers=FINDERS,
+    open_helpers=lambda given, box: open_detectors(given),
     writers=dict.fromkeys((".glb", ".obj", ".ply", ".stl", ".off", ".gif"), save_solid),
 )

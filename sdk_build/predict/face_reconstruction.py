@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from reference.tasks.base import Result
 from reference.tasks.face_reconstruction import FaceMesh
 from sdk_build.predict.base import FrameResult, Prediction, Request, View
 from sdk_build.predict.canvas import Picture, enlarge
+from sdk_build.predict.faces import FINDERS, open_detectors, open_finder
+
+if TYPE_CHECKING:
+    from reference.pipelines.faces import FindFaces
 
 
 def describe(prediction: Prediction) -> str:
@@ -51,14 +56,18 @@ def draw_face_meshes(picture: Picture, faces: Sequence[FaceMesh]) -> Picture:
 
 def predict(request: Request) -> list[Prediction]:
     """See :func:`predict_face_meshes`."""
-    found = predict_face_meshes(request.spec, request.runtime, request.artifact, request.files, request.box)
+    with open_finder(request.helpers, request.runtime) as find:
+        found = predict_face_meshes(request.spec, request.runtime, request.artifact, request.files, request.box, find)
     return request.answer(found)
 
 
 def predict_face_meshes(
-    spec: ModelSpec, runtime: str, artifact: Path, files: Sequence[Path], box: Box | None
+    spec: ModelSpec, runtime: str, artifact: Path, files: Sequence[Path], box: Box | None, find: FindFaces | None = None
 ) -> list[tuple[tuple[Result, ...], NDArray[np.uint8]]]:
     """Find faces, reconstruct, cut again around the landmarks found, reconstruct again; largest face first.
+
+    Args:
+        find: squares around faces, the largest first; None: OpenCV's frontal cascade.
 
     Raises:
         BadInput: a file or the box can't be used, or there is no face and no box.
@@ -69,7 +78,10 @@ def predict_face_meshes(
     from sdk_build.predict.base import run_inputs
 
     pictures = [load_picture(file) for file in files]
-    regions = [[choose_region(p.shape[1], p.shape[0], spec.sampling, box)] if box else find_faces(p) for p in pictures]
+    regions = [
+        [choose_region(p.shape[1], p.shape[0], spec.sampling, box)] if box else list((find or find_faces)(p))
+        for p in pictures
+    ]
     for file, found in zip(files, regions, strict=True):
         if not found:
             raise BadInput(f"no face found in {file}; give a picture with a larger, upright face, or --box around it")
@@ -105,5 +117,7 @@ VIEW = View(
     draw=draw,
     draw_frame=draw_frame,
     predict=predict,
+    helpers=FINDERS,
+    open_helpers=lambda given, box: open_detectors(given),
     writers=dict.fromkeys((".glb", ".obj"), save_mesh_file),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reference.errors import BadInput
 
 JUDGED = ("face", "background")
+FINDERS = ("--detector", "--detector-refined")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sdk_build.bundle.files import Bundle
 
     Picture = NDArray[np.uint8]
+    GivenBundles = Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,28 @@ def open_pipeline(bundle: Bundle, runtime: str, helpers: Helpers) -> Iterator[Fa
         second = _points_of(stack, helpers.refined, runtime) if helpers.refined else None
         find = _squares_of(stack, helpers, runtime) if helpers.detector else find_faces
         yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.sampling.size[0])
+
+
+@contextmanager
+def open_finder(helpers: Helpers, runtime: str) -> Iterator[FindFaces]:
+    """Squares around the faces of a picture, the largest first: by the detector's bundles, or OpenCV's cascade."""
+    from reference.pipelines.face_boxes import find_faces
+
+    with ExitStack() as stack:
+        if helpers.detector is None:
+            yield find_faces
+            return
+        find = _squares_of(stack, helpers, runtime)
+        yield lambda picture: sorted(find(picture), key=lambda square: -square.width)
+
+
+def open_detectors(given: GivenBundles) -> Helpers:
+    """The detector and its second network, of what was given.
+
+    Raises:
+        BadInput: one is of another task, or the second network has no first.
+    """
+    return Helpers.open(given.get("--detector"), None, given.get("--detector-refined"))
 
 
 def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:

@@ -120,7 +120,8 @@ def test_the_box_of_another_object_and_the_document_s_own_fit(voxel_bundle, fram
 
 def test_a_depth_map_alone_as_before(voxel_bundle, tmp_path, capsys):
     out = run(capsys, voxel_bundle, DEPTH, "--save", tmp_path / "out.glb")
-    assert "voxels filled  (litert)" in out
+    assert "voxels filled; " in out
+    assert "px (assumed; give --focal)  (litert)" in out
     assert read_mesh(tmp_path / "out.glb").faces.max() > 1000
 
 
@@ -183,3 +184,58 @@ def test_a_mesh_that_can_not_be_written(voxel_bundle, frame, fails):
     for name in ("head.ply", "head.gif"):
         arguments = [voxel_bundle, photo, "--depth", depth, "--save", f"/dev/null/{name}"]
         fails(predict.main, arguments, 2, f"can't write /dev/null/{name}", "writable folder")
+
+
+def solid(out):
+    (entry,) = json.loads(out)["predictions"]
+    return entry["results"][0]
+
+
+def test_a_mesh_before_the_camera(voxel_bundle, frame, tmp_path, capsys):
+    photo, depth = frame
+    millimetres = read(depth)
+    height, width = millimetres.shape
+    focal = 0.8 * width
+    (tmp_path / "camera.json").write_text(json.dumps({"focal_px": 2 * focal, "size_px": [2 * width, 2 * height]}))
+    told = {}
+    for name, options in (
+        ("focal", ("--focal", focal, "--principal", f"{(width - 1) / 2},{(height - 1) / 2}")),
+        ("file", ("--camera", tmp_path / "camera.json")),
+        ("off", ("--focal", focal, "--fuse", "off")),
+        ("cube", ("--focal", focal, "--space", "cube")),
+    ):
+        target = tmp_path / f"{name}.ply"
+        out = run(capsys, voxel_bundle, photo, "--depth", depth, *options, "--save", target, "--json")
+        told[name] = (solid(out), read_mesh(target))
+    result, mesh = told["focal"]
+    assert (result["space"], result["fused"], result["camera"]["assumed"]) == ("camera", True, False)
+    assert mesh.colors is not None
+    # The nearest point lies where it was measured, to a few millimetres of smoothing.
+    assert -float(mesh.vertices[:, 2].max()) == pytest.approx(np.min(millimetres[millimetres > 0]), abs=8)
+    np.testing.assert_allclose(told["file"][1].vertices, mesh.vertices, atol=0.01)
+    assert told["off"][0]["fused"] is False
+    assert len(told["off"][1].vertices) != len(mesh.vertices)
+    assert told["cube"][0]["space"] == "cube"
+    assert float(np.abs(told["cube"][1].vertices).max()) < 2
+    assert len(told["cube"][1].vertices) == len(mesh.vertices)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--focal", "0"), "--focal is 0.0"),
+        (("--focal", "4.2"), "focal length is 4.2 pixels"),
+        (("--principal", "3,4"), "without --focal"),
+        (("--focal", "100", "--principal", "3"), "allowed: X,Y"),
+        (("--focal", "100", "--principal=-3,4"), "allowed: inside it"),
+        (("--focal", "100", "--camera", "camera.json"), "leave out one"),
+        (("--camera", "none.json"), "no camera file none.json"),
+    ],
+)
+def test_cameras_that_can_t_be(voxel_bundle, frame, options, message, capsys):
+    photo, depth = frame
+    code = predict.main([str(a) for a in (voxel_bundle, photo, "--depth", depth, *options)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
