@@ -1,12 +1,12 @@
 """Predictions on video: a class counts once several frames in a row agree (document I, row I7).
 
-A state machine without a clock or a camera: :func:`agree` takes a state and one frame's class and gives the next state
-and what to show. The apps implement the same few lines.
+A state machine without a clock or a camera: :func:`smooth` takes the probabilities so far and one frame's,
+:func:`agree` a state and one frame's class, and each gives the next state; :func:`agree` also says what to show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,21 @@ VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 FOLDER_RATE = 10.0  # frames a second of what states none
 FASTEST_GRID = 60.0
 EVEN_MS = 10.0  # what a frame may be early or late by before it is worth a finer grid; also a quarter of a step
+KEPT = 0.6  # of the probabilities so far, when a frame comes in: a single frame can't turn a clear answer
 Picture = NDArray[np.uint8]
+
+
+def smooth(before: Mapping[str, float] | None, now: Mapping[str, float], kept: float = KEPT) -> dict[str, float]:
+    """Probabilities of the classes over the frames so far: an exponential mean, in which the first frame counts fully.
+
+    Args:
+        before: what this returned for the frame before; None at the first.
+        now: the frame's own probabilities, of the same classes.
+        kept: share of ``before`` in the result, in [0, 1).
+    """
+    if before is None:
+        return dict(now)
+    return {label: kept * before[label] + (1 - kept) * score for label, score in now.items()}
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class Agreement:
     """What the frames so far agree on.
 
     Attributes:
-        label: class of the latest frame.
+        label: class of the latest frame; None where it shows none of them.
         count: how many frames in a row had it.
         confirmed: the class that last reached the wanted count; None before the first.
     """
@@ -48,20 +62,20 @@ class Verdict:
     """What one frame shows.
 
     Attributes:
-        status: ``confirmed``: the frame's class counts; ``suppressed``: it does not, the last confirmed class is
-            shown instead; ``marked``: it does not, and is shown as unconfirmed.
-        label: the class to show; None where there is nothing to show yet.
+        status: ``confirmed``: the frame's class counts; ``suppressed``: it does not, the last confirmed class may be
+            shown as what was last seen, never as what is seen; ``marked``: it does not, and is shown as unconfirmed.
+        label: the class to show; None where there is nothing to show.
     """
 
     status: str
     label: str | None
 
 
-def agree(state: Agreement, label: str, frames: int, unconfirmed: str = SUPPRESS) -> tuple[Agreement, Verdict]:
+def agree(state: Agreement, label: str | None, frames: int, unconfirmed: str = SUPPRESS) -> tuple[Agreement, Verdict]:
     """Take in one frame.
 
     Args:
-        label: the frame's most probable class.
+        label: the frame's most probable class; None where it shows none of them, which no number of frames confirms.
         frames: how many frames in a row must agree (5, 10, ... in the document).
         unconfirmed: ``suppress`` or ``mark`` what does not count.
 
@@ -73,7 +87,7 @@ def agree(state: Agreement, label: str, frames: int, unconfirmed: str = SUPPRESS
     if unconfirmed not in (SUPPRESS, MARK):
         raise BadInput(f"unconfirmed is {unconfirmed!r}; allowed: {SUPPRESS}, {MARK}")
     count = min(frames, state.count + 1) if label == state.label else 1
-    if count >= frames:
+    if count >= frames and label is not None:
         return Agreement(label, count, label), Verdict("confirmed", label)
     shown = Verdict("suppressed", state.confirmed) if unconfirmed == SUPPRESS else Verdict("marked", label)
     return Agreement(label, count, state.confirmed), shown

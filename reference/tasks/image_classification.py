@@ -27,9 +27,11 @@ class Classification:
 
     Attributes:
         scores: (label, probability) of every class, most probable first.
+        threshold: a smaller probability of the first class means that the picture shows none of them.
     """
 
     scores: tuple[tuple[str, float], ...]
+    threshold: float = 0.0
 
     @property
     def label(self) -> str:
@@ -39,9 +41,14 @@ class Classification:
     def score(self) -> float:
         return self.scores[0][1]
 
+    @property
+    def known(self) -> bool:
+        """False where the picture shows none of the classes."""
+        return self.score >= self.threshold
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
-        return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
+        return {"label": self.label, "score": self.score, "known": self.known, "scores": dict(self.scores)}
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,7 +61,8 @@ def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Classification:
     """Probabilities of the first output's logits, most probable first; equal ones keep the classes' order."""
     probabilities = softmax(outputs[spec.outputs[0].name][0])
     order = np.argsort(-probabilities, kind="stable")
-    return Classification(tuple((spec.labels[i], float(probabilities[i])) for i in order))
+    scores = tuple((spec.labels[i], float(probabilities[i])) for i in order)
+    return Classification(scores, spec.postprocess.threshold or 0.0)
 
 
 def top1_agreement(actual: Array, expected: Array) -> float:

@@ -29,6 +29,7 @@ def results() -> list[Json]:
     mask = {"mask": generator.random((1, 1, 10, 12), np.float32)}
     cases = [
         (_spec("Classification", {"logits": logits}, ("a", "b", "c", "d", "e")), {"logits": logits}),
+        (_spec("Classification", {"logits": logits}, ("a", "b", "c", "d", "e"), 0.5), {"logits": logits}),
         (_spec("Keypoints", points), points),
         (_spec("Keypoints", one := {"keypoints": points["keypoints"]}), one),
         (_spec("VoxelGrid", {"occupancy": occupancy}, threshold=0.5), {"occupancy": occupancy}),

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reference.pipelines.video import Agreement, agree
+from reference.pipelines.video import Agreement, agree, smooth
 from reference.tasks.image_classification import Classification
 from sdk_build.predict.base import Clip, FrameResult, Prediction, Request, View, results_of_frames
 from sdk_build.predict.canvas import ACCENT, INK, PAPER, Picture, enlarge, font_of
+
+NONE = "none of these"
 
 
 def _first(prediction: Prediction) -> Classification:
@@ -21,13 +23,15 @@ def _first(prediction: Prediction) -> Classification:
 
 def describe(prediction: Prediction) -> str:
     """The three most probable classes."""
-    return ", ".join(f"{label} {100 * score:.1f} %" for label, score in _first(prediction).scores[:3])
+    first = _first(prediction)
+    likely = ", ".join(f"{label} {100 * score:.1f} %" for label, score in first.scores[:3])
+    return likely if first.known else f"{NONE} ({likely})"
 
 
 def caption(prediction: Prediction) -> tuple[str, str]:
     """Class and probability."""
     first = _first(prediction)
-    return first.label, f"{100 * first.score:.0f} %"
+    return first.label if first.known else NONE, f"{100 * first.score:.0f} %"
 
 
 def draw(prediction: Prediction, on_picture: bool) -> Picture:
@@ -35,7 +39,7 @@ def draw(prediction: Prediction, on_picture: bool) -> Picture:
     canvas, _ = enlarge(prediction.picture)
     first = _first(prediction)
     if on_picture:
-        draw_label(canvas, f"{first.label} {100 * first.score:.0f} %")
+        draw_label(canvas, f"{first.label} {100 * first.score:.0f} %" if first.known else NONE, first.known)
         return np.array(canvas)
     return draw_classification(canvas, first)
 
@@ -50,12 +54,13 @@ def draw_classification(canvas: Image.Image, result: Classification) -> Picture:
     left, right = int(canvas.width * 0.34), int(canvas.width * 0.84)
     for number, (label, score) in enumerate(shown):
         y = row // 4 + number * row
-        ink = INK if number == 0 else (120, 122, 126)
+        certain = number == 0 and result.known
+        ink = INK if certain else (120, 122, 126)
         pen.text((row * 0.4, y + row / 2), label, ink, font, anchor="lm")
         pen.rounded_rectangle((left, y + row * 0.28, right, y + row * 0.72), row * 0.12, (228, 228, 226))
         width = max((right - left) * score, row * 0.24)
         pen.rounded_rectangle(
-            (left, y + row * 0.28, left + width, y + row * 0.72), row * 0.12, ACCENT if number == 0 else (160, 176, 190)
+            (left, y + row * 0.28, left + width, y + row * 0.72), row * 0.12, ACCENT if certain else (160, 176, 190)
         )
         pen.text((canvas.width - row * 0.4, y + row / 2), f"{100 * score:.0f} %", ink, font, anchor="rm")
     return np.concatenate([np.array(canvas), np.array(panel)])
@@ -74,21 +79,26 @@ def draw_label(canvas: Image.Image, text: str, certain: bool = True) -> None:
 
 
 def predict_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
-    """Frame by frame; a class counts once enough frames in a row agree."""
+    """Frame by frame, probabilities smoothed; a class counts once enough frames in a row agree."""
     state = Agreement()
+    scores: dict[str, float] | None = None
     for number, time_ms, picture, result in results_of_frames(request, clip):
         assert isinstance(result, Classification)
-        state, verdict = agree(state, result.label, clip.frames, clip.unconfirmed)
+        scores = smooth(scores, dict(result.scores))
+        # Stable: equal scores keep the order of the classes.
+        ranked = tuple(sorted(scores.items(), key=lambda entry: -entry[1]))
+        result = Classification(ranked, result.threshold)
+        state, verdict = agree(state, result.label if result.known else None, clip.frames, clip.unconfirmed)
         yield FrameResult(number, time_ms, picture, (result,), verdict)
 
 
 def draw_frame(frame: FrameResult) -> Picture:
-    """The frame with its class, grey and with a question mark while unconfirmed."""
+    """The frame with its class; grey while unconfirmed: with a question mark, or as the last that was confirmed."""
     canvas, _ = enlarge(frame.picture)
     verdict = frame.verdict
     if verdict is not None and verdict.label is not None:
-        certain = verdict.status != "marked"
-        draw_label(canvas, verdict.label if certain else f"{verdict.label} ?", certain)
+        text = {"marked": f"{verdict.label} ?", "suppressed": f"last: {verdict.label}"}.get(verdict.status)
+        draw_label(canvas, text or verdict.label, verdict.status == "confirmed")
     return np.array(canvas)
 
 

@@ -175,6 +175,7 @@ function checkResult({ postprocess, expected }, value) {
   const near = (a, b, limit) => a.length === b.length && a.every((v, i) => Math.abs(v - b[i]) <= limit);
   if (postprocess.result === 'Classification') {
     assert.equal(value.label, expected.label);
+    assert.equal(value.known, expected.known);
     assert.deepEqual(
       value.scores.map((s) => s.label),
       Object.keys(expected.scores),

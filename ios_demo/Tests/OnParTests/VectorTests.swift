@@ -95,6 +95,7 @@ private let limit = 5e-5
         switch c.result {
         case "Classification":
             let found = try toClassification(outputs, context)
+            #expect(found.known == expected.json["known"] as! Bool)
             let scores = expected.object("scores")
             for score in found.scores {
                 #expect(abs((scores.json[score.label] as! NSNumber).floatValue - score.probability) <= 1e-6)

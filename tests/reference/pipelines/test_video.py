@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.errors import BadInput
-from reference.pipelines.video import Agreement, agree, frame_rate, is_video, read_frames
+from reference.pipelines.video import Agreement, agree, frame_rate, is_video, read_frames, smooth
 
 
 def run(labels, frames, unconfirmed="suppress"):
@@ -38,6 +38,22 @@ def test_confirmed_means_that_the_last_frames_agree(labels, frames, unconfirmed)
         assert (status == "confirmed") == agreed
         if agreed or unconfirmed == "mark":
             assert label == labels[number]
+
+
+def test_none_of_the_classes_is_never_confirmed():
+    assert run(["a", "a", None, None, "a"], 2) == [
+        ("suppressed", None), ("confirmed", "a"), ("suppressed", "a"), ("suppressed", "a"), ("suppressed", "a"),
+    ]  # fmt: skip
+    assert run([None, None], 1, "mark") == [("marked", None), ("marked", None)]
+
+
+def test_probabilities_are_smoothed():
+    scores = smooth(None, {"a": 1.0, "b": 0.0})
+    assert scores == {"a": 1.0, "b": 0.0}
+    scores = smooth(scores, {"a": 0.0, "b": 1.0}, kept=0.75)
+    assert scores == {"a": 0.75, "b": 0.25}
+    scores = smooth(scores, {"a": 0.0, "b": 1.0}, kept=0.5)
+    assert scores == {"a": 0.375, "b": 0.625}
 
 
 def test_wrong_settings(refused):

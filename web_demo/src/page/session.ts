@@ -63,7 +63,8 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
     open: (bundle) => ImageClassifier.fromBundle(bundle, { accelerator: 'auto' }),
     show: (value, canvas, input) => {
       drawInput(canvas, input);
-      return { summary: `${value.label}, ${percent(value.score)}`, scores: value.scores };
+      const summary = value.known ? `${value.label}, ${percent(value.score)}` : 'none of these';
+      return { summary, scores: value.scores };
     },
   }),
   FaceBoxes: kind<FaceDetector>({

@@ -8,6 +8,8 @@ import { PictureTask } from './task';
 export interface Classification {
   readonly label: string;
   readonly score: number;
+  /** False where the picture shows none of the classes: the bundle's threshold is above the score. */
+  readonly known: boolean;
   /** Every class with its probability, most probable first. */
   readonly scores: readonly { readonly label: string; readonly score: number }[];
 }
@@ -21,7 +23,8 @@ export function toClassification(outputs: Tensors, { manifest }: Context): Class
     );
   }
   scores.sort((a, b) => b.score - a.score); // stable: equal scores keep the order of the labels
-  return { label: scores[0]!.label, score: scores[0]!.score, scores };
+  const { label, score } = scores[0]!;
+  return { label, score, known: score >= (manifest.postprocess.threshold ?? 0), scores };
 }
 
 /** What a picture shows. */

@@ -98,7 +98,9 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
         val expected = case.getJSONObject("expected")
         when (case.getJSONObject("postprocess").getString("result")) {
             "Classification" -> {
-                val scores = toClassification(outputs, context).scores
+                val found = toClassification(outputs, context)
+                assertEquals(expected.getBoolean("known"), found.known)
+                val scores = found.scores
                 val wanted = expected.getJSONObject("scores")
                 for ((label, probability) in scores) assertTrue(abs(wanted.getDouble(label) - probability) <= 1e-6)
                 assertEquals(expected.getString("label"), scores[0].label)
