@@ -13,6 +13,7 @@ from reference.animation.figure.mask import Figure
 from reference.animation.figure.medial import Medial, find_skeleton
 from reference.animation.figure.shape import Body, Contours, find_contours, inflate
 from reference.animation.figure.skinning import skin_weights
+from reference.animation.layers import in_layers
 from reference.animation.motion.library import Figure as Source
 from reference.animation.motion.rotations import TINY, about_y
 from reference.animation.motion.skeleton import Array, Clip, Pose, Skeleton, forward, reroot
@@ -61,7 +62,8 @@ class Character:
 
     Attributes:
         skeleton: the target after topology alignment.
-        joints: (V, 4) uint8 joints that each vertex of the body follows.
+        vertices: (V, 3) float64, the body's at rest with limbs before the body moved before it.
+        joints: (V, 4) uint8 joints that each vertex follows.
         weights: (V, 4) float64; they sum to 1.
         clips: motions of ``skeleton``.
         mapping: which source node drives which of the rig's joints.
@@ -71,6 +73,7 @@ class Character:
 
     rig: Rig
     skeleton: Skeleton
+    vertices: Array
     joints: NDArray[np.uint8]
     weights: Array
     clips: tuple[Clip, ...]
@@ -181,8 +184,10 @@ def animate(
     # Viewers and apps see what a joint is by the name of what drives it.
     target = replace(aligned[0].target, names=aligned[0].source.names)
     joints, weights = skin_weights(rig.body, target)
-    partners = tuple(tuple(first.skeleton.names[n] for n in nodes) for nodes in aligned[0].source_nodes)
-    return Character(rig, target, joints, weights, tuple(clips), mapping, partners, first)
+    nodes = aligned[0].source_nodes
+    vertices = in_layers(rig.body.vertices, joints, weights, first.skeleton, mapping.view, nodes)
+    partners = tuple(tuple(first.skeleton.names[n] for n in group) for group in nodes)
+    return Character(rig, target, vertices, joints, weights, tuple(clips), mapping, partners, first)
 
 
 def feet_of(source_nodes: Sequence[tuple[int, ...]], motion: Motion) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sdk_build.app_vectors.characters import characters, refused_characters
 from sdk_build.app_vectors.encoding import Json
 from sdk_build.app_vectors.faces import face_shapes, face_squares, judgments, squares, tracks
 from sdk_build.app_vectors.frames import bad_frames, frames
@@ -36,6 +37,11 @@ def collect() -> Json:
         "meshes": meshes(),
         "topologies": topologies(),
     }
+
+
+def collect_characters() -> Json:
+    """The vectors for characters that apps make; a file of their own, which the web library alone reads."""
+    return {"characters": characters(), "refused": refused_characters()}
 
 
 def to_text(vectors: Json) -> str:

@@ -3,10 +3,16 @@ import { getGlobalLiteRt } from '@litertjs/core';
 import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
 import { findFaces } from '../src/examples/find_faces';
+import { makeCharacter } from '../src/examples/make_character';
 import { reconstructFaces } from '../src/examples/reconstruct_faces';
 import * as onpar from '../src/onpar';
 import * as manifest from '../src/onpar/bundle/manifest';
 import * as signature from '../src/onpar/bundle/signature';
+import * as characterAnimate from '../src/onpar/character/animate';
+import * as characterFigure from '../src/onpar/character/figure';
+import * as characterRig from '../src/onpar/character/rig';
+import * as characterSkeleton from '../src/onpar/character/skeleton';
+import * as characterTopology from '../src/onpar/character/topology';
 import * as depthPreprocess from '../src/onpar/depth/depth_preprocess';
 import * as boxes from '../src/onpar/faces/face_boxes';
 import * as finder from '../src/onpar/faces/face_finder';
@@ -54,6 +60,12 @@ Object.assign(globalThis, {
     ...faceKeypointDetector,
     ...imageClassifier,
     ...saliencySegmenter,
+    animateRig: characterAnimate.animate,
+    ...characterFigure,
+    ...characterRig,
+    ...characterSkeleton,
+    ...characterTopology,
+    makeCharacter,
     wasmBytes,
     classifyExample,
     animate,

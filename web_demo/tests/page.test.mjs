@@ -153,6 +153,66 @@ describe('a character', () => {
   });
 });
 
+describe('a drawing', () => {
+  const CHARACTERS = '../../tests/reference/animation/characters';
+  const drawing = new URL(`${CHARACTERS}/char1/texture.jpg`, import.meta.url).pathname;
+  const made = (page) =>
+    page.waitForFunction(() => /^Made here/.test(document.querySelector('#character-about').textContent));
+
+  test('comes alive without a server, and moves as another kind when told so', async () => {
+    const page = await open('classifier', { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await page.setInputFiles('#drawing-file', drawing);
+    await made(page);
+    assert.match(
+      await page.textContent('#character-about'),
+      /^Made here in [\d.]+ s: on two feet \(\d+ % sure\), seen from the front, 1\d joints/,
+    );
+    const picture = () => page.evaluate(() => document.querySelector('#character-view').toDataURL());
+    const first = await picture();
+    await page.waitForFunction((p) => document.querySelector('#character-view').toDataURL() !== p, first);
+    assert.deepEqual(await page.locator('#character-clip option').allTextContents(), [
+      'walk',
+      'run',
+      'idle',
+      'wave',
+      'kick',
+    ]);
+    await page.selectOption('#character-clip', 'run');
+    await page.selectOption('#drawing-topology', 'many_feet');
+    await page.waitForFunction(() => /on many feet/.test(document.querySelector('#character-about').textContent));
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+    await close(page);
+  });
+  test('is dropped on its field', async () => {
+    const page = await open('classifier');
+    const transfer = await page.evaluateHandle(
+      async (text) => {
+        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], 'char4.jpg', { type: 'image/jpeg' }));
+        return data;
+      },
+      (await readFile(drawing.replace('char1', 'char4'))).toString('base64'),
+    );
+    await page.dispatchEvent('#drawing-drop', 'drop', { dataTransfer: transfer });
+    await made(page);
+    await close(page);
+  });
+  test('that shows nothing is named', async () => {
+    const page = await open('classifier');
+    const empty = await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement('canvas'), { width: 200, height: 200 });
+      canvas.getContext('2d').fillStyle = '#fff';
+      canvas.getContext('2d').fillRect(0, 0, 200, 200);
+      return canvas.toDataURL().split(',')[1];
+    });
+    await page.setInputFiles('#drawing-file', { name: 'a.png', mimeType: '', buffer: Buffer.from(empty, 'base64') });
+    await page.waitForSelector('#character-alert:not([hidden])');
+    assert.match(await page.textContent('#character-alert'), /^BadInput: nothing in the picture differs/);
+    await close(page);
+  });
+});
+
 describe('what goes wrong', () => {
   test('a damaged bundle is named', async () => {
     const damaged = await serve({

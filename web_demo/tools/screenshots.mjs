@@ -1,6 +1,7 @@
 // node tools/screenshots.mjs FOLDER: pictures of the built page at desktop and phone width.
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DIST, launch, serve } from '../tests/browser.mjs';
 
 const folder = process.argv[2];
@@ -9,6 +10,7 @@ if (folder === undefined) {
   process.exit(2);
 }
 await mkdir(folder, { recursive: true });
+const DRAWING = fileURLToPath(new URL('../../tests/reference/animation/characters/char1/texture.jpg', import.meta.url));
 const names = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
 const SIZES = {
   desktop: { viewport: { width: 1180, height: 860 }, deviceScaleFactor: 1 },
@@ -32,6 +34,20 @@ for (const [model, size] of SHOTS) {
   await page.evaluate(() => scrollTo(0, 0));
   const file = join(folder, `web-${model}-${size}.png`);
   await page.screenshot({ path: file, fullPage: true });
+  console.log(file);
+  await context.close();
+}
+for (const size of Object.keys(SIZES)) {
+  const context = await browser.newContext(SIZES[size]);
+  const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
+  await page.goto(server.address);
+  await page.waitForFunction(() => document.querySelector('#summary').textContent !== '');
+  await page.setInputFiles('#drawing-file', DRAWING);
+  await page.waitForFunction(() => /^Made here/.test(document.querySelector('#character-about').textContent));
+  await page.evaluate(() => document.querySelector('#character-title').closest('section').scrollIntoView());
+  const file = join(folder, `web-drawing-${size}.png`);
+  await page.locator('section', { has: page.locator('#character-title') }).screenshot({ path: file });
   console.log(file);
   await context.close();
 }

@@ -46,8 +46,8 @@ class Body:
     """An inflated figure.
 
     Attributes:
-        vertices: (V, 3) float64, x right, y up, z to the viewer; the figure is one unit tall, its lowest point at
-            y = 0, centred in x.
+        vertices: (V, 3) float64, x right, y up, z to the viewer; the figure's outline is one unit tall, its lowest
+            point at y = 0, centred in x.
         faces: (M, 3) int32, counter-clockwise from outside.
         pixels: (V, 2) float64, where each vertex lies in the picture.
         flat_faces: (M/2, 3) int32: the front's triangles, whose vertex numbers run from 0 to ``front`` - 1.
@@ -315,7 +315,9 @@ def _two_sided(contours: Contours, points: Array, triangles: NDArray[np.int32], 
     twin = np.concatenate([np.arange(front), inner]).astype(np.int32)
     pixels = contours.to_picture(points[twin])
     z = np.concatenate([height, -height[inner]]) * contours.scale
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    # By the whole outline, which doesn't hang on where its points were taken.
+    outline = contours.to_picture(contours.lines[0])
+    low, high = outline.min(axis=0), outline.max(axis=0)
     unit = float(high[1] - low[1])
     foot = np.array([(low[0] + high[0]) / 2, high[1]])
     flat = (pixels - foot) / unit * [1, -1]

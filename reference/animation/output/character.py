@@ -73,7 +73,7 @@ def _tensors(character: Character) -> dict[str, NDArray[Any]]:
     weights = character.weights.astype(np.float32)
     kind = np.uint16 if len(body.vertices) < 65536 else np.uint32
     tensors: dict[str, NDArray[Any]] = {
-        "vertices": body.vertices.astype(np.float32),
+        "vertices": character.vertices.astype(np.float32),
         "uvs": uvs.astype(np.float32),
         "faces": body.faces.astype(kind),
         "joints": character.joints,

@@ -59,8 +59,8 @@ def _mesh(character: Character, buffers: Buffers) -> dict[str, Any]:
     weights /= weights.sum(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     kind = np.uint16 if len(body.vertices) < 65535 else np.uint32
     attributes = {
-        "POSITION": buffers.add(body.vertices.astype(np.float32), ARRAY_BUFFER, bounds=True),
-        "NORMAL": buffers.add(normals(body.vertices, body.faces).astype(np.float32), ARRAY_BUFFER),
+        "POSITION": buffers.add(character.vertices.astype(np.float32), ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffers.add(normals(character.vertices, body.faces).astype(np.float32), ARRAY_BUFFER),
         "TEXCOORD_0": buffers.add(uvs.astype(np.float32), ARRAY_BUFFER),
         "JOINTS_0": buffers.add(character.joints, ARRAY_BUFFER),
         "WEIGHTS_0": buffers.add(weights, ARRAY_BUFFER),

@@ -22,8 +22,6 @@ FLOOR = (226, 225, 224)
 USUAL_SIZE = 0.66  # of the picture's side that a figure at rest takes: room to jump
 GROUND = 0.9  # of the picture's height
 DEPTH = 0.45  # figures are shown flatter than they are: what the drawing's outline covers at the sides stays narrow
-LAYER = 0.06  # of the figure's height: distance of the nearest and the farthest limb from the middle
-FLAT_SOURCE = 0.03  # of its size: a source with less depth has no limbs before others
 OVERSAMPLING = 2
 LONGEST_PREVIEW = 300  # frames
 
@@ -42,7 +40,7 @@ def posed_vertices(character: Character, clip: Clip) -> Iterator[Array]:
     """(V, 3) vertices of every frame."""
     matrices = skin_matrices(character.skeleton, forward(character.skeleton, clip))
     for frame in matrices:
-        yield skin(character.rig.body.vertices, character.joints, character.weights, frame)
+        yield skin(character.vertices, character.joints, character.weights, frame)
 
 
 def render_clip(
@@ -55,9 +53,8 @@ def render_clip(
     body = character.rig.body
     texture = bleed(character.rig.figure.picture, character.rig.figure.mask)
     turn = about_y(yaw)
-    shift = layers(character)
     flatter = np.array([1.0, 1.0, DEPTH])
-    moved = [((v + shift) * flatter) @ turn.T for i, v in enumerate(posed_vertices(character, clip)) if i % step == 0]
+    moved = [(v * flatter) @ turn.T for i, v in enumerate(posed_vertices(character, clip)) if i % step == 0]
     low = np.min([v.min(axis=0) for v in moved], axis=0)
     high = np.max([v.max(axis=0) for v in moved], axis=0)
     tall = float(np.ptp(body.vertices[:, :2], axis=0).max())
@@ -68,23 +65,6 @@ def render_clip(
         # The mean of each block of pixels: edges without steps.
         blocks = large.reshape(size, OVERSAMPLING, size, OVERSAMPLING, 3).mean(axis=(1, 3))
         yield (blocks + 0.5).astype(np.uint8)
-
-
-def layers(character: Character) -> Array:
-    """(V, 3) how far each vertex is drawn towards the viewer, in the order of the source's limbs.
-
-    All limbs of a drawing lie in one plane, where legs that cross would cut through each other.
-    """
-    source, view = character.source.skeleton, character.mapping.view
-    depth = (source.positions @ view.T)[:, 2]
-    depth = (depth - depth[0]) / max(float(np.ptp(source.positions, axis=0).max()), 1e-9)
-    number = {name: i for i, name in enumerate(source.names)}
-    joints = np.array([depth[number[names[-1]]] for names in character.partners])
-    toward = np.clip(joints / max(float(np.abs(joints).max()), 1e-9), -1, 1) * LAYER
-    if float(np.abs(joints).max()) < FLAT_SOURCE:
-        toward[:] = 0.0
-    shares = (toward[character.joints] * character.weights).sum(axis=1)
-    return np.stack([np.zeros_like(shares), np.zeros_like(shares), shares], axis=1)
 
 
 def _render(

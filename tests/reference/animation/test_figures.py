@@ -44,7 +44,9 @@ def test_meshes_are_closed_and_cover_the_figure(mask):
     drawn = np.zeros(mask.shape, np.uint8)
     cv2.fillPoly(drawn, [np.round(rig.body.pixels[t]).astype(np.int32) for t in rig.body.flat_faces], 1)
     assert (drawn.astype(bool) & mask).sum() / (drawn.astype(bool) | mask).sum() > 0.88
-    assert np.isclose(rig.body.vertices[:, 1].min(), 0) and np.isclose(rig.body.vertices[:, 1].max(), 1)
+    # The outline is one unit tall; the mesh has points on it, not always the outermost.
+    assert rig.body.vertices[:, 1].min() == pytest.approx(0, abs=0.005)
+    assert rig.body.vertices[:, 1].max() == pytest.approx(1, abs=0.005)
     assert rig.body.vertices[:, 2].max() == -rig.body.vertices[:, 2].min() > 0.03
 
 
@@ -245,3 +247,12 @@ def test_the_root_is_where_most_branches_meet():
     medial = find_skeleton(find_contours(person()))
     degrees = np.bincount(medial.parents[1:], minlength=len(medial.parents)) + (medial.parents >= 0)
     assert degrees[0] == degrees.max() >= 3
+
+
+def test_limbs_thinner_than_the_mesh_is_fine_stay():
+    mask = np.zeros((400, 400), bool)
+    mask[20:180, 120:280] = True
+    mask[180:390, 150:153] = mask[180:390, 250:253] = True
+    rig = rig_of(mask)
+    low = rig.body.vertices[rig.body.vertices[:, 1] < 0.1]
+    assert low[:, 0].min() < -0.05 and low[:, 0].max() > 0.05, "a leg was cut off"

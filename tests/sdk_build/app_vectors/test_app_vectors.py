@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from sdk_build.app_vectors.__main__ import main
-from sdk_build.app_vectors.collection import FOLDER, collect, to_text
+from sdk_build.app_vectors.collection import FOLDER, collect, collect_characters, to_text
 
 FLOAT_ARRAYS = {"tensor", "seen", "points", "points_px", "template_points_px", "values", "actual", "expected"}
+MEASURED = {"joints", "rest", "posed", "depth", "evidence", "confidence", "mask"}
 FLOAT_ARRAYS |= {"vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
 
 
@@ -44,6 +45,28 @@ def test_the_committed_file_is_up_to_date(vectors):
         raise AssertionError("run python -m sdk_build.app_vectors and commit tests/vectors/vectors.json") from error
 
 
+def test_the_committed_characters_are_up_to_date():
+    stored = json.loads((FOLDER / "characters.json").read_text(encoding="utf-8"))
+    made = json.loads(to_text(collect_characters()))
+    assert [c["name"] for c in stored["refused"]] == [c["name"] for c in made["refused"]]
+    for old, new in zip(stored["characters"], made["characters"], strict=True):
+        assert {k: v for k, v in old.items() if k not in MEASURED} == {
+            k: v for k, v in new.items() if k not in MEASURED
+        }, f"{new['name']}: run python -m sdk_build.app_vectors and commit tests/vectors/characters.json"
+        for key in ("joints", "rest", "posed", "depth"):
+            np.testing.assert_allclose(old[key], new[key], atol=1e-4)
+        assert old["evidence"] == pytest.approx(new["evidence"], abs=1e-4)
+
+
+def test_the_characters_differ_as_apps_must_see():
+    stored = json.loads((FOLDER / "characters.json").read_text(encoding="utf-8"))["characters"]
+    assert {c["mask_from"] for c in stored} == {"paper", "transparency"}
+    assert {c["facing"] for c in stored} == {"front", "left", "right"}
+    assert len({c["topology"] for c in stored}) >= 4
+    for case in stored:
+        assert np.abs(np.subtract(case["posed"], case["rest"])).max() > 0.02, f"{case['name']} doesn't move"
+
+
 def test_a_changed_tensor_is_noticed(vectors):
     changed = json.loads(to_text(vectors))
     changed["pictures"][3]["tensor"] = changed["pictures"][4]["tensor"]
@@ -73,7 +96,7 @@ def test_small_enough_to_commit(vectors):
 
 
 def test_command(tmp_path, capsys, vectors):
-    assert main(["--output-dir", str(tmp_path / "new")], make=lambda: vectors) == 0
+    assert main(["--output-dir", str(tmp_path / "new")], make={"vectors.json": lambda: vectors}) == 0
     assert json.loads((tmp_path / "new" / "vectors.json").read_text())["pictures"]
     assert "kB" in capsys.readouterr().out
 

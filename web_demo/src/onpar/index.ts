@@ -26,3 +26,5 @@ export { SaliencySegmenter, type Mask } from './tasks/saliency_segmenter';
 export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './proof/golden_self_test';
 export { CharacterAnimator } from './character/character_animator';
 export type { CharacterClip, CharacterFile } from './character/character_file';
+export { CharacterMaker, type MadeCharacter, type MakeOptions, type MakerOptions } from './character/character_maker';
+export { Sources, TOPOLOGIES, type Topology } from './character/sources';

@@ -292,7 +292,8 @@ async function keepForOffline(): Promise<void> {
   const threaded = ['js', 'wasm'].map(
     (kind) => new URL(`wasm/litert_wasm_threaded_internal.${kind}`, location.href).href,
   );
-  const wanted = new Set([location.href, ...loaded, ...threaded]);
+  const motions = new URL('characters/app_sources.safetensors', location.href).href;
+  const wanted = new Set([location.href, ...loaded, ...threaded, motions]);
   active?.postMessage([...wanted].filter((address) => address.startsWith(location.origin)));
 }
 

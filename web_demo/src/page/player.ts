@@ -20,10 +20,13 @@ void main() {
   gl_FragColor = vec4(color.rgb, 1.0);
 }`;
 const MARGIN = 1.08;
+/** Frames of a clip that say how much room it takes. */
+const LOOKED_AT = 40;
 
 export class Player {
   #running = 0;
   #began: number | undefined;
+  #clip: string | undefined;
 
   private constructor(
     readonly animator: CharacterAnimator,
@@ -57,10 +60,17 @@ export class Player {
     const { gl } = this;
     const { faces } = this.animator.character;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.positions);
-    gl.bufferData(gl.ARRAY_BUFFER, this.animator.pose(timeMs), gl.DYNAMIC_DRAW);
+    gl.bufferData(gl.ARRAY_BUFFER, this.animator.pose(timeMs, this.#clip), gl.DYNAMIC_DRAW);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.drawElements(gl.TRIANGLES, faces.length, faces instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT, 0);
+  }
+
+  /** Show another clip from its begin. */
+  choose(clip: string): void {
+    this.#clip = clip;
+    this.#began = undefined;
+    if (!this.playing) this.draw(0);
   }
 
   get playing(): boolean {
@@ -115,17 +125,19 @@ function paint(gl: WebGLRenderingContext, image: ImageBitmap): void {
   for (const size of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, size, gl.LINEAR);
 }
 
-/** Middle and scale that keep every frame of the first clip in view. */
+/** Middle and scale that keep every frame of every clip in view: a figure is as large when it jumps as when it walks. */
 function view({ width, height }: HTMLCanvasElement, animator: CharacterAnimator): Float32Array {
-  const clip = animator.character.clips[0]!;
   const low = [Infinity, Infinity];
   const high = [-Infinity, -Infinity];
-  for (let frame = 0; frame < clip.frames; frame++) {
-    animator.pose(((frame + 0.5) * 1000) / clip.frameRate).forEach((value, i) => {
-      if (i % 3 === 2) return;
-      low[i % 3] = Math.min(low[i % 3]!, value);
-      high[i % 3] = Math.max(high[i % 3]!, value);
-    });
+  for (const clip of animator.character.clips) {
+    const step = Math.max(1, Math.floor(clip.frames / LOOKED_AT));
+    for (let frame = 0; frame < clip.frames; frame += step) {
+      animator.pose(((frame + 0.5) * 1000) / clip.frameRate, clip.name).forEach((value, i) => {
+        if (i % 3 === 2) return;
+        low[i % 3] = Math.min(low[i % 3]!, value);
+        high[i % 3] = Math.max(high[i % 3]!, value);
+      });
+    }
   }
   const scale = 2 / (MARGIN * Math.max((high[0]! - low[0]!) / width, (high[1]! - low[1]!) / height));
   return new Float32Array([(low[0]! + high[0]!) / 2, (low[1]! + high[1]!) / 2, scale / width, scale / height]);
