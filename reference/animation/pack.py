@@ -1,7 +1,7 @@
 """``python -m reference.animation.pack``: writes the motions that apps make characters with.
 
-models/motions/app_sources.safetensors is one file with every source skeleton and clip of the library, the label maps and the weights that decide
-what a figure moves on. An app then needs neither BVH nor glTF nor YAML. Metadata:
+models/motions/app_sources.safetensors is one file with every source skeleton and clip of the library, the label maps
+and the weights that decide what a figure moves on. An app then needs neither BVH nor glTF nor YAML. Metadata:
 
 - ``format``, ``format_version``: ``onpar.sources``, ``1``; ``sha256`` of the tensors' bytes;
 - ``figures``: JSON list of {name, topology, joints, parents, feet, thick, thin, clips: [{name, frame_rate, frames}]};
@@ -37,7 +37,8 @@ def pack() -> bytes:
     """The file's content; the order of its metadata is left to chance."""
     from safetensors.numpy import save
 
-    figures, tensors = [], {}
+    figures: list[Any] = []
+    tensors: dict[str, NDArray[Any]] = {}
     for name, figure in read_library().items():
         motions = [load_motion(figure, clip) for clip in figure.clips]
         figures.append(_entry(name, motions))

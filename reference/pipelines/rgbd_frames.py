@@ -216,7 +216,7 @@ def stored_detector() -> FindBoxes:
     first, second = (
         load_network(s, MODELS_DIR / n / "weights.safetensors") for n, s in zip(DETECTORS, specs, strict=True)
     )
-    threshold, side = threshold_of(specs[1]), specs[1].preprocess.size[0]
+    threshold, side = threshold_of(specs[1]), specs[1].sampling.size[0]
 
     def find(picture: Picture) -> FaceBoxes:
         found = detect(specs[0], first, picture, threshold**2)

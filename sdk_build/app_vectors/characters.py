@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.animation.animate import animate, facing_of, rig_figure
+from reference.animation.animate import animate, facing_of, map_motion, rig_figure
 from reference.animation.figure.mask import Picture, Saliency, load_figure
 from reference.animation.motion.library import load_motion, read_library
 from reference.animation.motion.skeleton import forward
-from reference.animation.topology import candidates, choose, gather, map_motion
+from reference.animation.topology import candidates, choose, gather
 from sdk_build.app_vectors.encoding import Json
 
 PAPER, INK, SKIN, COAT, RULE = (250, 248, 243), (30, 30, 40), (244, 196, 160), (60, 110, 170), (150, 190, 220)

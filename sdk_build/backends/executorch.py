@@ -119,7 +119,7 @@ def _share_history() -> None:
     """
     from torch.fx.traceback import NodeSource
 
-    NodeSource.__deepcopy__ = lambda self, memo: self
+    setattr(NodeSource, "__deepcopy__", lambda self, memo: self)  # noqa: B010 - mypy knows no such attribute
 
 
 @contextmanager

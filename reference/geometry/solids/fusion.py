@@ -251,7 +251,7 @@ def _backs(
     # The largest ball inside the outline; without any outline there is nothing to round off to.
     radius = np.float32(min(float(np.where(there, outline, 0).max()), MOST_MM))
     rounded = 2 * np.sqrt(2 * radius * np.maximum(outline, 0))
-    share = 1 - np.clip(outline / max(radius, 1e-3), 0, 1)
+    share = 1 - np.clip(outline / max(float(radius), 1e-3), 0, 1)
     behind = level + thick * np.sqrt(1 - share * share)
     limit = np.where(there & (outline < radius), level + np.maximum(rounded, 2), 1e5)
     return behind.astype(np.float32), limit.astype(np.float32)
