@@ -48,6 +48,8 @@ GROUPS = {
         (f"{_TORCH}/test_torch_quantization_ops.py", f"{_TORCH}/test_torch_export_quantization.py"),
         Selection(4, 3),
     ),
+    # The older format: test_numpy_nn_layers.py has one test of each layer, against numpy.
+    "layers": (("test/neural_network",), Selection(1, 1)),
     "states": ((f"{_TORCH}/test_torch_stateful_model.py",), Selection(1, 2)),
     "api": (
         (
@@ -102,7 +104,7 @@ def find_suite() -> Path:
     folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
     if folder is None or not (folder / GROUPS["ops"][0][0]).is_dir():
         raise ValueError("no coremltools with its tests here; the wheel of 9.0 has them: run 'make setup'")
-    return folder
+    return folder.resolve()  # pytest names tests by their real place, also where .venv is a link
 
 
 def chosen(name: str, shard: str, everything: bool) -> tuple[tuple[str, ...], Selection]:
