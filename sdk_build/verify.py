@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ class Verified:
     signature: str
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
+    first_difference: str = ""
 
     @property
     def passed(self) -> bool:
@@ -42,6 +44,7 @@ class Verified:
             "signature": self.signature,
             "parity": [check.to_json() for check in self.checks],
             "skipped": list(self.skipped),
+            **({"first_difference": self.first_difference} if self.first_difference else {}),
         }
 
 
@@ -105,7 +108,8 @@ def verify(path: Path, public_key: Path | None = None) -> Verified:
         raise BackendUnavailable(
             f"{path.name}: no runtime for any artifact is installed; run 'make setup' or pip install 'onpar[export]'"
         )
-    return Verified(bundle.manifest.id, bundle.signature, tuple(checks), tuple(skipped))
+    where = _name_operation(bundle, [check for check in checks if not check.passed])
+    return Verified(bundle.manifest.id, bundle.signature, tuple(checks), tuple(skipped), where)
 
 
 def _replay_preprocessing(bundle: Bundle) -> list[Check]:
@@ -166,11 +170,52 @@ def _replay_witnesses(bundle: Bundle) -> list[Check]:
     return compare_witnesses([execution_name(name) for name in WITNESSES], spec, limits, first, second)
 
 
+def _name_operation(bundle: Bundle, failed: Sequence[Check]) -> str:
+    """Where the artifact of a witness leaves the reference of this machine; empty where none of them failed."""
+    from sdk_build.backends import execution_name
+    from sdk_build.proof.witnesses import STAGE, WITNESSES
+
+    accused = {check.runtime for check in failed}
+    entries = {e.runtime: e for e in bundle.manifest.model_files if e.runtime in WITNESSES}
+    chosen = {
+        name: entry
+        for name, entry in entries.items()
+        if execution_name(name) in accused or any(check.stage == STAGE for check in failed)
+    }
+    return _named(bundle, chosen) if chosen else ""
+
+
+def _named(bundle: Bundle, chosen: Mapping[str, ModelFile]) -> str:
+    import tempfile
+
+    from reference.golden import thin_all
+    from sdk_build.build.agreement import name_operation
+    from sdk_build.build.reference import limits_of, load_reference
+    from sdk_build.proof.parity import compare
+
+    spec = bundle.manifest.spec
+    try:
+        reference = load_reference(spec)
+        golden = [{t.name: bundle.golden_tensor(i, t.name) for t in spec.outputs} for i in range(len(reference.golden))]
+        pairs = list(zip(map(thin_all, reference.expected), golden, strict=True))
+        if not all(c.passed for c in compare("python", "golden", spec, reference.card.parity["golden"], pairs)):
+            return f"no operation is named: the weights of {spec.name} on this machine are not the bundle's"
+        limits = [limits_of(reference, entry.precision) for entry in chosen.values()]
+        files = {name: bundle.path / entry.file for name, entry in chosen.items()}
+        with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
+            held = {name: entry.precision for name, entry in chosen.items()}
+            return name_operation(reference, held, limits[0], Path(folder), files)
+    except OnParError as error:
+        return f"no operation is named: {error}"
+
+
 def _print(verified: Verified) -> None:
     print(f"{'proved' if verified.passed else 'FAILED'}  {verified.bundle}  ({verified.signature}, checksums ok)")
     for check in verified.checks:
         if check.limit is not None:
             print(f"  {'ok' if check.passed else 'FAILED':<6}  {check.describe()}")
+    if verified.first_difference:
+        print(f"  {verified.first_difference}")
     for text in verified.skipped:
         print(f"  skipped {text}")
 

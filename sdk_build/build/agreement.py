@@ -11,6 +11,7 @@ from sdk_build.build.reference import Reference, limits_of
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.errors import ParityError
 from sdk_build.proof.first_difference import first_difference
+from sdk_build.proof.first_operation import first_operation
 from sdk_build.proof.parity import REPORTED, Check
 from sdk_build.proof.witnesses import WITNESSES, compare_witnesses, mirrored, mutual_limits
 
@@ -40,21 +41,31 @@ def check_agreement(reference: Reference, artifacts: Sequence[Artifact], folder:
     checks = compare_witnesses(names, reference.spec, limits, first.answers, second.answers)
     failed = [check for check in checks if not check.passed]
     if failed:
-        where = name_operation(reference, {a.runtime: a.precision for a in (first, second)}, limits, folder)
+        held = {a.runtime: a.precision for a in (first, second)}
+        files = {a.runtime: a.path for a in (first, second) if a.path is not None}
+        where = name_operation(reference, held, limits, folder, files)
         raise ParityError(f"{reference.spec.name} {failed[0].describe()}; {where}")
     return tuple(checks)
 
 
-def name_operation(reference: Reference, held: Mapping[str, str], limits: Mapping[str, float], folder: Path) -> str:
+def name_operation(
+    reference: Reference, held: Mapping[str, str], limits: Mapping[str, float], folder: Path, files: Mapping[str, Path]
+) -> str:
     """The first operation at which an artifact leaves PyTorch, and what to do, for an error's line.
 
     Args:
         held: runtimes and the precision that each of them holds; with 8-bit activations the network is cut in fp16.
         limits: those of the whole network; a task's own metric is left out.
+        folder: for the artifacts of the cut networks.
+        files: artifacts by runtime; a Core ML program shows its operations without a cut.
     """
     precisions = {name: "fp16" if get_recipe(p).needs_ranges else p for name, p in held.items()}
     general = {name: limit for name, limit in limits.items() if name in REPORTED}
     inputs = witness_inputs([case.inputs for case in reference.golden])
+    if "coreml" in files:
+        where = first_operation(files["coreml"], reference.lowered, inputs, general)
+        if where:
+            return f"{where}: write that layer in other operations, or choose another precision"
     found = first_difference(reference.lowered, reference.spec, precisions, general, inputs, folder / "cut")
     if found is None:
         return "every operation alone keeps the limits: try another precision"

@@ -19,6 +19,7 @@ from sdk_build.bundle.artifact import Artifact
 from sdk_build.errors import AccuracyError, LoweringError, ParityError
 from sdk_build.proof import parity
 from sdk_build.proof.sandbox import run_artifact
+from sdk_build.proof.witnesses import WITNESSES
 from sdk_build.quiet import quiet
 
 
@@ -52,9 +53,10 @@ def make_artifact(
     try:
         parity.require(checks, f"{spec.name} {held}")
     except ParityError as error:
-        if not witness:
+        if runtime not in WITNESSES:
             raise
-        raise ParityError(f"{error}; {name_operation(reference, {runtime: held}, limits, folder)}") from error
+        where = name_operation(reference, {runtime: held}, limits, folder, {runtime: path})
+        raise ParityError(f"{error}; {where}") from error
     return Artifact(
         runtime,
         held,

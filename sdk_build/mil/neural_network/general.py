@@ -258,7 +258,8 @@ def _batched_matmul(
         x = as_int8(values[0]) if bool(int8DynamicQuantize) else values[0]
         y = x @ take(weights, int(weightMatrixSecondDimension), int(weightMatrixFirstDimension)).T
         return y + take(bias, y.shape[-1]) if bool(hasBias) and bias is not None else y
-    x, y = values
+    x = values[0][None] if values[0].dim() == 1 else values[0]  # the result has two dimensions at least
+    y = values[1][:, None] if values[1].dim() == 1 else values[1]
     return torch.matmul(x.mT if bool(transposeA) else x, y.mT if bool(transposeB) else y)
 
 

@@ -107,6 +107,10 @@ CASES: dict[str, tuple[Build, Any]] = {
     "matrix_band_part": (_of("matrix_band_part", num_lower=1, num_upper=0), torch.triu(torch.tril(TX), -1)),
     "lower_triangular": (_of("lower_triangular", k=1), torch.tril(TX, 1)),
     "upper_triangular": (_of("upper_triangular", k=-1), torch.triu(TX, -1)),
+    "batched_mat_mul of vectors": (
+        lambda b: b.add_batched_mat_mul("l", [_const(b, "v", [1, 2]), _const(b, "w", [3, 4])], "y"),
+        array([11]),
+    ),
     "tile of fewer": (_of("tile", reps=(2,)), np.tile(X, 2)),
     "flatten_to_2d at the end": (_of("flatten_to_2d", axis=3), X.reshape(-1, 1)),
     "flatten_to_2d from the end": (_of("flatten_to_2d", axis=-1), X.reshape(6, 4)),

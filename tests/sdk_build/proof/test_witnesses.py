@@ -1,5 +1,6 @@
 """Two artifacts of one network held to each other, and the operation at which one of them leaves PyTorch."""
 
+import copy
 import importlib.util
 import math
 from dataclasses import replace
@@ -10,12 +11,14 @@ import torch
 from torch import nn
 
 from reference.registry import get_spec
+from reference.spec import TensorSpec
 from sdk_build.backends import execution_name
 from sdk_build.build import agreement
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.errors import ParityError
 from sdk_build.proof import first_difference as module
 from sdk_build.proof.first_difference import Difference, first_difference
+from sdk_build.proof.first_operation import first_operation
 from sdk_build.proof.witnesses import STAGE, WITNESSES, compare_witnesses, mirrored, mutual_limits
 
 SPEC = get_spec("voxel64")
@@ -101,6 +104,31 @@ def test_the_first_operation_is_found(monkeypatch, tmp_path, operation):
 
 def artifact(runtime, answers):
     return Artifact(runtime, "fp16", None, None, (), execution_name(runtime), 0.0, answers=tuple(answers))
+
+
+@pytest.mark.filterwarnings("ignore")  # coremltools and torch warn about each other
+def test_a_planted_fault_in_a_package_is_named(tmp_path):
+    """One wrong weight in the second convolution, which is the package's third value."""
+    from sdk_build.backends import get_backend
+
+    torch.manual_seed(0)
+    net = Net().eval()
+    outputs = (TensorSpec("result", (1, 1, 58, 58), "NCHW", "value"),)
+    spec = replace(SPEC, outputs=outputs)
+    with torch.no_grad():
+        shape = net(torch.zeros(SPEC.input.shape)).shape
+    spec = replace(SPEC, outputs=(replace(outputs[0], shape=tuple(shape)),))
+    broken = copy.deepcopy(net)
+    broken.second.weight.data[0, 0, 0, 0] += 1.0
+    x = {SPEC.input.name: np.random.default_rng(0).random(SPEC.input.shape, dtype=np.float32)}
+    for network in (net, broken):
+        path = tmp_path / "model.mlpackage"
+        get_backend("coreml").lower(network, spec, "fp32", path)
+        found = first_operation(path, net, [x], {"sqnr_db": 60})
+        if network is net:
+            assert found is None
+        else:
+            assert found.startswith("first at 'v2' (conv) of model.mlpackage, ") and "dB < 60 dB" in found
 
 
 class Card:
