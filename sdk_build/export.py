@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput, OnParError
 from reference.program import program
-from sdk_build.command import error_line, exit_with
+from sdk_build.command import exit_with
 
 if TYPE_CHECKING:
     from reference.spec import ModelSpec
     from sdk_build.build.bundles import Built
-    from sdk_build.bundle.artifact import Artifact
-    from sdk_build.bundle.manifest import Manifest
+    from sdk_build.build.cache import Cache
+    from sdk_build.build.reporter import Reporter
+    from sdk_build.build.workers import Workers
 
 TARGETS = ("ios", "android", "web", "all")
 PRECISIONS = ("default", "fp32", "fp16", "w8", "dynamic_w8", "w8a8", "w4", "p6")
@@ -26,7 +30,14 @@ EXTRA = ("coreai",)
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and export; returns the exit code."""
     a = parse(arguments)
-    given = {"calibration": a.calibration, "data": a.data, "max_fallbacks": a.max_fallbacks, "extra": tuple(a.extra)}
+    given = {
+        "calibration": a.calibration,
+        "data": a.data,
+        "max_fallbacks": a.max_fallbacks,
+        "extra": tuple(a.extra),
+        "jobs": a.jobs,
+        "cache": (a.cache, a.cache_limit) if a.use_cache else None,
+    }
     return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json, **given))
 
 
@@ -71,6 +82,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="RUNTIME",
         help="coreai: also model.aimodel, for iOS 27, in bundles for ios; not by default while its package is a beta",
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="artifacts that are made at once (default the cores that memory suffices for)",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where what was made before is kept (default $ONPAR_CACHE, else onpar/export in the user's cache folder)",
+    )
+    parser.add_argument("--no-cache", dest="use_cache", action="store_false", help="make everything anew, keep nothing")
+    parser.add_argument("--cache-limit", type=float, default=4.0, metavar="GB", help="size of the cache (default 4)")
     parser.add_argument("--output-dir", type=Path, default=Path("dist"), help="where bundles go (default dist)")
     parser.add_argument("--signing-key", type=Path, metavar="PEM", help="P-256 private key that signs the bundles")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
@@ -88,12 +113,16 @@ def export(
     data: Path | None = None,
     max_fallbacks: int | None = None,
     extra: tuple[str, ...] = (),
+    jobs: int | None = 1,
+    cache: tuple[Path | None, float] | None = None,
 ) -> int:
     """Export several models; one that fails does not stop the others.
 
     Args:
         calibration, data, max_fallbacks: see :class:`sdk_build.build.sources.Sources`.
         extra: runtimes beside a target's own.
+        jobs: artifacts that are made at once; None: what cores and memory allow.
+        cache: where what was made before is kept (None: the user's own place), and its size in GB; None: nowhere.
 
     Returns:
         0, or the exit code of the first failure.
@@ -101,24 +130,32 @@ def export(
     check_extra(extra, target)
     targets = check(target, precision, signing_key, calibration, data, max_fallbacks, extra)
     specs = choose_models(models)
+    from sdk_build.build.reporter import Reporter
+
     reporter = Reporter(len(specs), targets, quiet=as_json, extra=extra)
-    built: list[Built] = []
     failed: list[tuple[str, OnParError]] = []
+    shared: dict[str, Any] = {
+        "targets": targets,
+        "output_dir": output_dir,
+        "signing_key": signing_key,
+        "extra": extra,
+        "cache": open_cache(cache),
+    }
+
+    def one(spec: ModelSpec, workers: Workers | None) -> list[Built]:
+        told = {"progress": partial(reporter.step, spec.name), "artifact_done": partial(reporter.artifact, spec.name)}
+        try:
+            return _build(spec, precision, reporter, (calibration, data, max_fallbacks), shared | told, workers)
+        except OnParError as error:
+            failed.append((spec.name, error))
+            reporter.failed(spec.name, error)
+            return []
+        finally:
+            reporter.step(spec.name, "")
+
     with reporter:
-        for spec in specs:
-            try:
-                shared = {
-                    "targets": targets,
-                    "output_dir": output_dir,
-                    "signing_key": signing_key,
-                    "progress": reporter.step,
-                    "artifact_done": reporter.artifact,
-                    "extra": extra,
-                }
-                built += _build(spec, precision, reporter, (calibration, data, max_fallbacks), shared)
-            except OnParError as error:
-                failed.append((spec.name, error))
-                reporter.failed(spec.name, error)
+        built = run_all(one, specs, targets, extra, jobs)
+    failed.sort(key=lambda item: [spec.name for spec in specs].index(item[0]))
     if as_json:
         document = {
             "bundles": [b.to_json() for b in built],
@@ -186,6 +223,55 @@ def check_extra(extra: tuple[str, ...], target: str) -> None:
     require()
 
 
+def open_cache(given: tuple[Path | None, float] | None) -> Cache | None:
+    """The cache of an export.
+
+    Raises:
+        BadInput: its size can't be used, or a file is in its place.
+    """
+    if given is None:
+        return None
+    from sdk_build.build.cache import Cache, default_folder
+
+    folder, limit_gb = given[0] or default_folder(), given[1]
+    if not 0 < limit_gb < float("inf"):
+        raise BadInput(f"--cache-limit is {limit_gb:g}; allowed: more than 0 GB, or --no-cache")
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"--cache is {folder}, which is no folder; give another, or --no-cache")
+    return Cache(folder, int(limit_gb * 1e9))
+
+
+def run_all(
+    one: Callable[[ModelSpec, Workers | None], list[Built]],
+    specs: list[ModelSpec],
+    targets: list[str],
+    extra: tuple[str, ...],
+    jobs: int | None,
+) -> list[Built]:
+    """Build every model; several at once, so that workers find something to do while a reference is loaded.
+
+    Raises:
+        BadInput: ``jobs`` is less than one.
+    """
+    from sdk_build.backends import runtimes_of
+    from sdk_build.build.side_by_side import families
+    from sdk_build.build.workers import Workers, default_jobs
+
+    if jobs is not None and jobs < 1:
+        raise BadInput(f"--jobs is {jobs}; allowed: 1 or more")
+    runtimes = list(dict.fromkeys(name for target in targets for name in runtimes_of(target, extra)))
+    jobs = min(jobs or default_jobs(), len(specs) * len(families(runtimes)))
+    if jobs == 1:
+        return [bundle for spec in specs for bundle in one(spec, None)]
+    with Workers(jobs, runtimes) as workers, ThreadPoolExecutor(min(jobs, len(specs))) as threads:
+        futures = [threads.submit(one, spec, workers) for spec in specs]
+        try:
+            return [bundle for future in futures for bundle in future.result()]
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
 def choose_models(names: list[str]) -> list[ModelSpec]:
     """The specs of ``--model``: names, folders of models, or all built-in ones.
 
@@ -209,6 +295,7 @@ def _build(
     reporter: Reporter,
     given: tuple[Path | None, Path | None, int | None],
     shared: dict[str, Any],
+    workers: Workers | None,
 ) -> list[Built]:
     from reference.registry import models_dir_of
     from sdk_build.build.bundles import build
@@ -218,108 +305,8 @@ def _build(
     sources = Sources(*given)
     shared["models_dir"] = models_dir_of(spec)
     if precision == "default":
-        return build_default(spec, notice=reporter.notice, sources=sources, **shared)
-    return build(spec, precision=precision, sources=sources, **shared)
-
-
-class Reporter:
-    """One line and one step of a progress bar per artifact; the bar shows on a terminal only."""
-
-    def __init__(self, models: int, targets: list[str], quiet: bool, extra: tuple[str, ...] = ()) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        from sdk_build.backends import runtimes_of
-
-        self.quiet = quiet
-        # On a terminal rich adapts to its width; a pipe gets 100 columns.
-        self.console = Console(stderr=quiet, width=None if sys.stdout.isatty() else 100, highlight=False)
-        per_model = len({runtime for target in targets for runtime in runtimes_of(target, extra)})
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=quiet or not sys.stdout.isatty(),
-        )
-        self.task = self.progress.add_task("", total=models * per_model)
-
-    def __enter__(self) -> Reporter:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def step(self, text: str) -> None:
-        """Show what is running."""
-        self.progress.update(self.task, description=text)
-
-    def artifact(self, artifact: Artifact) -> None:
-        """Print one proved artifact."""
-        self.progress.advance(self.task)
-        if not self.quiet:
-            self.progress.console.print(artifact_line(artifact))
-
-    def notice(self, text: str) -> None:
-        """Print what the user must know although nothing failed."""
-        self.progress.stop()
-        print(text, file=sys.stderr)
-        self.progress.start()
-
-    def failed(self, model: str, error: OnParError) -> None:
-        """Print one failure."""
-        self.progress.stop()
-        print(f"{model}: {error_line(error)}", file=sys.stderr)
-        self.progress.start()
-
-    def summary(self, built: list[Built]) -> None:
-        """Print where the bundles are, and how well two witnesses agree."""
-        for bundle in built:
-            for line in agreement_lines(bundle.manifest):
-                self.console.print(line)
-            self.console.print(
-                f"[bold]{bundle.path}[/]  {megabytes(bundle.manifest.size_bytes)}, proved", soft_wrap=True
-            )
-
-
-def artifact_line(artifact: Artifact) -> str:
-    """Model part, runtime, precision, size, the two telling metrics, time."""
-    from sdk_build.bundle.files import size_of
-
-    worst = dict.fromkeys(("max_abs_of_range", "sqnr_db")) | {c.metric: c.value for c in reversed(artifact.checks)}
-    partitions = artifact.delegation.partitions
-    pieces = f"{partitions} partition{'s' if partitions != 1 else ''}" if partitions else ""
-    return (
-        f"  {artifact.executed_by:<28} {artifact.precision}  {megabytes(size_of(artifact.path)):>9}  "
-        f"{worst['sqnr_db']:6.1f} dB  {pieces:<12} {artifact.seconds:5.1f} s"
-    )
-
-
-def agreement_lines(manifest: Manifest) -> list[str]:
-    """One line for the artifacts that were held to each other; none where a bundle has only one witness."""
-    from sdk_build.proof.witnesses import STAGE
-
-    between = [check for check in manifest.parity if check.stage == STAGE and check.metric == "sqnr_db"]
-    if not between:
-        return []
-    worst = min(check.value for check in between)
-    return [f"  {between[0].runtime} agree to {worst:.1f} dB, also on mirrored inputs"]
-
-
-def megabytes(size_bytes: int) -> str:
-    """Size in MB with two decimals."""
-    return f"{size_bytes / 1e6:.2f} MB"
+        return build_default(spec, notice=reporter.notice, sources=sources, workers=workers, **shared)
+    return build(spec, precision=precision, sources=sources, workers=workers, **shared)
 
 
 if __name__ == "__main__":

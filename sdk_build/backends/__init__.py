@@ -82,6 +82,8 @@ class Runtime:
         minimum: the oldest runtime or system version that the artifact is made for.
         extra: the optional dependencies of this project that bring the packages.
         types: how the artifact has a tensor of a type that this runtime's inputs and outputs can't have.
+        family: runtimes of one family share most of a conversion, so one process makes them one after the other; empty:
+            it shares nothing.
         stand_in: what runs the artifact off Apple's systems; empty: the runtime itself, there as elsewhere.
     """
 
@@ -95,6 +97,7 @@ class Runtime:
     extra: str = "export"
     types: Mapping[str, str] = field(default_factory=dict)
     stand_in: str = ""
+    family: str = ""
 
     def minimum_for(self, precision: str) -> str:
         """The oldest version that runs an artifact which holds ``precision``."""
@@ -117,6 +120,7 @@ RUNTIMES = {
             "iOS 16",
             types=WHOLE_AS_INT32,
             stand_in="coreml (emulated)",
+            family="coreml",
         ),
         Runtime(
             "executorch_coreml",
@@ -128,6 +132,7 @@ RUNTIMES = {
             "iOS 16, ExecuTorch 1.4",
             types={"uint8": "int32", "bool": "int32"},  # the delegate knows no bytes; it narrows int64 itself
             stand_in="executorch_coreml (emulated)",
+            family="coreml",
         ),
         # XNNPACK runs float16 only by casting around every operation (19 pieces for MobileNetV3), so float32 stays;
         # it has no float convolution with int8 weights, so those come with dynamic activations.

@@ -36,7 +36,7 @@ def lower(
     mlpackage.mend_passes()
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
-        network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
+        network = pt2e.quantize_for_coreml(network, spec, recipe, quantization)
     types = RUNTIMES["coreml"].types
     network = with_types(network, spec, types)
     program = torch.export.export(network, example_inputs(spec, types)).run_decompositions({})

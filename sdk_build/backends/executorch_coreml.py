@@ -44,7 +44,7 @@ def lower(
     mlpackage.mend_passes()
     recipe = get_recipe(precision)
     if recipe.needs_ranges:
-        network = pt2e.quantize(network, spec, pt2e.coreml_quantizer(recipe, quantization), quantization.ranges)
+        network = pt2e.quantize_for_coreml(network, spec, recipe, quantization)
     specs = CoreMLBackend.generate_compile_specs(
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
         minimum_deployment_target=ct.target.iOS17 if recipe.needs_ranges else ct.target.iOS16,

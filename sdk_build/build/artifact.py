@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reference.errors import OnParError
+from reference.spec import from_json
 from sdk_build.backends import RUNTIMES, execution_name, get_backend, missing_package
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.build.agreement import name_operation, witness_inputs
+from sdk_build.build.cache import Cache
+from sdk_build.build.keys import artifact_key
 from sdk_build.build.measured import exceeded
 from sdk_build.build.reference import Reference, limits_of
 from sdk_build.build.tuning import PLAIN, Tuning
@@ -23,13 +27,32 @@ from sdk_build.proof.witnesses import WITNESSES
 from sdk_build.quiet import quiet
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where artifacts are kept that were made before.
+
+    Attributes:
+        program: digest of the lowered network (:func:`sdk_build.build.keys.program_digest`).
+    """
+
+    cache: Cache
+    program: str
+
+
 def make_artifact(
-    reference: Reference, runtime: str, precision: str, folder: Path, tuning: Tuning = PLAIN, witness: bool = False
+    reference: Reference,
+    runtime: str,
+    precision: str,
+    folder: Path,
+    tuning: Tuning = PLAIN,
+    witness: bool = False,
+    kept: Kept | None = None,
 ) -> Artifact:
     """Write one artifact and prove it (stage 3), in a child process.
 
     Args:
         witness: keep its answers, to hold another artifact's against them.
+        kept: take it from there where it is there, and prove it all the same.
 
     Raises:
         LoweringError: the toolchain could not convert the network.
@@ -41,7 +64,7 @@ def make_artifact(
     held = RUNTIMES[runtime].precisions[precision]
     limits = limits_of(reference, held)
     path = folder / f"{runtime}-{held}" / RUNTIMES[runtime].file
-    delegation = lower_artifact(reference, runtime, held, path, tuning)
+    delegation = lower_artifact(reference, runtime, held, path, tuning, kept)
     tuning.require_delegation(f"{spec.name} {runtime} {held}", delegation)
     golden = [case.inputs for case in reference.golden]
     inputs = witness_inputs(golden) if witness else golden
@@ -72,7 +95,9 @@ def make_artifact(
     )
 
 
-def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning) -> Delegation:
+def lower_artifact(
+    reference: Reference, runtime: str, held: str, path: Path, tuning: Tuning, kept: Kept | None = None
+) -> Delegation:
     """Quantise and write, with the toolchain's failures as one line.
 
     Raises:
@@ -84,7 +109,14 @@ def lower_artifact(reference: Reference, runtime: str, held: str, path: Path, tu
     try:
         with quiet():
             quantization = tuning.quantization(reference.lowered, spec, runtime, held)
-            return backend.lower(reference.lowered, spec, held, path, quantization)
+            key = artifact_key(kept.program, spec, runtime, held, quantization) if kept else ""
+            record = kept.cache.get(key, path.parent) if kept else None
+            if record is not None:
+                return from_json(Delegation, record)
+            delegation = backend.lower(reference.lowered, spec, held, path, quantization)
+            if kept is not None:
+                kept.cache.put(key, path.parent, asdict(delegation))
+            return delegation
     except (OnParError, OSError):
         raise
     except ImportError as error:

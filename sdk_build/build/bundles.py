@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from reference.card import MODELS_DIR
 from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import precisions_of, runtimes_of
-from sdk_build.build.agreement import are_both_there, check_agreement
-from sdk_build.build.artifact import make_artifact
+from sdk_build.build.agreement import check_agreement
+from sdk_build.build.artifact import Kept
+from sdk_build.build.cache import Cache
+from sdk_build.build.keys import bundle_key, program_digest
 from sdk_build.build.reference import Reference, load_reference
+from sdk_build.build.side_by_side import make_artifacts
 from sdk_build.build.sources import NOTHING, Sources, open_sources
+from sdk_build.build.unchanged import keep_bundle, unchanged
+from sdk_build.build.workers import Workers
 from sdk_build.bundle.analysis import write_analysis
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.bundle.card_page import card_page
@@ -31,7 +36,6 @@ from sdk_build.bundle.contents import (
 from sdk_build.bundle.files import clean_up, hash_files, place, seal, workspace
 from sdk_build.bundle.manifest import FORMAT_VERSION, GoldenCase, Manifest, NamedText, NamedValue
 from sdk_build.proof.parity import Check
-from sdk_build.proof.witnesses import WITNESSES
 
 Progress = Callable[[str], None]
 TOPOLOGY = "topology.safetensors"
@@ -39,11 +43,16 @@ TOPOLOGY = "topology.safetensors"
 
 @dataclass(frozen=True)
 class Built:
-    """A bundle that was written."""
+    """A bundle that was written.
+
+    Attributes:
+        cached: nothing that it is made from has changed, so it is the one that was proved before.
+    """
 
     path: Path
     manifest: Manifest
     seconds: float
+    cached: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The entry of ``export --json``."""
@@ -57,6 +66,7 @@ class Built:
             "passed": all(check.passed for check in m.parity),
             "size_bytes": m.size_bytes,
             "seconds": round(self.seconds, 2),
+            "cached": self.cached,
             "parity": [check.to_json() for check in m.parity],
         }
 
@@ -72,6 +82,8 @@ def build(
     artifact_done: Callable[[Artifact], None] = lambda artifact: None,
     sources: Sources = NOTHING,
     extra: Collection[str] = (),
+    cache: Cache | None = None,
+    workers: Workers | None = None,
 ) -> list[Built]:
     """Reference, lowering, artifacts, proof, bundles.
 
@@ -81,6 +93,8 @@ def build(
         progress: told what starts.
         artifact_done: told about each proved artifact.
         extra: runtimes beside a target's own (:data:`sdk_build.backends.ON_REQUEST`).
+        cache: what was made before and did not change is taken from there; not bundles with data.
+        workers: make artifacts side by side; None: one after the other, in this process.
 
     Raises:
         OnParError: the first thing that failed; bundles of this call that were already written stay.
@@ -89,24 +103,49 @@ def build(
     targets = list(targets)
     clean_up(output_dir)
     check_precision(targets, precision, extra)
-    built = []
+    keys = {}
+    # Code outside the project, as that of a model of one's own, is known only by the program that it gives.
+    if cache is not None and not spec.folder and sources.calibration is None and sources.data is None:
+        for target in targets:
+            names = runtimes_of(target, extra)
+            keys[target] = bundle_key(spec, models_dir, target, precision, names, sources.max_fallbacks, signing_key)
     with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
+        built = _unchanged(spec, keys, precision, output_dir, cache, folder)
+        done = {bundle.manifest.target for bundle in built}
+        targets = [target for target in targets if target not in done]
+        if not targets:
+            return built
         progress(f"{spec.name}: reference")
         reference = load_reference(spec, models_dir)
         tuning = open_sources(sources, reference, progress)
-        artifacts = {}
         runtimes = list(dict.fromkeys(runtime for target in targets for runtime in runtimes_of(target, extra)))
-        for runtime in runtimes:
-            progress(f"{spec.name}: {runtime}")
-            artifacts[runtime] = make_artifact(
-                reference, runtime, precision, folder, tuning, are_both_there(runtimes) and runtime in WITNESSES
-            )
-            artifact_done(artifacts[runtime])
+        kept = Kept(cache, program_digest(reference.lowered, spec)) if cache is not None else None
+        artifacts = make_artifacts(
+            reference, runtimes, precision, folder, tuning, kept, workers, progress, artifact_done
+        )
         for target in targets:
             mine = [artifacts[runtime] for runtime in runtimes_of(target, extra)]
             agreed = check_agreement(reference, mine, folder)
-            built.append(write_bundle(reference, target, precision, mine, output_dir, signing_key, began, agreed))
+            written = write_bundle(reference, target, precision, mine, output_dir, signing_key, began, agreed)
+            if cache is not None and target in keys:
+                keep_bundle(cache, keys[target], written.path)
+            built.append(written)
             began = time.monotonic()  # a later target pays only for what it adds
+    return built
+
+
+def _unchanged(
+    spec: ModelSpec, keys: Mapping[str, str], precision: str, output_dir: Path, cache: Cache | None, folder: Path
+) -> list[Built]:
+    """Bundles of which nothing changed, by target."""
+    built: list[Built] = []
+    if cache is None:
+        return built
+    for target, key in keys.items():
+        began = time.monotonic()
+        found = unchanged(cache, key, output_dir, bundle_name(spec, target, precision), folder)
+        if found is not None:
+            built.append(Built(*found, time.monotonic() - began, cached=True))
     return built
 
 

@@ -177,7 +177,7 @@ def clean_up(output_dir: Path) -> None:
     try:
         for folder in output_dir.glob(f"{_TEMPORARY}*"):
             pid = folder.name.rpartition("-")[2]
-            if pid.isdecimal() and not _is_running(int(pid)):
+            if pid.isdecimal() and not is_running(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
         for old in output_dir.glob(f"{_REPLACED}*"):
             final = output_dir / old.name.removeprefix(_REPLACED)
@@ -189,7 +189,8 @@ def clean_up(output_dir: Path) -> None:
         raise BadInput(f"can't write {output_dir}: {error.strerror or error}; choose another --output-dir") from error
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """True if a process of that number is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

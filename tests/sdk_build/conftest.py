@@ -33,6 +33,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """No test finds what another made, or leaves anything in the user's cache."""
+    monkeypatch.setenv("ONPAR_CACHE", str(tmp_path_factory.mktemp("cache", numbered=True)))
+
+
 def _shared_dist(tmp_path_factory, model):
     """A folder with one web bundle of a model, made once; the workers of a run share it."""
     from sdk_build.build.bundles import build

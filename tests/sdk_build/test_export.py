@@ -177,21 +177,22 @@ def test_a_full_disk_during_conversion_leaves_nothing(tmp_path, command):
 
 def test_text_for_people(web_dist, tmp_path, monkeypatch, capsys):
     """One line per artifact and one per bundle, in 100 columns where nobody watches."""
-    reporter = export.Reporter(1, ["web"], quiet=False)
-    manifest = open_bundle(next(web_dist.iterdir())).manifest
     from sdk_build.build.bundles import Built
+    from sdk_build.build.reporter import Reporter
     from sdk_build.bundle.artifact import Artifact
 
+    reporter = Reporter(1, ["web"], quiet=False)
+    manifest = open_bundle(next(web_dist.iterdir())).manifest
     entry = manifest.model_files[0]
     checks = tuple(c for c in manifest.parity if c.runtime == "litert")
     path = web_dist / manifest.id / entry.file
     with reporter:
-        reporter.step("litert")
-        reporter.artifact(Artifact("litert", "fp16", path, entry.delegation, checks, "litert", 3.25))
+        reporter.step(MODEL, "litert")
+        reporter.artifact(MODEL, Artifact("litert", "fp16", path, entry.delegation, checks, "litert", 3.25))
     reporter.summary([Built(tmp_path / manifest.id, manifest, 3.25)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     megabytes = f"{entry.bytes / 1e6:.2f}"
-    decibels = lines[0].split()[4]
-    assert lines[0].split() == ["litert", "fp16", megabytes, "MB", decibels, "dB", "1", "partition", "3.2", "s"]
+    decibels = lines[0].split()[5]
+    assert lines[0].split() == [MODEL, "litert", "fp16", megabytes, "MB", decibels, "dB", "1", "part", "3.2", "s"]
     assert lines[1] == f"{tmp_path / manifest.id}  {megabytes} MB, proved"

@@ -5,14 +5,14 @@ Ranges are named after the nodes of ``torch.export``'s graph, so that one calibr
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
+from sdk_build.backends.quantizers.patterns import only_patterns_for
 from sdk_build.backends.quantizers.recipes import FEW_CHANNELS, Quantization, Ranges, Recipe, is_inside
 from sdk_build.backends.signature import as_tensors, example_inputs
 
@@ -28,6 +28,7 @@ ACTIVATIONS = (
     *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu"),
     "clamp",
 )
+_QUANTIZED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 EPS = 2**-12  # the smallest scale that XNNPACK's kernels take
 
 
@@ -89,6 +90,18 @@ def quantize(network: nn.Module, spec: ModelSpec, quantizer: Any, ranges: Ranges
             observer.min_val.fill_(low)
             observer.max_val.fill_(high)
     return convert_pt2e(prepared)
+
+
+def quantize_for_coreml(
+    network: nn.Module, spec: ModelSpec, recipe: Recipe, quantization: Quantization
+) -> fx.GraphModule:
+    """The network as Core ML's quantiser leaves it; the last one is kept, as two runtimes hold it."""
+    key = recipe, quantization.keep_float, tuple(quantization.ranges.items())
+    held = _QUANTIZED.get(network)
+    if held is None or held[0] != key:
+        graph = quantize(network, spec, coreml_quantizer(recipe, quantization), quantization.ranges)
+        held = _QUANTIZED[network] = (key, graph)
+    return held[1]
 
 
 def holds_integers(graph: nn.Module) -> bool:
@@ -177,16 +190,15 @@ def coreml_quantizer(recipe: Recipe, quantization: Quantization) -> Any:
         _AnnotationPatternRegistry,
     )
 
-    _cache_patterns()
-
     class Filtered(CoreMLQuantizer):  # type: ignore[misc]
         """Leaves parts of the network float; the quantiser's own option knows whole names only."""
 
         def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
             config = _AnnotationConfig.from_quantization_config(self._config.global_config)
-            for name, annotate in _AnnotationPatternRegistry.get_annotators().items():
-                if "bn" not in name:  # folded before, and each search costs seconds
-                    annotate(model, config, filter_of(quantization.keep_float))
+            with only_patterns_for(model):
+                for name, annotate in _AnnotationPatternRegistry.get_annotators().items():
+                    if "bn" not in name:  # folded before, and each search costs seconds
+                        annotate(model, config, filter_of(quantization.keep_float))
             return model
 
     options = {
@@ -198,30 +210,3 @@ def coreml_quantizer(recipe: Recipe, quantization: Quantization) -> Any:
         "activation_dtype": "quint8" if recipe.needs_ranges else "float32",
     }
     return Filtered(LinearQuantizerConfig.from_dict({"global_config": options}))
-
-
-@functools.cache
-def _cache_patterns() -> None:
-    """Keep the patterns that Core ML's quantiser looks for, and trace them as networks are traced.
-
-    ExecuTorch 1.4 traces all three hundred of them anew for every network, and by interpreting bytecode; they don't
-    depend on it, and the plain trace gives the same graphs in a fraction of the time. Can go when it keeps them itself.
-    """
-    import torch
-    from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as patterns
-
-    def trace(pattern: nn.Module, example: tuple[Any, ...], is_cuda: bool = False) -> fx.GraphModule:
-        del is_cuda  # examples lie where the network does
-        graph: fx.GraphModule = torch.export.export(pattern, example, strict=False).module(check_guards=False)
-        graph.graph.eliminate_dead_code()
-        graph.recompile()
-        return graph
-
-    patterns._get_aten_graph_module = trace
-    for name in [n for n in vars(patterns) if n.startswith("get_") and n.endswith("_pattern")]:
-        setattr(patterns, name, _copies_of(functools.cache(getattr(patterns, name))))
-
-
-def _copies_of(make: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function with a fresh copy of its result: the search takes a pattern apart."""
-    return lambda *arguments, **options: copy.deepcopy(make(*arguments, **options))
