@@ -1,7 +1,7 @@
 """``python -m reference.animation.pack``: writes the motions that apps make characters with.
 
-models/motions/app_sources.safetensors is one file with every source skeleton and clip of the library, the label maps
-and the weights that decide what a figure moves on. An app then needs neither BVH nor glTF nor YAML. Metadata:
+models/motions/app_sources.safetensors holds every source skeleton and clip of the library, the label maps and the
+weights that decide what a figure moves on. An app then needs neither BVH nor glTF nor YAML. Metadata:
 
 - ``format``, ``format_version``: ``onpar.sources``, ``1``; ``sha256`` of the tensors' bytes;
 - ``figures``: JSON list of {name, topology, joints, parents, feet, thick, thin, clips: [{name, frame_rate, frames}]};

@@ -1,6 +1,7 @@
 // The library in Chromium against the vectors that Python wrote.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { deflateSync } from 'node:zlib';
 import { launch, openLibrary, serve, VECTORS } from './browser.mjs';
 
 const LIMIT = 5e-5;
@@ -218,6 +219,27 @@ function checkResult({ postprocess, expected }, value) {
     assert.ok(near(value.values, floats(expected.values), 1e-5));
   }
 }
+
+describe('depth PNG files', () => {
+  /** 8 x 8 pixels whose rows name a filter. */
+  const png = (filter) => {
+    const rows = Buffer.from(Array.from({ length: 8 * 17 }, (_, i) => (i % 17 ? i : filter)));
+    const packed = deflateSync(rows);
+    const word = (value) => Buffer.from([value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255]);
+    const header = [word(13), Buffer.from('IHDR'), word(8), word(8), Buffer.from([16, 0, 0, 0, 0]), word(0)];
+    const data = [word(packed.length), Buffer.from('IDAT'), packed, word(0)];
+    return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), ...header, ...data]).toString('base64');
+  };
+  const read = (filter) =>
+    page.evaluate((text) => decode.outcome(() => onpar.decodeDepthPng(decode.bytes(text))), png(filter));
+  test('with the five filters are read', async () => {
+    for (const filter of [0, 1, 2, 3, 4]) assert.equal(await read(filter), 'no error');
+  });
+  test('with another filter are refused', async () => {
+    for (const filter of [5, 255])
+      assert.match(await read(filter), new RegExp(`^BadInput: .*row 0 has filter ${filter}; allowed: 0 to 4`));
+  });
+});
 
 describe('metrics', () => {
   for (const item of VECTORS.metrics) {

@@ -22,9 +22,8 @@ def test_the_committed_file_is_up_to_date(tmp_path, capsys):
     assert stored.keys() == made.keys()
     for name, values in made.items():
         # Quaternions in 65535 steps may fall to the next one on another processor.
-        np.testing.assert_allclose(
-            stored[name].astype(np.float64), values.astype(np.float64), atol=1 if "rotations" in name else 1e-6
-        )
+        limit = 1 if "rotations" in name else 1e-6
+        np.testing.assert_allclose(stored[name].astype(np.float64), values.astype(np.float64), atol=limit)
     assert main(["--out", str(tmp_path / "x.safetensors")]) == 0
     assert "MB" in capsys.readouterr().out
 

@@ -7,9 +7,11 @@ export async function makeCharacter(
   saliency: string | undefined,
   wasmPath: string,
 ): Promise<string> {
+  // docs: begin
   const maker = await CharacterMaker.open(sources, { saliency, wasmPath });
   const { character, topology, facing } = await maker.make(await Picture.fromBlob(file));
   await maker.close();
   const vertices = new CharacterAnimator(character).pose(500);
   return `${topology}, ${facing}: ${character.jointNames.length} joints, ${vertices.length / 3} vertices`;
+  // docs: end
 }

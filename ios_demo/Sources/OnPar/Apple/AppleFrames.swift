@@ -17,7 +17,9 @@
             defer { CVPixelBufferUnlockBaseAddress(buffer, .readOnly) }
             let planes = (0..<2).map { i -> (bytes: [UInt8], stride: Int) in
                 let stride = CVPixelBufferGetBytesPerRowOfPlane(buffer, i)
-                let count = stride * CVPixelBufferGetHeightOfPlane(buffer, i)
+                // The second plane's samples are pairs of bytes. Its last row may end without the padding.
+                let row = CVPixelBufferGetWidthOfPlane(buffer, i) * (i + 1)
+                let count = Plane.bytes(rows: CVPixelBufferGetHeightOfPlane(buffer, i), of: row, stride: stride)
                 let start = CVPixelBufferGetBaseAddressOfPlane(buffer, i)
                 return (Array(UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : count)), stride)
             }

@@ -87,6 +87,11 @@ public struct Plane: Sendable {
     public init(data: [UInt8], rowStride: Int, pixelStride: Int = 1) {
         (self.data, self.rowStride, self.pixelStride) = (data, rowStride, pixelStride)
     }
+
+    /// Bytes from the first of some rows to the last: the last row has no padding.
+    static func bytes(rows: Int, of row: Int, stride: Int) -> Int {
+        rows < 1 ? 0 : (rows - 1) * stride + row
+    }
 }
 
 public enum YuvRange: String, Sendable { case full, limited }

@@ -36,7 +36,7 @@ public enum Png {
         let packed = try inflate(pixelChunks(bytes), height * (width * pixel + 1))
         return Image(
             width: width, height: height, bits: bits, color: color,
-            rows: unfilter(packed, stride: width * pixel, height: height, pixel: pixel))
+            rows: try unfilter(packed, stride: width * pixel, height: height, pixel: pixel))
     }
 
     private static func integer(_ bytes: [UInt8], _ at: Int) -> Int {
@@ -69,10 +69,14 @@ public enum Png {
     }
 
     /// Undo the filter of each row (PNG, chapter 9).
-    private static func unfilter(_ packed: [UInt8], stride: Int, height: Int, pixel: Int) -> [UInt8] {
+    private static func unfilter(_ packed: [UInt8], stride: Int, height: Int, pixel: Int) throws -> [UInt8] {
         var rows = [UInt8](repeating: 0, count: height * stride)
         for y in 0..<height {
             let filter = packed[y * (stride + 1)]
+            guard filter <= 4 else {
+                throw OnParError.badInput(
+                    "the PNG is damaged: row \(y) has filter \(filter); allowed: 0 to 4; give the file again")
+            }
             for x in 0..<stride {
                 let at = y * stride + x
                 let left = x >= pixel ? Int(rows[at - pixel]) : 0

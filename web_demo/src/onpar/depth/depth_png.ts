@@ -51,12 +51,14 @@ function unfilter(packed: Uint8Array, stride: number, height: number): Uint8Arra
   const rows = new Uint8Array(height * stride);
   for (let y = 0; y < height; y++) {
     const filter = packed[y * (stride + 1)]!;
+    if (filter > 4)
+      throw new BadInput(`the PNG is damaged: row ${y} has filter ${filter}; allowed: 0 to 4; give the file again`);
     for (let x = 0; x < stride; x++) {
       const at = y * stride + x;
       const left = x >= pixel ? rows[at - pixel]! : 0;
       const up = y > 0 ? rows[at - stride]! : 0;
       const corner = x >= pixel && y > 0 ? rows[at - stride - pixel]! : 0;
-      const predicted = [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter] ?? 0;
+      const predicted = [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter]!;
       rows[at] = packed[y * (stride + 1) + 1 + x]! + predicted;
     }
   }

@@ -12,6 +12,7 @@ import kotlin.math.abs
  */
 object Png {
     private const val SIGNATURE = -0x76afb1b8f2f5e5f6L // 89 50 4E 47 0D 0A 1A 0A
+    private const val LAST_FILTER = 4
     private const val HEADER = 0x49484452
     private const val DATA = 0x49444154
 
@@ -74,7 +75,10 @@ object Png {
     private fun unfilter(packed: ByteArray, stride: Int, height: Int, pixel: Int): ByteArray {
         val rows = ByteArray(height * stride)
         for (y in 0 until height) {
-            val filter = packed[y * (stride + 1)].toInt()
+            val filter = packed[y * (stride + 1)].toInt() and 255
+            if (filter > LAST_FILTER) {
+                throw BadInput("the PNG is damaged: row $y has filter $filter; allowed: 0 to 4; give the file again")
+            }
             for (x in 0 until stride) {
                 val at = y * stride + x
                 val left = if (x >= pixel) rows[at - pixel].toInt() and 255 else 0
