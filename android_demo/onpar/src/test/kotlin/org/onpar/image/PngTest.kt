@@ -28,7 +28,7 @@ class PngTest {
     @Test
     fun `rows with the five filters are read`() {
         for (filter in 0..4) assertEquals(128, Png.decode(png(filter)).rows.size)
-        assertEquals(1, Png.decode(png(0)).rows[0])
+        assertEquals(1, Png.decode(png(0)).rows[0].toInt())
     }
 
     @Test
