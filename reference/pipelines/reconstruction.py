@@ -13,16 +13,17 @@ from reference.geometry.face_topology import load_topology
 from reference.geometry.glb import ARRAY_BUFFER, ELEMENT_BUFFER, Buffers, pack
 from reference.geometry.mesh import Mesh, rotation, vertex_normals
 from reference.geometry.render import draw_over, draw_textured
+from reference.pipelines.face_sheet import load_sheet
+from reference.pipelines.face_texture import SIZE, make_texture
 from reference.tasks.face_reconstruction import FaceMesh
 
 Picture = NDArray[np.uint8]
 SUFFIXES = (".glb", ".obj")
-VIEWS = (-50, 0, 50)
-LARGEST_TEXTURE = 1024
+VIEWS = (-45, 0, 45)
 
 
 def save_mesh(face: FaceMesh, picture: Picture, path: Path) -> None:
-    """Write a face as .glb (with its picture as texture) or .obj (shape only), in metres, upright, with its expression.
+    """Write a face with its texture as .glb, or as .obj with .mtl and .png beside it: metres, upright, with expression.
 
     Raises:
         BadInput: another ending, or the file can't be written.
@@ -35,51 +36,44 @@ def save_mesh(face: FaceMesh, picture: Picture, path: Path) -> None:
         if suffix == ".glb":
             path.write_bytes(to_glb(face, picture))
         else:
-            from reference.geometry.mesh_text import write_obj
-
-            write_obj(Mesh((face.shape / 10).astype(np.float32), load_topology().faces), path)
+            save_obj(face, picture, path)
     except OSError as error:
         raise BadInput(f"can't write {path} ({error.strerror or error}); give a writable folder") from error
 
 
-def take_texture(face: FaceMesh, picture: Picture) -> tuple[Picture, NDArray[np.float32]]:
-    """The part of the picture that the face covers, no side longer than 1,024, and (V, 2) places in it from 0 to 1.
+def save_obj(face: FaceMesh, picture: Picture, path: Path) -> None:
+    """Write ``path``, and beside it the material and the texture under the same name."""
+    from PIL import Image
 
-    The sides of a turned face that the picture does not show get the colours in front of them.
-    """
-    import cv2
-
-    height, width = picture.shape[:2]
-    places = face.vertices_px[:, :2] + 0.5
-    low = np.clip(np.floor(places.min(0)) - 2, 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(places.max(0)) + 2, low + 1, [width, height]).astype(int)
-    cut = picture[low[1] : high[1], low[0] : high[0]]
-    scale = LARGEST_TEXTURE / max(cut.shape[:2])
-    if scale < 1:
-        size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return cut, np.clip((places - low) / (high - low), 0, 1).astype(np.float32)
+    sheet = load_sheet()
+    Image.fromarray(make_texture(face, picture)).save(path.with_suffix(".png"))
+    material = f"newmtl skin\nKd 1 1 1\nillum 0\nmap_Kd {path.stem}.png\n"
+    path.with_suffix(".mtl").write_text(material, encoding="utf-8")
+    lines = [f"mtllib {path.stem}.mtl", "usemtl skin"]
+    lines += [f"v {x:.6g} {y:.6g} {z:.6g}" for x, y, z in (sheet.upright(face.shape) / 10).tolist()]
+    lines += [f"vt {x:.6g} {1 - y:.6g}" for x, y in sheet.places.tolist()]  # OBJ counts from below
+    lines += [f"f {a}/{a} {b}/{b} {c}/{c}" for a, b, c in (sheet.faces + 1).tolist()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def to_glb(face: FaceMesh, picture: Picture) -> bytes:
     """The bytes of a binary glTF 2.0 file."""
     from PIL import Image
 
-    topology = load_topology()
-    texture, places = take_texture(face, picture)
+    sheet, texture = load_sheet(), make_texture(face, picture)
     encoded = io.BytesIO()
     Image.fromarray(texture).save(encoded, "PNG", optimize=True)
-    vertices = (face.shape / 10).astype(np.float32)  # decimetres to metres
-    normals = vertex_normals(Mesh(vertices, topology.faces))
+    vertices = sheet.upright(face.shape) / np.float32(10)  # decimetres to metres
+    normals = vertex_normals(Mesh(vertices, sheet.faces))
     flat = np.linalg.norm(normals, axis=1, keepdims=True) < 0.5
     normals = np.where(flat, np.array([0, 0, 1], np.float32), normals).astype(np.float32)
     buffers = Buffers()
     attributes = {
         "POSITION": buffers.add(vertices, ARRAY_BUFFER, bounds=True),
         "NORMAL": buffers.add(normals, ARRAY_BUFFER),
-        "TEXCOORD_0": buffers.add(places, ARRAY_BUFFER),
+        "TEXCOORD_0": buffers.add(sheet.places, ARRAY_BUFFER),
     }
-    indices = buffers.add(topology.faces.astype(np.uint16).reshape(-1), ELEMENT_BUFFER)
+    indices = buffers.add(sheet.faces.astype(np.uint16).reshape(-1), ELEMENT_BUFFER)
     image = buffers.view(encoded.getvalue())
     surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0}
     document = {
@@ -114,9 +108,11 @@ def draw_faces(picture: Picture, faces: list[FaceMesh]) -> Picture:
 
 def draw_views(face: FaceMesh, picture: Picture, side: int) -> list[Picture]:
     """The face in its own colours, upright, seen from the left, the front and the right, each (side, side, 3)."""
-    topology = load_topology()
+    sheet, texture = load_sheet(), make_texture(face, picture)
+    places = sheet.places * np.float32(SIZE) - np.float32(0.5)
+    upright = sheet.upright(face.shape)
     views = []
     for yaw in VIEWS:
-        turned = face.shape @ rotation(yaw, 0, 0)[:3, :3].T.astype(np.float32)
-        views.append(draw_textured(turned, topology.faces, face.vertices_px[:, :2], picture, side))
+        turned = upright @ rotation(yaw, 0, 0)[:3, :3].T.astype(np.float32)
+        views.append(draw_textured(turned, sheet.faces, places, texture, side))
     return views

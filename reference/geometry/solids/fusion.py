@@ -249,7 +249,7 @@ def _backs(
         cv2.GaussianBlur(within.astype(np.float32), (0, 0), 4 * sigma) > 1e-2, thick, np.minimum(thick, THICKEST_MM)
     )
     # The largest ball inside the outline; without any outline there is nothing to round off to.
-    radius = np.float32(min(float(np.where(there, outline, 0).max()), MOST_MM))
+    radius: float = min(float(np.where(there, outline, 0).max()), MOST_MM)
     rounded = 2 * np.sqrt(2 * radius * np.maximum(outline, 0))
     share = 1 - np.clip(outline / max(float(radius), 1e-3), 0, 1)
     behind = level + thick * np.sqrt(1 - share * share)
