@@ -157,11 +157,7 @@ def export(
         built = run_all(one, specs, targets, extra, jobs)
     failed.sort(key=lambda item: [spec.name for spec in specs].index(item[0]))
     if as_json:
-        document = {
-            "bundles": [b.to_json() for b in built],
-            "failed": [{"model": name, "error": type(e).__name__, "message": str(e)} for name, e in failed],
-        }
-        print(json.dumps(document))
+        print(document_of(built, failed))
     else:
         reporter.summary(built)
     return failed[0][1].exit_code if failed else 0
@@ -221,6 +217,12 @@ def check_extra(extra: tuple[str, ...], target: str) -> None:
     from sdk_build.backends.coreai import require
 
     require()
+
+
+def document_of(built: list[Built], failed: list[tuple[str, OnParError]]) -> str:
+    """The document of ``--json``."""
+    failures = [{"model": name, "error": type(e).__name__, "message": str(e)} for name, e in failed]
+    return json.dumps({"bundles": [b.to_json() for b in built], "failed": failures})
 
 
 def open_cache(given: tuple[Path | None, float] | None) -> Cache | None:

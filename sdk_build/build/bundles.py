@@ -103,18 +103,15 @@ def build(
     targets = list(targets)
     clean_up(output_dir)
     check_precision(targets, precision, extra)
-    keys = {}
-    # Code outside the project, as that of a model of one's own, is known only by the program that it gives.
-    if cache is not None and not spec.folder and sources.calibration is None and sources.data is None:
-        for target in targets:
-            names = runtimes_of(target, extra)
-            keys[target] = bundle_key(spec, models_dir, target, precision, names, sources.max_fallbacks, signing_key)
+    keys = _keys(spec, models_dir, targets, precision, extra, sources, signing_key) if cache is not None else {}
     with workspace(output_dir, spec.name) as folder:  # first, as it fails at once where nothing can be written
         built = _unchanged(spec, keys, precision, output_dir, cache, folder)
         done = {bundle.manifest.target for bundle in built}
         targets = [target for target in targets if target not in done]
         if not targets:
             return built
+        if workers is not None:
+            workers.start()  # imports while the reference is loaded
         progress(f"{spec.name}: reference")
         reference = load_reference(spec, models_dir)
         tuning = open_sources(sources, reference, progress)
@@ -132,6 +129,25 @@ def build(
             built.append(written)
             began = time.monotonic()  # a later target pays only for what it adds
     return built
+
+
+def _keys(
+    spec: ModelSpec,
+    models_dir: Path,
+    targets: Iterable[str],
+    precision: str,
+    extra: Collection[str],
+    sources: Sources,
+    signing_key: Path | None,
+) -> dict[str, str]:
+    """Keys of the targets' bundles; none where something takes part that no key could hold.
+
+    Code outside the project, as that of a model of one's own, is known only by the program that it gives.
+    """
+    if spec.folder or sources.calibration is not None or sources.data is not None:
+        return {}
+    shared = spec, models_dir, precision, sources.max_fallbacks, signing_key
+    return {target: bundle_key(target, runtimes_of(target, extra), *shared) for target in targets}
 
 
 def _unchanged(

@@ -27,11 +27,11 @@ EVERYTHING = ("reference", "sdk_build")
 
 
 def bundle_key(
+    target: str,
+    runtimes: Collection[str],
     spec: ModelSpec,
     models_dir: Path,
-    target: str,
     precision: str,
-    runtimes: Collection[str],
     max_fallbacks: int | None,
     signing_key: Path | None,
 ) -> str:

@@ -11,16 +11,17 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sdk_build.backends import RUNTIMES
 from sdk_build.errors import LoweringError
-from sdk_build.quiet import quiet
 
 T = TypeVar("T")
 # What a worker needs at most, with the largest of the stored models.
 WORKER_BYTES = 2 * 10**9
+SILENCED = "sdk_build.build.silenced"
 # What to import once for all workers, by package. Not LiteRT's, whose native threads a copy of a process would lack.
 PRELOADED = {
     "torch": ("torch.export",),
@@ -61,33 +62,39 @@ class Workers:
         self.jobs = jobs
         self._preload = [module for name, modules in PRELOADED.items() if name in packages for module in modules]
         self._lock = threading.Lock()
-        self._pool = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        server = "forkserver" in multiprocessing.get_all_start_methods()
-        context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
-        if server:
-            context.set_forkserver_preload(self._preload)
-        pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=one_thread)
-        with quiet():  # processes inherit where the imports' noise goes
-            for _ in range(self.jobs):
-                pool.submit(os.getpid)
-        return pool
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def start(self) -> None:
+        """Let the imports begin, which take seconds; a pool that is not needed is never started."""
+        with self._lock:
+            if self._pool is None and "forkserver" in multiprocessing.get_all_start_methods():
+                self._context().set_forkserver_preload([SILENCED, *self._preload])
+                forkserver.ensure_running()
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Start a call; its function, arguments and result must be picklable."""
+        self.start()
         with self._lock:
+            self._pool = self._pool or self._open()
             try:
                 return self._pool.submit(function, *arguments)
             except BrokenProcessPool:  # of an earlier call
-                self._pool = self._start()
+                self._pool = self._open()
                 return self._pool.submit(function, *arguments)
+
+    def _open(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.jobs, mp_context=self._context(), initializer=one_thread)
+
+    def _context(self) -> Any:
+        server = "forkserver" in multiprocessing.get_all_start_methods()
+        return multiprocessing.get_context("forkserver" if server else "spawn")
 
     @staticmethod
     def result(future: Future[T], what: str) -> T:

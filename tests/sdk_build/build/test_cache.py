@@ -118,9 +118,9 @@ def test_a_bundle_follows_its_card_too(tmp_path):
     folder.mkdir()
     (tmp_path / SPEC.refines).mkdir()
     (folder / "card.yaml").write_text("limit: 1")
-    given = (SPEC, tmp_path, "web", "fp16", ("litert",), None, None)
+    given = ("web", ("litert",), SPEC, tmp_path, "fp16", None, None)
     before = bundle_key(*given)
-    assert before == bundle_key(*given) != bundle_key(*given[:3], "fp32", *given[4:])
+    assert before == bundle_key(*given) != bundle_key(*given[:4], "fp32", None, None)
     (folder / "card.yaml").write_text("limit: 2")
     assert bundle_key(*given) != before
 
