@@ -46,7 +46,7 @@ def bundle_key(
             "max_fallbacks": max_fallbacks,
             "signing_key": sha256_of(signing_key) if signing_key else "",
             "code": code_digest(EVERYTHING),
-            "commit": git_commit(),  # bundle.json names it
+            "commit": _commit(),  # bundle.json names it
             **machine(),
         }
     )
@@ -71,6 +71,11 @@ def artifact_key(program: str, spec: ModelSpec, runtime: str, held: str, quantiz
             **machine(),
         }
     )
+
+
+@functools.cache
+def _commit() -> str:
+    return git_commit()
 
 
 @functools.cache

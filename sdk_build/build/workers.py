@@ -107,8 +107,8 @@ class Workers:
             return future.result()
         except BrokenProcessPool as error:
             raise LoweringError(
-                f"a toolchain ended its process while making {what}, or memory ran out; "
-                "try --jobs 1 or another precision"
+                f"a worker ended while {what} was made: a toolchain crashed, for this or another model, or memory "
+                "ran out; try --jobs 1"
             ) from error
 
 

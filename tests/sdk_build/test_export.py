@@ -100,15 +100,27 @@ def test_a_failure_is_part_of_the_json(tmp_path, capsys):
 def test_one_model_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
     built = []
 
-    def pretend(spec, precision, reporter, given, shared):
+    def pretend(spec, precision, reporter, given, shared, workers):
         built.append(spec.name)
         return export.choose_models(["nothing of that name"]) if spec.name == "voxel64" else []
 
     monkeypatch.setattr(export, "_build", pretend)
     code = export.main(["--target", "all", "--model", "voxel64", MODEL, "--output-dir", str(tmp_path), "--json"])
     assert code == 2
-    assert built == ["voxel64", MODEL]
+    assert sorted(built) == [MODEL, "voxel64"]
     assert [f["model"] for f in json.loads(capsys.readouterr().out)["failed"]] == ["voxel64"]
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--jobs", "0"], ["--jobs is 0", "1 or more"]),
+        (["--cache-limit", "0"], ["--cache-limit is 0", "--no-cache"]),
+        (["--cache", __file__], ["which is no folder", "--no-cache"]),
+    ],
+)
+def test_workers_and_caches_that_can_not_be(options, parts, tmp_path, fails):
+    fails(export.main, [*WEB, "--output-dir", tmp_path, *options], 2, *parts)
 
 
 def start(output, tmp_path):

@@ -101,7 +101,8 @@ def quantize_for_coreml(
     if held is None or held[0] != key:
         graph = quantize(network, spec, coreml_quantizer(recipe, quantization), quantization.ranges)
         held = _QUANTIZED[network] = (key, graph)
-    return held[1]
+    found: fx.GraphModule = held[1]
+    return found
 
 
 def holds_integers(graph: nn.Module) -> bool:

@@ -38,7 +38,7 @@ def test_results_and_errors_come_back(pool, refused):
 
 
 def test_a_dead_worker_is_one_error_and_the_next_call_works(pool, refused):
-    with refused(LoweringError, "ended its process while making a thing", "--jobs 1"):
+    with refused(LoweringError, "a worker ended while a thing was made", "--jobs 1"):
         pool.result(pool.submit(die, signal.SIGKILL), "a thing")
     assert pool.result(pool.submit(pow, 2, 3), "x") == 8
 
