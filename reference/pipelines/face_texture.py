@@ -74,10 +74,9 @@ def _load_atlas() -> _Atlas:
     labels[len(topology.regions) : len(topology.regions) + len(sheet.copies)] = topology.regions[sheet.copies]
     of_skin = np.isin(labels, [REGIONS.index(name) for name in ("cheeks", "nose", "chin")])
     place = np.einsum("nc,ncx->nx", shares, mean[corners])
-    inside = sheet.inside[corners].all(axis=1)
-    return _Atlas(
-        rows, columns, corners, shares, _zone(place, mean[:JAW]), inside, of_skin[corners].all(axis=1) & ~inside
-    )
+    inside = np.asarray(sheet.inside[corners].all(axis=1), bool)
+    skin = np.asarray(of_skin[corners].all(axis=1) & ~inside, bool)
+    return _Atlas(rows, columns, corners, shares, _zone(place, mean[:JAW]), inside, skin)
 
 
 def _zone(place: NDArray[np.floating], jaw: Floats) -> Floats:
