@@ -25,7 +25,7 @@ def photograph(face, mark=None):
     picture = np.tile(WALL.astype(np.uint8), (240, 240, 1))
     y, x = np.mgrid[:240, :240]
     jaw = face.landmarks_px[:27]
-    low, high = jaw.min(0) - 2, jaw.max(0) + np.array([2, 0])
+    low, high = jaw.min(0) - 8, jaw.max(0) + np.array([8, 0])  # temples are wider than the jaw
     inside = (x > low[0]) & (x < high[0]) & (y > low[1] - 60) & (y < high[1] + 3)
     picture[inside] = SKIN
     if mark is not None:
