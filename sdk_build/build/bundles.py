@@ -117,9 +117,8 @@ def build(
         tuning = open_sources(sources, reference, progress)
         runtimes = list(dict.fromkeys(runtime for target in targets for runtime in runtimes_of(target, extra)))
         kept = Kept(cache, program_digest(reference.lowered, spec)) if cache is not None else None
-        artifacts = make_artifacts(
-            reference, runtimes, precision, folder, tuning, kept, workers, progress, artifact_done
-        )
+        making = (tuning, kept, workers, progress, artifact_done)
+        artifacts = make_artifacts(reference, runtimes, precision, folder, *making)
         for target in targets:
             mine = [artifacts[runtime] for runtime in runtimes_of(target, extra)]
             agreed = check_agreement(reference, mine, folder)

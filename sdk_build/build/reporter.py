@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from reference.errors import OnParError
-from sdk_build import backends
+from sdk_build.backends import runtimes_of
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.bundle.files import size_of
 from sdk_build.bundle.manifest import Manifest
@@ -37,7 +37,7 @@ class Reporter:
         self.quiet = quiet
         # On a terminal rich adapts to its width; a pipe gets 100 columns.
         self.console = Console(stderr=quiet, width=None if sys.stdout.isatty() else 100, highlight=False)
-        per_model = len({runtime for target in targets for runtime in backends.runtimes_of(target, extra)})
+        per_model = len({runtime for target in targets for runtime in runtimes_of(target, extra)})
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

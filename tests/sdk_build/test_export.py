@@ -19,7 +19,7 @@ HEAVY = {
     "torch", "numpy", "cv2", "PIL", "rich", "yaml", "scipy", "skimage", "safetensors", "cryptography",
     "coremltools", "executorch", "litert_torch", "ai_edge_litert", "torchao", "tensorflow", "jax",
 }  # fmt: skip
-BUNDLE_KEYS = ["id", "path", "model", "target", "precision", "passed", "size_bytes", "seconds", "parity"]
+BUNDLE_KEYS = ["id", "path", "model", "target", "precision", "passed", "size_bytes", "seconds", "cached", "parity"]
 CHECK_KEYS = ["runtime", "stage", "output", "metric", "value", "limit", "passed"]
 WEB = ("--target", "web", "--model", MODEL, "--precision", "fp16")
 

@@ -61,8 +61,10 @@ def spec_of(network, shape=(1, 4, 12, 20)):
     with torch.no_grad():
         outputs = network(torch.zeros(shape))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    tensor = SimpleNamespace(name="picture", shape=shape)
-    named = tuple(SimpleNamespace(name=f"out_{i}", shape=tuple(o.shape)) for i, o in enumerate(outputs))
+    tensor = SimpleNamespace(name="picture", shape=shape, dtype="float32")
+    named = tuple(
+        SimpleNamespace(name=f"out_{i}", shape=tuple(o.shape), dtype="float32") for i, o in enumerate(outputs)
+    )
     return SimpleNamespace(name="small", description="a test", input=tensor, inputs=(tensor,), outputs=named)
 
 
