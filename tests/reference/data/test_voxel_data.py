@@ -18,7 +18,7 @@ from reference.tasks.depth_to_voxels import measure
 from reference.train.__main__ import main as train
 
 # Of a spec what measuring needs, at a size that takes no time.
-SMALL = SimpleNamespace(preprocess=SimpleNamespace(size=(24, 24)), postprocess=SimpleNamespace(threshold=0.5))
+SMALL = SimpleNamespace(sampling=SimpleNamespace(size=(24, 24)), postprocess=SimpleNamespace(threshold=0.5))
 
 
 def box(width=1.0, height=1.0, depth=1.0, at=(0, 0, 0)):
