@@ -154,7 +154,7 @@ def find_raws(spec: ModelSpec, folder: Path) -> list[dict[str, Path]]:
         raise BadInput(
             f"golden files in {folder} are incomplete: {len(cases)} raw inputs, {FEWEST} or more are needed "
             "(input_0.png, input_1.png); restore them, then run python -m reference.golden "
-            f"{spec.folder or spec.name}"
+            f"{spec.called}"
         )
     return cases
 
@@ -187,8 +187,7 @@ def load_golden(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> list[Golden]:
             cases.append(Golden(files, inputs, kept, outputs))
     except (OSError, SafetensorError, KeyError) as error:
         raise BadInput(
-            f"golden files in {folder} are incomplete ({error}); "
-            f"run python -m reference.golden {spec.folder or spec.name}"
+            f"golden files in {folder} are incomplete ({error}); run python -m reference.golden {spec.called}"
         ) from error
     return cases
 

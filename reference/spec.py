@@ -188,6 +188,11 @@ class ModelSpec:
         return self.inputs[0]
 
     @property
+    def called(self) -> str:
+        """What a command line calls the model: its name, or the folder of one of the user's own."""
+        return self.folder or self.name
+
+    @property
     def sampling(self) -> PreprocessSpec:
         """How a picture or depth map becomes the first input.
 

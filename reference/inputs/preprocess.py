@@ -65,6 +65,10 @@ class Region:
     width: float
     height: float
 
+    def scaled(self, factor: float) -> Region:
+        """The same rectangle of a picture that is ``factor`` times as large."""
+        return Region(self.left * factor, self.top * factor, self.width * factor, self.height * factor)
+
     def to_picture(self, fractions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fractions of the region (..., 2), x then y, to pixels; the centre of the first pixel is (0, 0)."""
         size = np.array([self.width, self.height])

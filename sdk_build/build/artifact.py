@@ -125,7 +125,9 @@ def lower_artifact(
         line = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
         remedy = "try another precision"
         if get_recipe(held).needs_ranges and tuning.calibration is None:
-            remedy += f", or measure the ranges of this graph anew: python -m sdk_build.quantize {spec.name} --data DIR"
+            remedy += (
+                f", or measure the ranges of this graph anew: python -m sdk_build.quantize {spec.called} --data DIR"
+            )
         raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); {remedy}") from error
 
 

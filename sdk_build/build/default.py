@@ -29,7 +29,7 @@ def build_default(
     if unknown:
         notice(
             f"{spec.name}: no quantisation is measured within its budget for {', '.join(unknown)} with these weights; "
-            f"fp16 instead (python -m sdk_build.quantize {spec.name} --data DIR measures)"
+            f"fp16 instead (python -m sdk_build.quantize {spec.called} --data DIR measures)"
         )
         budget = load_card(spec.name, models_dir).budget if measured else {}
         for missed in filter(None, (nearest_miss(measured, target, budget) for target in unknown if measured)):

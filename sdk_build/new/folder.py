@@ -24,7 +24,7 @@ from sdk_build.new.sources import Source, find_source
 from sdk_build.new.weights import check_finite, load_into, load_state
 
 CLASSIFIER, RAW = "image_classification", "tensors"
-ONE_PICTURE = 2  # dimensions of what a classifier gives: one row of classes
+ROW = 2  # dimensions of what a classifier gives: (1, classes)
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def with_units(task: Task, outputs: tuple[TensorSpec, ...], units: Mapping[str, 
 def guess_task(spec: ModelSpec, outputs: Sequence[TensorSpec]) -> str:
     """A classifier if one picture gives one row of numbers, else tensors without a meaning."""
     alone = spec.preprocess is not None and len(spec.inputs) == 1 and len(outputs) == 1
-    return CLASSIFIER if alone and len(outputs[0].shape) == ONE_PICTURE and outputs[0].shape[1] > 1 else RAW
+    return CLASSIFIER if alone and len(outputs[0].shape) == ROW and outputs[0].shape[1] > 1 else RAW
 
 
 def summary(made: NewModel) -> Mapping[str, str]:

@@ -39,13 +39,7 @@ def draw_mask(canvas: Image.Image, result: Mask, scale: float) -> Picture:
     """The picture with everything but the subject dimmed and the subject's outline, beside the subject alone."""
     import cv2
 
-    region = replace(
-        result.region,
-        left=result.region.left * scale,
-        top=result.region.top * scale,
-        width=result.region.width * scale,
-        height=result.region.height * scale,
-    )
+    region = result.region.scaled(scale)
     soft = replace(result, region=region).in_picture(canvas.width, canvas.height)
     picture = np.array(canvas)
     shown = (picture * (0.35 + 0.65 * soft[..., None])).astype(np.uint8)

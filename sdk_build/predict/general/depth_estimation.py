@@ -29,10 +29,7 @@ def describe(prediction: Prediction) -> str:
 def paint(picture: Picture, result: Depth) -> Picture:
     """The picture beside its depth."""
     canvas, scale = enlarge(picture)
-    region = replace(
-        result.region,
-        **{name: getattr(result.region, name) * scale for name in ("left", "top", "width", "height")},
-    )
+    region = result.region.scaled(scale)
     near = replace(result, values=result.nearness, region=region).in_picture(canvas.width, canvas.height)
     shades = np.nan_to_num(near * 255).clip(0, 255).astype(np.uint8)
     colored = cv2.cvtColor(cv2.applyColorMap(shades, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)

@@ -37,10 +37,7 @@ def describe(prediction: Prediction) -> str:
 def paint(picture: Picture, result: Segmentation) -> Picture:
     """The picture under the colours of its classes, above a legend."""
     canvas, scale = enlarge(picture)
-    region = replace(
-        result.region,
-        **{name: getattr(result.region, name) * scale for name in ("left", "top", "width", "height")},
-    )
+    region = result.region.scaled(scale)
     classes = replace(result, region=region).in_picture(canvas.width, canvas.height)
     table = np.array([color_of(i) for i in range(len(result.labels))], np.float32)
     shown = np.array(canvas, np.float32)
