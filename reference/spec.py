@@ -10,6 +10,7 @@ import dataclasses
 import math
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from reference.errors import BadInput
@@ -189,8 +190,9 @@ class ModelSpec:
 
     @property
     def called(self) -> str:
-        """What a command line calls the model: its name, or the folder of one of the user's own."""
-        return self.folder or self.name
+        """What a command line calls the model: its name, or the folder of one of the user's own, seen from here."""
+        folder, here = Path(self.folder), Path.cwd()
+        return str(folder.relative_to(here) if folder.is_relative_to(here) else folder) if self.folder else self.name
 
     @property
     def sampling(self) -> PreprocessSpec:

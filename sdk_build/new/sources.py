@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,12 @@ def _package(name: str) -> Any:
         with contextlib.redirect_stdout(io.StringIO()):
             return importlib.import_module(name)
     except (ImportError, RuntimeError) as error:
-        raise BadInput(f"{name} can't be imported ({' '.join(str(error).split())}); pip install {name}") from error
+        reason = " ".join(str(error).split())
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise BadInput(f"{name} is not installed; pip install {name}") from error
+        # The usual cause is a torchvision for another torch, a CPU and a CUDA build side by side for instance.
+        advice = f"install {name} and torchvision from where torch {metadata.version('torch')} came from"
+        raise BadInput(f"{name} is installed and can't be imported ({reason}); {advice}") from error
 
 
 ZOOS: dict[str, Callable[[str, int], Source]] = {"timm": _from_timm, "torchvision": _from_torchvision}

@@ -132,9 +132,12 @@ def measure_all(
 
 
 def _say(as_json: bool):  # type: ignore[no-untyped-def]
-    """Progress lines on a terminal; nothing in a pipe."""
-    quiet = as_json or not sys.stderr.isatty()
-    return lambda line: None if quiet else print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    """Progress: one line that changes on a terminal, a line each in a log, nothing beside JSON."""
+    if as_json:
+        return lambda line: None
+    if sys.stderr.isatty():
+        return lambda line: print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    return lambda line: print(line, file=sys.stderr, flush=True) if line else None
 
 
 if __name__ == "__main__":

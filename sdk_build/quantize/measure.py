@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,8 +87,11 @@ def measure(
             f"{spec.name} was calibrated with other samples before; leave out --runtime and --precision to measure all"
         )
     artifacts = [a for a in old.artifacts if (a.runtime, a.precision) not in work] if old and partly else []
+    started = time.monotonic()
     for number, (runtime, held) in enumerate(work, 1):
-        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}")
+        seconds = (time.monotonic() - started) / max(number - 1, 1) * (len(work) - number + 1)
+        left = f", about {seconds / 60:.0f} min left" if number > 1 else ""
+        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}{left}")
         artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
     artifacts.sort(key=lambda a: every.index((a.runtime, a.precision)))
     kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and partly else []

@@ -233,6 +233,13 @@ def test_a_whole_number_is_a_float():
     assert from_json(TensorSpec, {**through_json(IMAGE), "value_range": [0, 1]}) == IMAGE
 
 
+def test_a_folder_of_ones_own_is_called_as_seen_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inside = dataclasses.replace(MODEL, folder=str(tmp_path / "nets" / "mine"))
+    outside = dataclasses.replace(MODEL, folder="/elsewhere/mine")
+    assert [s.called for s in (MODEL, inside, outside)] == ["tiny", "nets/mine", "/elsewhere/mine"]
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | finite | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -176,6 +176,28 @@ def test_networks_that_are_not_there(network, part, here, capsys):
     assert not Path("mine").exists() and not list(here.glob(".onpar*"))
 
 
+PACKAGES = {
+    "missing": ("", "timm is not installed; pip install timm"),
+    "another torch": (
+        "raise RuntimeError('operator torchvision::nms does not exist')\n",
+        "timm is installed and can't be imported (operator torchvision::nms does not exist); install timm and",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "part"), PACKAGES.values(), ids=PACKAGES)
+def test_a_package_that_cant_be_imported(text, part, here, capsys, monkeypatch):
+    if text:
+        Path("timm.py").write_text(text)
+        monkeypatch.syspath_prepend(str(here))
+        monkeypatch.delitem(sys.modules, "timm", raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "timm", None)
+    assert one_picture(network="timm:resnet18") == 2
+    err = capsys.readouterr().err
+    assert part in err and err.count("\n") == 1, err
+
+
 FORWARD = "class Net(nn.Module):\n    def forward(self, x):\n        "
 BODIES = {
     "arguments": ("class Net(nn.Module):\n    def __init__(self, n):\n        pass\n", "missing 1 required"),

@@ -67,6 +67,14 @@ def test_a_part_is_measured_again_and_the_rest_stays(measure, runtimes, precisio
     assert {pair for pair, made in found.items() if made == 2} == set(again)
 
 
+def test_progress_in_a_log_is_a_line_each_and_none_beside_json(capsys):
+    for line in ("tiny: 1/2 coreml fp16", "tiny: 2/2 coreml w8", ""):
+        command._say(as_json=False)(line)
+        command._say(as_json=True)(line)
+    shown = capsys.readouterr()
+    assert shown.err == "tiny: 1/2 coreml fp16\ntiny: 2/2 coreml w8\n" and not shown.out
+
+
 def test_a_pair_that_does_not_exist_is_refused_and_nothing_is_lost(measure, refused):
     before = measure()
     with refused(BadInput, "litert", "p6", "give a pair that exists"):
