@@ -15,10 +15,9 @@ from sdk_build.errors import UnsupportedOperation
 from sdk_build.mil.ops.sizes import checked
 
 _GRID_MODES = "STRICT_ALIGN_CORNERS, ALIGN_CORNERS, DEFAULT, OFFSET_CORNERS, UNALIGN_CORNERS"
-_CROP_MODES = ("ALIGN_CORNERS", "STRICT_ALIGN_CORNERS", "UNALIGN_CORNERS")
 
 
-def _grid_points(n_in: int, n_out: int, mode: str) -> Tensor:
+def _grid_points(n_in: float, n_out: int, mode: str) -> Tensor:
     """Where ``n_out`` samples read from ``n_in`` pixels; float64, so that rounding moves no sample."""
     i = torch.arange(n_out, dtype=torch.float64)
     if mode in ("ALIGN_CORNERS", "STRICT_ALIGN_CORNERS"):
@@ -153,8 +152,17 @@ def _crop_line(first: float, last: float, size: int, count: int, mode: str) -> T
 
     UNALIGN_CORNERS takes the middles of equal parts of the box. Positions count from pixel centres, so that a box
     over all of them, 0 to size - 1, covers the pixels' whole edges, as resize_bilinear does; beyond the edges the
-    picture is mirrored, which is what coremltools' one known answer (a box far outside) shows.
+    picture is mirrored, which is what coremltools' one known answer (a box far outside) shows. DEFAULT and
+    OFFSET_CORNERS take the box from ``first`` to ``last`` for the interval 0 to X - 1 of their definition
+    (``SamplingMode`` in NeuralNetwork.proto), and Apple's example of BNNSCropResize comes out so.
     """
+    if mode in ("DEFAULT", "OFFSET_CORNERS"):
+        if last < first:
+            raise UnsupportedOperation(
+                f"sampling_mode '{mode}' is not defined for a box that ends at {last:g}, before its start {first:g}; "
+                "give the smaller corner first"
+            )
+        return first + _grid_points(last - first + 1, count, mode)
     if mode == "UNALIGN_CORNERS":
         stretch = size / max(size - 1, 1)
         parts = (torch.arange(count, dtype=torch.float64) + 0.5) / count
@@ -188,14 +196,9 @@ def _crop_resize(
     sampling_mode: str = "DEFAULT",
     pad_value: Tensor | float = 0.0,
 ) -> Tensor:
-    """Crops boxes: ``roi`` (N, 1, 4 or 5, 1, 1) up to iOS 16, ``boxes`` (N, 4) from iOS 17 on.
-
-    For DEFAULT and OFFSET_CORNERS coremltools doesn't define the box's own grid.
-    """
-    if sampling_mode not in _CROP_MODES:
-        raise UnsupportedOperation(
-            f"sampling_mode '{sampling_mode}' is not emulated; allowed: {', '.join(_CROP_MODES)}"
-        )
+    """Crops boxes: ``roi`` (N, 1, 4 or 5, 1, 1) up to iOS 16, ``boxes`` (N, 4) from iOS 17 on."""
+    if sampling_mode not in _GRID_MODES.split(", "):
+        raise UnsupportedOperation(f"sampling_mode '{sampling_mode}' is not emulated; allowed: {_GRID_MODES}")
     table = (boxes if roi is None else roi.reshape(roi.shape[0], -1)).double()  # type: ignore[union-attr]
     coordinates = table[:, -4:] * float(spatial_scale)
     images = table[:, 0].long() if roi is not None and table.shape[1] == 5 else box_indices

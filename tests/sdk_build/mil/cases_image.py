@@ -199,6 +199,25 @@ CASES = [
     ),
     _crop_resize("outside", array([-1.0, 0.0, 1.0, 3.0]), [9, 9, 5, 8], pad_value=scalar(9.0)),
     _crop_resize("spatial scale", _roi(2, 2, 4, 4), [6, 7, 10, 11], spatial_scale=scalar(0.5)),
+    _crop_resize("default", _roi(1, 1, 3, 3), [6, 7.5, 12, 13.5], sampling_mode="DEFAULT"),
+    _crop_resize("default stays inside", _roi(1, 1, 1, 1), [6, 6, 6, 6], sampling_mode="DEFAULT"),
+    _crop_resize("offset corners", _roi(1, 1, 3, 3), [8.5, 9.5, 12.5, 13.5], sampling_mode="OFFSET_CORNERS"),
+    Case(
+        "crop_resize",
+        "the example in Apple's documentation of BNNSCropResize",
+        {
+            "x": array(
+                [0, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0, 1, 0, 9, 0, 9], [0, 0, 0, 0, 9, 0], [0, 0, 0, 9, 0, 9]
+            ).reshape(1, 1, 5, 6),
+            "boxes": array([1, 1, 3, 3], [4, 3, 3, 3]),
+            "box_indices": ints(0, 0),
+            "target_height": scalar(3),
+            "target_width": scalar(3),
+            "box_coordinate_mode": "CENTER_SIZE_WIDTH_FIRST",
+            "sampling_mode": "OFFSET_CORNERS",
+        },
+        array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[9, 0, 9], [0, 9, 0], [9, 0, 9]]).reshape(2, 1, 3, 3),
+    ),
     Case(
         "affine",
         "two matrices",

@@ -100,7 +100,14 @@ REFUSED = [
         interpolation_mode="NEAREST_NEIGHBOR",
         sampling_mode="ALIGN_CORNERS",
     ),
-    _setting("crop_resize", "allowed: ALIGN_CORNERS", x=X, boxes=X[0, 0], sampling_mode="DEFAULT"),
+    _setting("crop_resize", "allowed: STRICT_ALIGN_CORNERS", x=X, boxes=X[0, 0], sampling_mode="NONE"),
+    _setting(
+        "crop_resize",
+        "'DEFAULT' is not defined for a box that ends at 1, before its start 2; give the smaller corner first",
+        x=X,
+        boxes=np.array([[2, 2, 1, 1]], np.float32),
+        sampling_mode="DEFAULT",
+    ),
     _setting("upsample_bilinear", "at most one", x=X, align_corners=TRUE, half_pixel_centers=TRUE),
     ("affine", AFFINE, "allowed: ('bilinear', 'constant', 0.0, 'normalized_minus_one_to_one', True)"),
     _setting(
