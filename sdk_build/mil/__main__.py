@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from reference.program import program
-from sdk_build.command import exit_with
+from sdk_build.command import error_line, exit_with
 
 _EPILOG = """\
 An input is NAME=VALUE: a picture (.png, .jpg), an array (.npy), a number, or a list such as [1,2,3].
@@ -19,7 +19,7 @@ becomes RGB or gray in 0 to 1. --random SEED fills what is not given with number
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run one verb; returns the exit code."""
     a = _parser().parse_args(arguments)
-    return exit_with(lambda: _run(a))
+    return exit_with(lambda: _refusing(a))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +56,17 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="one per input, see below")
     parser.add_argument("--random", type=int, metavar="SEED", help="random numbers for the other inputs")
     parser.add_argument("--function", metavar="NAME", help="the function to run (default: the package's own)")
+
+
+def _refusing(a: argparse.Namespace) -> int:
+    """What the emulation lacks counts as bad input here, where no model of OnPar's own is at stake."""
+    from sdk_build.errors import UnsupportedOperation
+
+    try:
+        return _run(a)
+    except UnsupportedOperation as error:
+        print(error_line(error), file=sys.stderr)
+        return 2
 
 
 def _run(a: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import pytest
 import sdk_build.mil.files.schema as schema
 from sdk_build.errors import BadInput, OnParError, UnsupportedOperation
 from sdk_build.mil import EmulatedCoreML
+from sdk_build.mil.__main__ import main
 
 DAMAGES = 250
 SPEC, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
@@ -217,6 +218,19 @@ def test_unknown_opsets_are_named_with_what_is_known(tmp_path: Path) -> None:
 
     message = _refused(renew, tmp_path, UnsupportedOperation)
     assert "is written in opset 'CoreML42'; allowed: CoreML5, CoreML6, CoreML7, CoreML8, CoreML9" in message
+
+
+def test_the_commands_count_an_unknown_opset_as_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = _model()
+    function = model.mlProgram.functions["main"]
+    function.block_specializations["CoreML42"].CopyFrom(_block(model))
+    function.opset = "CoreML42"
+    path = str(_write(model, tmp_path / "net.mlpackage"))
+    for arguments in (["inspect", path], ["run", path, "--random", "1"], ["compare", path, path, "--random", "1"]):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("UnsupportedOperation: ")
+        assert error.count("\n") == 1
 
 
 def test_a_bomb_of_empty_messages_is_refused_before_it_unfolds(tmp_path: Path) -> None:
