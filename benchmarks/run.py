@@ -224,7 +224,8 @@ def _child(what: str, path: Path, runtime: str, protocol: Protocol, rest: list[s
         check=False,
         cwd=Path(__file__).parents[1],
         # Read by OpenMP when it starts, before any Python runs.
-        env=os.environ | {"OMP_NUM_THREADS": str(protocol.threads)},
+        # ACTIVE is what a process has that knows nothing of OnPar.
+        env=os.environ | {"OMP_NUM_THREADS": str(protocol.threads), "OMP_WAIT_POLICY": "ACTIVE"},
     )
     if child.returncode:
         lines = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
