@@ -51,6 +51,7 @@ ROOMS = (
     "sdk_build.build",
     "sdk_build.quantize",
     "sdk_build.new",
+    "sdk_build.bisect",
     # What people and apps see of a bundle.
     "sdk_build.predict",
     "sdk_build.report",

@@ -69,6 +69,21 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
+class Inner:
+    """What one operation of an artifact wrote.
+
+    Attributes:
+        name: the value's, as the artifact calls it.
+        operation: its kind, as the runtime calls it.
+        value: real numbers, in the runtime's own layout.
+    """
+
+    name: str
+    operation: str
+    value: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Runtime:
     """One way to run a model.
 

@@ -77,7 +77,8 @@ def make_artifact(
         parity.require(checks, f"{spec.name} {held}")
     except ParityError as error:
         if runtime not in WITNESSES:
-            raise
+            look = f"python -m sdk_build.bisect {spec.called} --runtime {runtime} --precision {held}"
+            raise ParityError(f"{error}; {look} names the operation") from error
         where = name_operation(reference, {runtime: held}, limits, folder, {runtime: path})
         raise ParityError(f"{error}; {where}") from error
     return Artifact(

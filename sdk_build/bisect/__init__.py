@@ -1,0 +1,1 @@
+"""Which operation: the first place at which an artifact leaves the PyTorch network that it was made from."""
