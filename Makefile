@@ -121,7 +121,7 @@ APPS_EXACT_MODELS ?= template_keypoints
 APPS_WEB_MODELS ?= saliency template_keypoints_refined face3d
 APPS_BUNDLES := $(CURDIR)/build/apps/bundles
 APPS_EVERY_MODEL = $(APPS_MODELS) $(APPS_EXACT_MODELS) $(APPS_WEB_MODELS)
-APPS_SOURCES = $(shell find reference sdk_build $(APPS_EVERY_MODEL:%=models/%) -type f -not -name '*.pyc')
+APPS_SOURCES = tests/foreign_bundles.py $(shell find reference sdk_build $(APPS_EVERY_MODEL:%=models/%) -type f -not -name '*.pyc')
 LITERT = $(shell find $(CURDIR)/.venv/lib -name libLiteRt.so | head -1)
 
 apps: apps-web apps-android apps-ios ## compile and test the web, Kotlin and Swift sides with real models
@@ -135,6 +135,7 @@ $(APPS_BUNDLES)/results.json: $(STAMP) $(APPS_SOURCES)
 	  OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.export --target $$target --model $(APPS_MODELS) --output-dir $(APPS_BUNDLES) || exit; done
 	OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.export --target android --precision fp16 --model $(APPS_EXACT_MODELS) --output-dir $(APPS_BUNDLES)
 	OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.export --target web --precision fp16 --model $(APPS_EXACT_MODELS) $(APPS_WEB_MODELS) --output-dir $(APPS_BUNDLES)
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.foreign_bundles $(APPS_BUNDLES)
 	OMP_NUM_THREADS=1 $(PYTHON) -m sdk_build.app_results $(APPS_BUNDLES)
 
 apps-web: apps-bundles ## the page: types, build, tests in headless Chromium, screenshots

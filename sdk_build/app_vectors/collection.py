@@ -9,6 +9,7 @@ from sdk_build.app_vectors.characters import characters, refused_characters
 from sdk_build.app_vectors.encoding import Json
 from sdk_build.app_vectors.faces import face_shapes, face_squares, judgments, squares, tracks
 from sdk_build.app_vectors.frames import bad_frames, frames
+from sdk_build.app_vectors.general import general_metrics, general_results
 from sdk_build.app_vectors.meshes import meshes, topologies
 from sdk_build.app_vectors.outputs import metrics, results
 from sdk_build.app_vectors.pictures import bad_depths, bad_pictures, boxes, depths, orientations, sizes
@@ -26,8 +27,8 @@ def collect() -> Json:
         "bad_pictures": bad_pictures(),
         "bad_frames": bad_frames(),
         "bad_depths": bad_depths(),
-        "results": results(),
-        "metrics": metrics(),
+        "results": [*results(), *general_results()],
+        "metrics": [*metrics(), *general_metrics()],
         "signatures": signatures(),
         "squares": squares(),
         "face_squares": face_squares(),

@@ -90,9 +90,13 @@ def _result_case(spec: ModelSpec, outputs: dict[str, NDArray[np.float32]], regio
         "postprocess": dataclasses.asdict(spec.postprocess),
         "width": width,
         "height": height,
+        "size": spec.sampling.size,
         "labels": spec.labels,
         "region": dataclasses.astuple(region),
-        "outputs": [{"name": n, "shape": v.shape, "values": encode(v)} for n, v in outputs.items()],
+        "outputs": [
+            {"name": n, "shape": v.shape, "dtype": "float32", "unit": "", "values": encode(v)}
+            for n, v in outputs.items()
+        ],
         "expected": expected,
     }
 

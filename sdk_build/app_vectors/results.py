@@ -102,6 +102,10 @@ def golden_results(bundle: Bundle) -> list[dict[str, Any]]:
 
     spec = bundle.manifest.spec
     entry = next(e for e in bundle.manifest.model_files if e.runtime == "litert")
+    if spec.preprocess is None:
+        cases = [bundle.golden_inputs(number) for number in range(len(bundle.manifest.golden))]
+        answers = run_artifact("litert", bundle.path / entry.file, spec, cases)
+        return [{"tensors": {name: encode(values) for name, values in answer.items()}} for answer in answers]
     read = [read_input(bundle.path / case.raw, spec) for case in bundle.manifest.golden]
     inputs = [{spec.input.name: tensor} for tensor, _, _ in read]
     outputs = run_artifact("litert", bundle.path / entry.file, spec, inputs)
@@ -114,14 +118,21 @@ def golden_results(bundle: Bundle) -> list[dict[str, Any]]:
 def _comparable(result: Result, width: int, height: int) -> dict[str, Any]:
     import numpy as np
 
+    from reference.tasks.depth_estimation import Depth
     from reference.tasks.face_keypoints import Keypoints
     from reference.tasks.face_reconstruction import FaceMesh
+    from reference.tasks.image_segmentation import Segmentation
+    from reference.tasks.keypoints import Points
     from reference.tasks.salient_object_detection import Mask
 
     if isinstance(result, FaceMesh):
         yaw = result.pose_degrees["yaw"]
         return {"vertices_px": encode(result.vertices_px), "neutral": encode(result.neutral), "yaw": yaw}
-    if isinstance(result, Keypoints):
+    if isinstance(result, Segmentation):
+        return {"classes": encode(result.in_picture(width, height).astype(np.int32))}
+    if isinstance(result, Depth):
+        return {"depth": encode(result.in_picture(width, height))}
+    if isinstance(result, (Keypoints, Points)):
         return {"points_px": result.points_px.tolist()}
     if isinstance(result, Mask):
         bits = np.packbits(result.filled(width, height), bitorder="little")

@@ -11,7 +11,7 @@ from sdk_build.app_vectors.collection import FOLDER, collect, collect_characters
 
 FLOAT_ARRAYS = {"tensor", "seen", "points", "points_px", "template_points_px", "values", "actual", "expected"}
 MEASURED = {"joints", "rest", "posed", "depth", "evidence", "confidence", "mask"}
-FLOAT_ARRAYS |= {"vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
+FLOAT_ARRAYS |= {"scores", "boxes_px", "nearness", "vertices_px", "neutral", "shape", "rotation", "landmarks_px"}
 
 
 @pytest.fixture(scope="module")
