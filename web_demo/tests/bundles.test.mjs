@@ -7,7 +7,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { DIST, launch, openLibrary, serve } from './browser.mjs';
 
-const NAMES = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
+const EVERY = JSON.parse(await readFile(join(DIST, 'bundles/index.json'), 'utf8'));
+/** Float16 and truth values, which LiteRT.js does not know. */
+const OTHER_TYPES = EVERY.find((name) => name.startsWith('foreign_types-'));
+const NAMES = EVERY.filter((name) => name !== OTHER_TYPES);
+const TENSORS = NAMES.find((name) => name.startsWith('foreign_twin-'));
 const RESULTS = JSON.parse(await readFile(join(DIST, 'bundles/results.json'), 'utf8'));
 const CLASSIFIER = NAMES.find((name) => name.startsWith('classifier-'));
 const TASKS = {
@@ -17,6 +21,10 @@ const TASKS = {
   depth_to_voxels: 'DepthVoxelizer',
   salient_object_detection: 'SaliencySegmenter',
   face_reconstruction: 'FaceReconstructor',
+  object_detection: 'ObjectDetector',
+  image_segmentation: 'ImageSegmenter',
+  depth_estimation: 'DepthEstimator',
+  keypoints: 'KeypointDetector',
 };
 /** On one core a page works alone, isolated or not. */
 const THREADS = availableParallelism() > 1 ? /WebAssembly, threads$/ : /WebAssembly, 1 thread$/;
@@ -41,7 +49,9 @@ describe('golden proof', () => {
         name,
       );
       assert.ok(report.passed, JSON.stringify(report.checks));
-      assert.ok(report.checks.length >= 3, 'preprocessing and at least two limits');
+      const { preprocess, spec } = await manifestOf(name);
+      const proved = new Set(report.checks.map((check) => check.name.split(':')[0]));
+      assert.deepEqual([...proved], [...(preprocess ? ['preprocessing'] : []), ...spec.outputs.map((t) => t.name)]);
       assert.match(report.backend, THREADS);
     });
   }
@@ -84,15 +94,15 @@ describe('golden proof', () => {
           const spoil = eval(source);
           const [height, width] = bundle.manifest.preprocess.size;
           const runner = await onpar.LiteRtRunner.load(bundle, { wasmPath: '../wasm/' });
-          const inner = runner.run.bind(runner);
+          const inner = runner.runTensors.bind(runner);
           // The fault sits where a wrong preprocessing would put it: in the tensor that the model gets.
           const spoiled = {
             backend: 'spoiled',
             close() {},
-            run: (tensor) => {
-              const copy = tensor.slice();
+            runTensors: ({ image }) => {
+              const copy = image.slice();
               spoil(copy, height * width, width);
-              return inner(copy);
+              return inner({ image: copy });
             },
           };
           try {
@@ -123,7 +133,8 @@ test('many open models at once never wait for a thread that can not start', asyn
   assert.match(backends.at(-1), /1 thread$/);
 });
 
-const floats = (text) => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+const bytes = (text) => Uint8Array.from(Buffer.from(text, 'base64'));
+const floats = (text) => new Float32Array(bytes(text).buffer);
 const near = (a, b, limit) => a.length === b.length && b.every((value, i) => Math.abs(value - a[i]) <= limit);
 const named = (...models) => models.map((model) => NAMES.find((name) => name.startsWith(`${model}-`)));
 
@@ -241,7 +252,7 @@ describe('several bundles at once', () => {
 });
 
 describe("Python's results", () => {
-  for (const name of NAMES) {
+  for (const name of NAMES.filter((other) => other !== TENSORS)) {
     test(name, async () => {
       const manifest = await manifestOf(name);
       const found = await page.evaluate(
@@ -261,6 +272,9 @@ describe("Python's results", () => {
               scores: value.scores,
               points: value.pointsPx && [...value.pointsPx],
               filled: value.filledVoxels,
+              objects: value.objects,
+              classes: value.classes && [...value.inPicture(input.width, input.height)],
+              depth: value.nearness && [...value.inPicture(input.width, input.height)],
               faces: value.faces?.map(({ boxPx, score }) => ({ boxPx, score })),
               vertices: value.verticesPx && [...value.verticesPx],
               neutral: value.neutral && [...value.neutral],
@@ -305,6 +319,27 @@ function checkSame(found, expected, scoreLimit) {
       assert.ok(Math.abs(score - expected.faces[i].score) <= 1e-3);
     });
   }
+  if (expected.objects !== undefined) {
+    assert.deepEqual(
+      found.objects.map(({ label }) => label),
+      expected.objects.map(({ label }) => label),
+    );
+    found.objects.forEach(({ boxPx, score }, i) => {
+      assert.ok(boxPx.every((value, k) => Math.abs(value - expected.objects[i].box_px[k]) <= 0.05));
+      assert.ok(Math.abs(score - expected.objects[i].score) <= 1e-3);
+    });
+    assert.ok(found.objects.length > 0);
+  }
+  if (expected.classes !== undefined) {
+    const wanted = new Int32Array(bytes(expected.classes).buffer);
+    const same = found.classes.filter((value, i) => value === wanted[i]).length;
+    assert.ok(found.classes.length === wanted.length && same >= 0.999 * wanted.length, `${same} pixels are the same`);
+  }
+  if (expected.depth !== undefined) {
+    const wanted = floats(expected.depth);
+    const same = (value, i) => (Number.isNaN(wanted[i]) ? Number.isNaN(value) : Math.abs(value / wanted[i] - 1) < 1e-3);
+    assert.ok(found.depth.length === wanted.length && found.depth.every(same));
+  }
   if (expected.filled_bits !== undefined) {
     const bits = Buffer.from(expected.filled_bits, 'base64');
     const wanted = found.mask.map((_, i) => ((bits[i >> 3] >> (i & 7)) & 1) === 1);
@@ -316,6 +351,100 @@ function checkSame(found, expected, scoreLimit) {
     assert.ok(Math.abs(found.filled - expected.filled_voxels) <= 0.001 * expected.filled_voxels);
   }
 }
+
+describe('any network', { skip: TENSORS === undefined && 'its bundle is not among those of this run' }, () => {
+  const call = (source, name = TENSORS) =>
+    page.evaluate(
+      async ([n, body]) => {
+        const model = await onpar.TensorModel.fromBundle(`../bundles/${n}`, { wasmPath: '../wasm/' });
+        try {
+          return await eval(body)(model);
+        } finally {
+          await model.close();
+        }
+      },
+      [name, source],
+    );
+  const GIVEN = '{ features: new Float32Array(16), words: BigInt64Array.of(5n) }';
+
+  test('says what it takes and gives', async () => {
+    const told = await call(
+      '(model) => [...model.inputs, ...model.outputs].map((t) => `${t.name} ${t.dtype} [${t.shape}]`)',
+    );
+    assert.deepEqual(told.slice(0, 2), ['features float32 [1,16]', 'words int64 [1,1]']);
+    assert.deepEqual(told.slice(2).sort(), ['best int64 [1]', 'scores float32 [1,4]']);
+  });
+  test("gives Python's outputs, calls in order", async () => {
+    const found = await call(`async (model) => {
+      const cases = model.bundle.manifest.golden.map(({ tensors }) => Object.fromEntries(model.inputs.map(({ name }) =>
+        [name, model.bundle.golden(tensors.find((tensor) => tensor.name === name))])));
+      const answers = await Promise.all(cases.map((inputs) => model.run(inputs)));
+      return answers.map(({ value, timings, backend }) =>
+        [[...value.scores], [...value.best].map(String), value.best.constructor.name, timings.inferenceMs > 0, backend]);
+    }`);
+    assert.equal(found.length, RESULTS[TENSORS].length);
+    RESULTS[TENSORS].forEach(({ tensors: { scores, best } }, i) => {
+      assert.ok(near(found[i][0], floats(scores), 1e-5));
+      assert.deepEqual(found[i][1], [...new BigInt64Array(bytes(best).buffer)].map(String));
+      assert.deepEqual(found[i].slice(2, 4), ['BigInt64Array', true]);
+      assert.match(found[i][4], THREADS);
+    });
+    assert.notDeepEqual(found[0][0], found[1][0]);
+  });
+  for (const [fault, inputs, message] of [
+    ['an input that is missing', '{ features: new Float32Array(16) }', /^BadInput: input 'words' is undefined; needed/],
+    [
+      'an input that is not there',
+      `{ ...${GIVEN}, more: new Float32Array(1) }`,
+      /^BadInput: .*'more'; allowed: features, words/,
+    ],
+    [
+      'another type',
+      `{ ...${GIVEN}, words: Int32Array.of(5) }`,
+      /^BadInput: .*Int32Array.*needed: a BigInt64Array of 1 values/,
+    ],
+    [
+      'too few values',
+      `{ ...${GIVEN}, features: new Float32Array(15) }`,
+      /^BadInput: .*of 15 values.*float32 \[1,16\]/,
+    ],
+    [
+      'a number of more than 32 bits',
+      `{ ...${GIVEN}, words: BigInt64Array.of(2n ** 40n) }`,
+      /^BadInput: .*1099511627776/,
+    ],
+  ]) {
+    test(`${fault} is refused`, async () => {
+      assert.match(await call(`(model) => decode.outcome(() => model.run(${inputs}))`), message);
+    });
+  }
+  test('a closed model is refused', async () => {
+    const outcome = await call(
+      `async (model) => { await model.close(); return decode.outcome(() => model.run(${GIVEN})); }`,
+    );
+    assert.match(outcome, /^BadInput: .*closed/);
+  });
+  test('takes a picture as a tensor, too', async () => {
+    const sum = await call(
+      '(model) => model.run({ image: new Float32Array(model.inputs[0].shape.reduce((a, b) => a * b)) })' +
+        '.then(({ value }) => value[model.outputs[0].name].every(Number.isFinite))',
+      CLASSIFIER,
+    );
+    assert.equal(sum, true);
+  });
+  test('task classes refuse it, and types that the runtime does not know are refused', async () => {
+    const open = (task, name) =>
+      page.evaluate(
+        ([t, n]) => decode.outcome(() => onpar[t].fromBundle(`../bundles/${n}`, { wasmPath: '../wasm/' })),
+        [task, name],
+      );
+    assert.match(
+      await open('ImageClassifier', TENSORS),
+      /^BadInput: .*gives RawTensors; this class needs.*Classification/,
+    );
+    assert.match(await open('TensorModel', OTHER_TYPES), /^BackendUnavailable: .*is (float16|bool); LiteRT.js runs/);
+  });
+});
 
 describe('a damaged bundle is refused', () => {
   const open = (address = server.address) =>

@@ -23,9 +23,13 @@ import * as preprocess from '../src/onpar/image/preprocess';
 import * as region from '../src/onpar/image/region';
 import * as metrics from '../src/onpar/proof/metrics';
 import * as outputs from '../src/onpar/runner/outputs';
+import * as depthEstimator from '../src/onpar/tasks/depth_estimator';
 import * as depthVoxelizer from '../src/onpar/tasks/depth_voxelizer';
 import * as faceKeypointDetector from '../src/onpar/tasks/face_keypoint_detector';
 import * as imageClassifier from '../src/onpar/tasks/image_classifier';
+import * as imageSegmenter from '../src/onpar/tasks/image_segmenter';
+import * as keypointDetector from '../src/onpar/tasks/keypoint_detector';
+import * as objectDetector from '../src/onpar/tasks/object_detector';
 import * as saliencySegmenter from '../src/onpar/tasks/saliency_segmenter';
 
 /** Size of LiteRT's WebAssembly memory. */
@@ -56,9 +60,13 @@ Object.assign(globalThis, {
     ...region,
     ...metrics,
     ...outputs,
+    ...depthEstimator,
     ...depthVoxelizer,
     ...faceKeypointDetector,
     ...imageClassifier,
+    ...imageSegmenter,
+    ...keypointDetector,
+    ...objectDetector,
     ...saliencySegmenter,
     animateRig: characterAnimate.animate,
     ...characterFigure,

@@ -9,7 +9,7 @@ const MANIFEST = (item) => ({
   id: 'vector',
   labels: item.labels,
   postprocess: item.postprocess,
-  preprocess: { size: item.outputs[0].shape.slice(-2) },
+  preprocess: { size: item.size },
   modelFiles: [{ outputs: item.outputs }],
 });
 let browser, server, page;
@@ -148,9 +148,13 @@ describe('results', () => {
     VoxelGrid: 'toVoxelGrid',
     Mask: 'toMask',
     FaceBoxes: 'toFaceBoxes',
+    Detections: 'toDetectedObjects',
+    Segmentation: 'toSegmentation',
+    Depth: 'toEstimatedDepth',
+    Points: 'toPoints',
   };
   for (const item of VECTORS.results) {
-    test(item.postprocess.result, async () => {
+    test(`${item.postprocess.result} of ${item.outputs.map((o) => `${o.unit} ${o.shape}`)}`, async () => {
       const value = await page.evaluate(
         ([c, manifest, decoder]) => {
           const outputs = Object.fromEntries(c.outputs.map((o) => [o.name, decode.floats(o.values)]));
@@ -161,6 +165,11 @@ describe('results', () => {
             pictureHeight: c.height,
           });
           const plain = (v) => (v instanceof Float32Array ? [...v] : v);
+          if (result.classes) return { shares: result.shares(), classes: [...result.inPicture(c.width, c.height)] };
+          if (result.nearness) {
+            const values = [...result.inPicture(c.width, c.height)];
+            return { unit: result.unit, values, nearness: [...result.nearness()] };
+          }
           if (result.faces) return result.faces.map((face) => ({ ...face, pointsPx: [...face.pointsPx] }));
           return Object.fromEntries(Object.entries(result).map(([k, v]) => [k, plain(v)]));
         },
@@ -172,6 +181,7 @@ describe('results', () => {
 });
 
 function checkResult({ postprocess, expected }, value) {
+  const ints = (text) => [...new Int32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)];
   const floats = (text) => [...new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)];
   const near = (a, b, limit) => a.length === b.length && a.every((v, i) => Math.abs(v - b[i]) <= limit);
   if (postprocess.result === 'Classification') {
@@ -215,6 +225,27 @@ function checkResult({ postprocess, expected }, value) {
         1e-4,
       ),
     );
+  } else if (postprocess.result === 'Detections') {
+    const { objects } = value;
+    assert.deepEqual(
+      objects.map(({ label }) => label),
+      expected.labels,
+    );
+    const parts = [objects.flatMap(({ boxPx }) => boxPx), objects.map(({ score }) => score)];
+    assert.ok(near(parts[0], floats(expected.boxes_px), 1e-4) && near(parts[1], floats(expected.scores), 1e-6));
+  } else if (postprocess.result === 'Segmentation') {
+    const shares = Object.entries(expected.shares).map(([label, share]) => ({ label, share }));
+    assert.deepEqual(value, { shares, classes: ints(expected.classes) });
+  } else if (postprocess.result === 'Depth') {
+    assert.equal(value.unit, expected.unit);
+    const same = (v, e) => (Number.isNaN(e) ? Number.isNaN(v) : Math.abs(v - e) <= 1e-5);
+    const wanted = floats(expected.values);
+    assert.ok(value.values.length === wanted.length && wanted.every((e, i) => same(value.values[i], e)));
+    assert.ok(near(value.nearness, floats(expected.nearness), 1e-6));
+  } else if (postprocess.result === 'Points') {
+    assert.ok(near(value.pointsPx, floats(expected.points_px), 1e-4));
+    assert.ok(near(value.scores, floats(expected.scores), 1e-6));
+    assert.deepEqual(value.labels, expected.labels);
   } else {
     assert.ok(near(value.values, floats(expected.values), 1e-5));
   }
@@ -245,9 +276,7 @@ describe('metrics', () => {
   for (const item of VECTORS.metrics) {
     test(item.name, async () => {
       const value = await page.evaluate((c) => {
-        const found = onpar
-          .metric(c.metric)
-          .compute(decode.floats(c.actual), decode.floats(c.expected), c.shape.at(-1));
+        const found = onpar.metric(c.metric).compute(decode.floats(c.actual), decode.floats(c.expected), c.shape);
         return Number.isFinite(found) ? found : 1e300;
       }, item);
       assert.ok(

@@ -1,7 +1,8 @@
 /** OnPar for the web: open a bundle, get typed results, prove on the spot that they are the reference's. */
 export * from './bundle/errors';
 export { Bundle, filesSource, httpSource, type BundleSource } from './bundle/bundle';
-export type { Manifest, PreprocessSpec, PostprocessSpec } from './bundle/manifest';
+export type { DType, Manifest, PreprocessSpec, PostprocessSpec, TensorEntry } from './bundle/manifest';
+export type { NamedValues, Values } from './bundle/values';
 export { Picture, YuvFrame, type PixelSource, type Plane, type YuvMatrix, type YuvRange } from './image/pixels';
 export type { Box, Region } from './image/region';
 export { DepthMap } from './depth/depth_map';
@@ -17,12 +18,17 @@ export { FaceMeshPipeline, type MeshOptions } from './faces/face_mesh_pipeline';
 export type { DetectedFace, TrackerOptions } from './faces/face_tracker';
 export { Square } from './faces/square';
 export type { JudgeOptions, TaskOptions } from './tasks/open';
+export { DepthEstimator, EstimatedDepth } from './tasks/depth_estimator';
 export { DepthVoxelizer, type VoxelGrid } from './tasks/depth_voxelizer';
 export { FaceDetector } from './tasks/face_detector';
 export { FaceKeypointDetector, type Keypoints } from './tasks/face_keypoint_detector';
 export { FaceReconstructor } from './tasks/face_reconstructor';
 export { ImageClassifier, type Classification } from './tasks/image_classifier';
+export { ImageSegmenter, Segmentation } from './tasks/image_segmenter';
+export { KeypointDetector, type Points } from './tasks/keypoint_detector';
+export { ObjectDetector, type DetectedObject, type DetectedObjects } from './tasks/object_detector';
 export { SaliencySegmenter, type Mask } from './tasks/saliency_segmenter';
+export { TensorModel } from './tasks/tensor_model';
 export { GoldenSelfTest, type SelfTestCheck, type SelfTestReport } from './proof/golden_self_test';
 export { CharacterAnimator } from './character/character_animator';
 export type { CharacterClip, CharacterFile } from './character/character_file';

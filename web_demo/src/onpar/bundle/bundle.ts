@@ -1,5 +1,6 @@
 /** A bundle: read, checked against its checksums and signature, and only then used. */
 import { BadInput, BundleInvalid, BundleNotFound, ChecksumMismatch } from './errors';
+import { valuesOf, WIDTHS, type Values } from './values';
 import { parseManifest, type GoldenTensor, type Manifest, type ModelFile } from './manifest';
 import { sha256, verifySignature, type SignatureState } from './signature';
 
@@ -84,15 +85,15 @@ export class Bundle {
   }
 
   /** The stored values of a golden tensor: all of them, or every stride-th. */
-  golden(tensor: GoldenTensor): Float32Array {
+  golden(tensor: GoldenTensor): Values {
     const content = this.file(tensor.file);
     const size = tensor.shape.reduce((a, b) => a * b, 1);
-    if (tensor.stride < 1 || content.byteLength !== 4 * Math.ceil(size / tensor.stride)) {
+    if (tensor.stride < 1 || content.byteLength !== WIDTHS[tensor.dtype] * Math.ceil(size / tensor.stride)) {
       throw new BundleInvalid(
         `${tensor.file} holds ${content.byteLength} bytes, which does not fit its shape; export again`,
       );
     }
-    return new Float32Array(content.slice().buffer);
+    return valuesOf(content, tensor.dtype);
   }
 }
 

@@ -1,5 +1,5 @@
 /** bundle.json as typed data. Unknown and missing keys are refused, as in Python (docs/bundle.schema.json). */
-import { BundleInvalid } from './errors';
+import { BadInput, BundleInvalid } from './errors';
 
 export const FORMAT_VERSION = 1;
 
@@ -17,9 +17,15 @@ export interface PostprocessSpec {
   readonly threshold: number | null;
 }
 
+export const DTYPES = ['float32', 'float16', 'int32', 'int64', 'uint8', 'bool'] as const;
+export type DType = (typeof DTYPES)[number];
+
 export interface TensorEntry {
   readonly name: string;
   readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** What a value means, e.g. `logit`, `xyxy_pixels`, `metres`. */
+  readonly unit: string;
 }
 
 export interface ModelFile {
@@ -31,13 +37,17 @@ export interface ModelFile {
   readonly outputs: readonly TensorEntry[];
 }
 
-export interface GoldenTensor extends TensorEntry {
+export interface GoldenTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
   readonly file: string;
   /** Above 1, the file holds every stride-th value, flat. */
   readonly stride: number;
 }
 
 export interface GoldenCase {
+  /** The picture or depth map of the first input; empty where the network takes tensors alone. */
   readonly raw: string;
   readonly tensors: readonly GoldenTensor[];
 }
@@ -60,8 +70,13 @@ export interface Manifest {
   readonly task: string;
   readonly description: string;
   readonly labels: readonly string[];
+  /** False where the network takes tensors as they are: {@link preprocess} throws then. */
+  readonly takesPicture: boolean;
   readonly preprocess: PreprocessSpec;
   readonly postprocess: PostprocessSpec;
+  /** The network's own inputs and outputs; a file may hold one in another type ({@link modelFiles}). */
+  readonly inputs: readonly TensorEntry[];
+  readonly outputs: readonly TensorEntry[];
   readonly modelFiles: readonly ModelFile[];
   readonly golden: readonly GoldenCase[];
   /** What the proof of the artifacts allowed; the self-test uses the same. */
@@ -100,19 +115,32 @@ export function parseManifest(content: Uint8Array): Manifest {
 }
 
 function toManifest(top: Fields): Manifest {
-  const manifest: Manifest = {
-    id: top.text('id'),
+  const id = top.text('id');
+  const preprocess = top.value('preprocess') === null ? null : toPreprocess(top.fields('preprocess', PREPROCESS));
+  const modelFiles = top.each('model_files', MODEL_FILE).map(toModelFile);
+  const golden = top.each('golden', 'raw tensors').map((item) => ({
+    raw: item.text('raw'),
+    tensors: item.each('tensors', GOLDEN_TENSOR).map(toGoldenTensor),
+  }));
+  if (modelFiles[0] === undefined || golden[0] === undefined) {
+    throw new BundleInvalid('bundle.json lacks artifacts or golden inputs; export the bundle again');
+  }
+  return {
+    id,
     model: top.text('model'),
     task: top.text('task'),
     description: top.text('description'),
     labels: top.list('labels').map(String),
-    preprocess: toPreprocess(picture(top).fields('preprocess', PREPROCESS)),
+    takesPicture: preprocess !== null,
+    get preprocess() {
+      if (preprocess !== null) return preprocess;
+      throw new BadInput(`${id} takes tensors, no picture; open it with TensorModel`);
+    },
     postprocess: toPostprocess(top.fields('postprocess', 'result threshold')),
-    modelFiles: top.each('model_files', MODEL_FILE).map(toModelFile),
-    golden: top.each('golden', 'raw tensors').map((item) => ({
-      raw: item.text('raw'),
-      tensors: item.each('tensors', GOLDEN_TENSOR).map(toGoldenTensor),
-    })),
+    inputs: ofNetwork(modelFiles[0].inputs, golden[0]),
+    outputs: ofNetwork(modelFiles[0].outputs, golden[0]),
+    modelFiles,
+    golden,
     limits: top.each('parity', CHECK).flatMap(toLimit),
     files: top.each('files', 'path sha256 bytes').map((item) => ({
       path: safePath(item.text('path')),
@@ -120,20 +148,15 @@ function toManifest(top: Fields): Manifest {
     })),
     weightsLicense: top.text('weights_license'),
   };
-  if (manifest.modelFiles.length === 0 || manifest.golden.length === 0) {
-    throw new BundleInvalid('bundle.json lacks artifacts or golden inputs; export the bundle again');
-  }
-  return manifest;
 }
 
-/** This library makes a network's input of a picture or depth map; other inputs it can't give. */
-function picture(top: Fields): Fields {
-  if (top.value('preprocess') === null) {
-    throw new BundleInvalid(
-      `${top.text('id')} takes tensors, no picture; this library can't run it: use LiteRT with its golden files`,
-    );
-  }
-  return top;
+/** Golden tensors have the network's types, whatever a runtime made of them. */
+function ofNetwork(tensors: readonly TensorEntry[], { tensors: golden }: GoldenCase): TensorEntry[] {
+  return tensors.map((tensor) => {
+    const proof = golden.find(({ name }) => name === tensor.name);
+    if (proof === undefined) throw new BundleInvalid(`bundle.json has no golden '${tensor.name}'; export again`);
+    return { ...tensor, dtype: proof.dtype };
+  });
 }
 
 function toPreprocess(item: Fields): PreprocessSpec {
@@ -160,7 +183,12 @@ function toPostprocess(item: Fields): PostprocessSpec {
 
 function toModelFile(item: Fields): ModelFile {
   const tensors = (key: string): TensorEntry[] =>
-    item.each(key, TENSOR).map((t) => ({ name: t.text('name'), shape: t.numbers('shape') }));
+    item.each(key, TENSOR).map((t) => ({
+      name: t.text('name'),
+      shape: t.numbers('shape'),
+      dtype: t.demand('dtype', DTYPES),
+      unit: t.text('unit'),
+    }));
   return {
     file: safePath(item.text('file')),
     runtime: item.text('runtime'),
@@ -172,11 +200,11 @@ function toModelFile(item: Fields): ModelFile {
 }
 
 function toGoldenTensor(item: Fields): GoldenTensor {
-  if (item.value('dtype') !== undefined) item.demand('dtype', ['float32']);
   return {
     file: safePath(item.text('file')),
     name: item.text('tensor'),
     shape: item.numbers('shape'),
+    dtype: item.value('dtype') === undefined ? 'float32' : item.demand('dtype', DTYPES),
     stride: item.number('stride'),
   };
 }

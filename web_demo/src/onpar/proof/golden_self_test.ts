@@ -1,7 +1,8 @@
 /** Replays a bundle's proof on this device: raw golden input, own preprocessing, real model, the bundle's own limits. */
 import type { Bundle } from '../bundle/bundle';
 import { BackendUnavailable } from '../bundle/errors';
-import type { GoldenCase, GoldenTensor } from '../bundle/manifest';
+import type { GoldenCase } from '../bundle/manifest';
+import { toNumbers, type NamedValues, type Values } from '../bundle/values';
 import { decodeDepthPng } from '../depth/depth_png';
 import { preprocessDepth } from '../depth/depth_preprocess';
 import { Picture } from '../image/pixels';
@@ -54,27 +55,34 @@ export class GoldenSelfTest {
 
 async function replay(bundle: Bundle, golden: GoldenCase, runner: Runner): Promise<SelfTestCheck[]> {
   const artifact = bundle.artifact('litert');
-  const input = artifact?.inputs[0];
-  if (artifact === undefined || input === undefined)
-    throw new BackendUnavailable(`${bundle.name} holds no .tflite file`);
+  if (artifact === undefined) throw new BackendUnavailable(`${bundle.name} holds no .tflite file`);
   const stored = new Map(golden.tensors.map((tensor) => [tensor.name, tensor]));
-  const expected = (name: string): [GoldenTensor, Float32Array] => {
-    const tensor = stored.get(name)!;
-    return [tensor, bundle.golden(tensor)];
-  };
-  const tensor = await preprocess(bundle, golden.raw);
-  const [, goldenInput] = expected(input.name);
-  const checks = [check('preprocessing', largestDifference(tensor, goldenInput), PREPROCESS_LIMIT, false)];
-  const outputs = await runner.run(tensor);
-  for (const { output, metric: name, limit } of bundle.manifest.limits.filter(
-    (l) => l.runtime === artifact.executedHereBy,
-  )) {
-    const [entry, values] = expected(output);
-    const actual = entry.stride === 1 ? outputs[output]! : outputs[output]!.filter((_, i) => i % entry.stride === 0);
-    const { largerIsBetter, compute } = metric(name);
-    checks.push(check(`${output}: ${name}`, compute(actual, values, entry.shape.at(-1)), limit, largerIsBetter));
+  const inputs: Record<string, Values> = {};
+  for (const { name } of bundle.manifest.inputs) inputs[name] = bundle.golden(stored.get(name)!);
+  const checks: SelfTestCheck[] = [];
+  if (bundle.manifest.takesPicture) {
+    const first = bundle.manifest.inputs[0]!.name;
+    const tensor = await preprocess(bundle, golden.raw);
+    checks.push(check('preprocessing', largestDifference(tensor, toNumbers(inputs[first]!)), PREPROCESS_LIMIT, false));
+    inputs[first] = tensor;
   }
-  return checks;
+  const outputs = await runner.runTensors(inputs);
+  return [...checks, ...compare(bundle, golden, artifact.executedHereBy, outputs)];
+}
+
+/** Outputs against the golden ones, by the limits that the runtime was proved with. */
+function compare(bundle: Bundle, golden: GoldenCase, runtime: string, outputs: NamedValues): SelfTestCheck[] {
+  return bundle.manifest.limits
+    .filter((limit) => limit.runtime === runtime)
+    .map(({ output, metric: name, limit }) => {
+      const entry = golden.tensors.find((tensor) => tensor.name === output)!;
+      const expected = toNumbers(bundle.golden(entry));
+      const all = toNumbers(outputs[output]!);
+      const actual = entry.stride === 1 ? all : all.filter((_, i) => i % entry.stride === 0);
+      const { largerIsBetter, compute } = metric(name);
+      const shape = entry.stride === 1 ? entry.shape : [expected.length];
+      return check(`${output}: ${name}`, compute(actual, expected, shape), limit, largerIsBetter);
+    });
 }
 
 /** A raw golden file through this library's own preprocessing. */
@@ -100,7 +108,7 @@ function keepWorst(checks: readonly SelfTestCheck[]): SelfTestCheck[] {
   return [...worst.values()];
 }
 
-function largestDifference(a: Float32Array, b: Float32Array): number {
+function largestDifference(a: Float32Array, b: Float32Array | Float64Array): number {
   if (a.length !== b.length) return Infinity;
   return a.reduce((most, value, i) => (Number.isNaN(value) ? Infinity : Math.max(most, Math.abs(value - b[i]!))), 0);
 }

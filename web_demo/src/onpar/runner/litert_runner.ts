@@ -2,8 +2,9 @@
 import { loadAndCompile, loadLiteRt, Tensor, isWebGPUSupported, type CompiledModel } from '@litertjs/core';
 import type { Bundle } from '../bundle/bundle';
 import { BackendUnavailable, BadInput, BundleInvalid, RuntimeTooOld } from '../bundle/errors';
-import type { ModelFile, TensorEntry } from '../bundle/manifest';
-import type { Tensors } from './outputs';
+import type { DType, Manifest, ModelFile } from '../bundle/manifest';
+import { checkValues, convert, sizeOf, type NamedValues, type Values } from '../bundle/values';
+import { toFloats, type Tensors } from './outputs';
 import type { Runner } from './runner';
 
 export interface LiteRtOptions {
@@ -39,17 +40,18 @@ export class LiteRtRunner implements Runner {
   private constructor(
     readonly backend: string,
     readonly model: CompiledModel,
-    readonly input: TensorEntry,
-    readonly outputs: readonly TensorEntry[],
+    private readonly manifest: Manifest,
+    private readonly entry: ModelFile,
     private readonly workers: number,
   ) {}
 
   /** Load the bundle's .tflite file. */
   static async load(bundle: Bundle, options: LiteRtOptions = {}): Promise<LiteRtRunner> {
     const entry = bundle.artifact('litert');
-    if (entry === undefined || entry.inputs[0] === undefined) {
+    if (entry === undefined) {
       throw new BackendUnavailable(`${bundle.name} holds no .tflite file; export it with --target web`);
     }
+    checkTypes(entry);
     await loadRuntime(options.wasmPath ?? 'wasm/');
     const wanted = options.accelerator ?? 'wasm';
     const accelerator = wanted === 'auto' ? ((await webGpuAvailable()) ? 'webgpu' : 'wasm') : wanted;
@@ -75,29 +77,52 @@ export class LiteRtRunner implements Runner {
     return new LiteRtRunner(
       accelerator === 'wasm' ? `LiteRT.js WebAssembly, ${threads}` : 'LiteRT.js WebGPU',
       model,
-      entry.inputs[0],
-      entry.outputs,
+      bundle.manifest,
+      entry,
       workers,
     );
   }
 
   async run(input: Float32Array): Promise<Tensors> {
+    const { id, inputs } = this.manifest;
+    if (inputs.length !== 1) throw new BadInput(`${id} takes ${inputs.length} inputs; open it with TensorModel`);
+    return toFloats(await this.runTensors({ [inputs[0]!.name]: input }));
+  }
+
+  async runTensors(inputs: NamedValues): Promise<NamedValues> {
     if (this.#closed) throw new BadInput('the runner is closed; open the bundle again');
-    const tensor = new Tensor(input, this.input.shape as number[]);
+    const given = this.#convertInputs(inputs);
+    const tensors: Record<string, Tensor> = {};
     try {
-      const results = await this.model.run({ [this.input.name]: tensor });
-      const named: Record<string, Float32Array> = {};
-      for (const { name } of this.outputs) {
+      for (const { name, shape } of this.entry.inputs) {
+        tensors[name] = new Tensor(given[name] as Float32Array, shape as number[]);
+      }
+      const results = await this.model.run(tensors);
+      const named: Record<string, Values> = {};
+      for (const { name, dtype } of this.manifest.outputs) {
         const result = results[name];
         if (result === undefined)
           throw new BundleInvalid(`the artifact has no output '${name}'; export the bundle again`);
-        named[name] = (await result.data()).slice() as Float32Array;
+        named[name] = convert((await result.data()).slice(), dtype, `output '${name}'`);
       }
       for (const result of Object.values(results)) result.delete();
       return named;
     } finally {
-      tensor.delete();
+      for (const tensor of Object.values(tensors)) tensor.delete();
     }
+  }
+
+  #convertInputs(inputs: NamedValues): NamedValues {
+    const wanted = this.manifest.inputs;
+    const unknown = Object.keys(inputs).find((name) => wanted.every((tensor) => tensor.name !== name));
+    if (unknown !== undefined) {
+      throw new BadInput(`there is no input '${unknown}'; allowed: ${wanted.map(({ name }) => name).join(', ')}`);
+    }
+    const entries = wanted.map((tensor) => {
+      const held = this.entry.inputs.find(({ name }) => name === tensor.name)!.dtype;
+      return [tensor.name, convert(checkValues(tensor, inputs[tensor.name]), held, `input '${tensor.name}'`)] as const;
+    });
+    return Object.fromEntries(entries);
   }
 
   close(): void {
@@ -111,17 +136,29 @@ export class LiteRtRunner implements Runner {
 interface Shaped {
   readonly name: string;
   readonly shape: ArrayLike<number>;
+  readonly dtype: string;
+}
+
+/** Of LiteRT.js 2.5.3. */
+const TYPES: readonly DType[] = ['float32', 'int32', 'uint8'];
+
+function checkTypes({ file, inputs, outputs }: ModelFile): void {
+  const other = [...inputs, ...outputs].find(({ dtype }) => !TYPES.includes(dtype));
+  if (other === undefined) return;
+  throw new BackendUnavailable(
+    `${file}: tensor '${other.name}' is ${other.dtype}; LiteRT.js runs ${TYPES.join(', ')}: export the network with one of them`,
+  );
 }
 
 /** A model that is not the one of bundle.json would give results without meaning. */
 function checkTensors({ file }: ModelFile, kind: string, needed: readonly Shaped[], found: readonly Shaped[]): void {
-  const sizeOf = ({ shape }: Shaped): number => Array.from(shape).reduce((a, b) => a * b, 1);
   for (const tensor of needed) {
     const other = found.find(({ name }) => name === tensor.name);
-    if (other === undefined || sizeOf(other) !== sizeOf(tensor)) {
-      const given = other === undefined ? 'none' : `one of ${sizeOf(other)} values`;
+    if (other === undefined || sizeOf(other) !== sizeOf(tensor) || other.dtype !== tensor.dtype) {
+      const given = other === undefined ? 'none' : `one of ${sizeOf(other)} values, ${other.dtype}`;
       throw new BundleInvalid(
-        `${file}: ${kind} '${tensor.name}' of ${sizeOf(tensor)} values needed, it has ${given}; export the bundle again`,
+        `${file}: ${kind} '${tensor.name}' of ${sizeOf(tensor)} values, ${tensor.dtype}, needed, ` +
+          `it has ${given}; export the bundle again`,
       );
     }
   }

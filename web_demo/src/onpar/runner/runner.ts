@@ -1,12 +1,15 @@
 /** What runs an artifact; {@link LiteRtRunner} is the one for the web. */
 import type { Bundle } from '../bundle/bundle';
+import type { NamedValues } from '../bundle/values';
 import type { Tensors } from './outputs';
 
 export interface Runner {
   /** For people: runtime, accelerator, threads. */
   readonly backend: string;
-  /** Outputs by name for the one input tensor. */
+  /** Outputs by name for the one input tensor, float32. */
   run(input: Float32Array): Promise<Tensors>;
+  /** Any inputs and outputs by name, in the network's own types. */
+  runTensors(inputs: NamedValues): Promise<NamedValues>;
   close(): void;
 }
 

@@ -20,6 +20,7 @@ export type From = string | URL | BundleSource | Bundle;
 export async function open(from: From, result: string, options: TaskOptions): Promise<readonly [Bundle, Runner]> {
   const bundle = await openBundle(from, options);
   demand(bundle, result);
+  void bundle.manifest.preprocess; // throws where the network takes no picture
   return [bundle, await LiteRtRunner.load(bundle, options)];
 }
 
