@@ -35,7 +35,7 @@ class Adapter(nn.Module):
         self.names = tuple(t.name for t in spec.inputs)
         self.by_name = takes_by_name(network, self.names)
         self.order = places(network, self.names)
-        self.outputs = len(spec.outputs)
+        self.singles = tuple(t.dtype == "float32" for t in spec.outputs)
         self.halves = tuple(t.dtype == "float16" for t in spec.inputs)
         mean, std = (spec.preprocess.mean, spec.preprocess.std) if spec.preprocess else ((), ())
         self.normalizes = any(m != 0 for m in mean) or any(s != 1 for s in std)
@@ -60,9 +60,17 @@ class Adapter(nn.Module):
         else:
             answer = self.network(*(given[i] for i in self.order))
         outputs = tuple(value for _, value in flatten(answer))
-        if len(outputs) != self.outputs:
-            raise BadInput(f"the network answers with {len(outputs)} tensors, its spec names {self.outputs} outputs")
+        if len(outputs) != len(self.singles):
+            raise BadInput(
+                f"the network answers with {len(outputs)} tensors, its spec names {len(self.singles)} outputs"
+            )
+        outputs = tuple(_single(y) if single else y for y, single in zip(outputs, self.singles, strict=True))
         return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _single(output: Tensor) -> Tensor:
+    """What the spec calls float32 must be that in the artifact, too, whatever float the network gives."""
+    return output.float() if output.is_floating_point() and output.dtype != torch.float32 else output
 
 
 class Traced(nn.Module):

@@ -122,6 +122,18 @@ def test_an_exported_program_goes_the_same_way(here):
         np.testing.assert_allclose(case.outputs["output"][0], expected, rtol=1e-4)
 
 
+def test_outputs_of_other_floats_are_single_precision_as_the_spec_says(here):
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :4].half(), x.flatten(1)[:, :3].double()
+
+    torch.export.save(torch.export.export(Net().eval(), (torch.rand(1, 3, 16, 16),)), "net.pt2")
+    assert main(["halves", "--program", "net.pt2", "--input", "image_0.npy", "--input", "image_1.npy"]) == 0
+    spec = find_model("halves")
+    outputs = load_network(spec, models_dir=here)(torch.rand(1, 3, 16, 16))
+    assert [str(y.dtype).removeprefix("torch.") for y in outputs] == [t.dtype for t in spec.outputs] == ["float32"] * 2
+
+
 def test_trained_weights_are_stored_as_they_are(here):
     network = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16 * 16, 3))
     torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, "trained.pt")
