@@ -2,42 +2,50 @@
 #include <jni.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "onpar_litert.h"
 
-enum { MOST_OUTPUTS = 8 };
+/* Memory for the inputs, or for the outputs. */
+typedef struct {
+    void *values[ONPAR_MOST_TENSORS];
+    size_t bytes[ONPAR_MOST_TENSORS], sizes[ONPAR_MOST_TENSORS];
+    int count;
+} tensors;
 
 /* A model with memory for its tensors: Java's arrays are copied, so that the garbage collector never waits for a run. */
 typedef struct {
     onpar_model *model;
-    float *input, *outputs[MOST_OUTPUTS];
-    size_t input_size, output_sizes[MOST_OUTPUTS];
-    int count;
+    tensors inputs, outputs;
 } session;
+
+static int make_tensors(tensors *t, const onpar_tensor *wanted, int count) {
+    for (; t->count < count; t->count++) {
+        t->sizes[t->count] = wanted[t->count].size;
+        t->bytes[t->count] = wanted[t->count].size * onpar_width(wanted[t->count].type);
+        t->values[t->count] = malloc(t->bytes[t->count] ? t->bytes[t->count] : 1);
+        if (!t->values[t->count]) return 0;
+    }
+    return 1;
+}
 
 static void free_session(session *s) {
     if (!s) return;
     onpar_close(s->model);
-    for (int i = 0; i < s->count; i++) free(s->outputs[i]);
-    free(s->input);
+    for (int i = 0; i < s->inputs.count; i++) free(s->inputs.values[i]);
+    for (int i = 0; i < s->outputs.count; i++) free(s->outputs.values[i]);
     free(s);
 }
 
-static session *make_session(onpar_model *model, size_t input_size, int count, const size_t *output_sizes) {
+static session *make_session(onpar_model *model, const onpar_tensor *inputs, int input_count, const onpar_tensor *outputs,
+                             int output_count) {
     session *s = calloc(1, sizeof *s);
     if (!s) return NULL;
-    s->model = model;
-    s->input_size = input_size;
-    s->input = malloc(input_size * sizeof(float));
-    int complete = s->input != NULL;
-    for (; s->count < count; s->count++) {
-        s->output_sizes[s->count] = output_sizes[s->count];
-        s->outputs[s->count] = malloc(output_sizes[s->count] * sizeof(float));
-        complete = complete && s->outputs[s->count];
+    if (make_tensors(&s->inputs, inputs, input_count) && make_tensors(&s->outputs, outputs, output_count)) {
+        s->model = model;
+        return s;
     }
-    if (complete) return s;
-    s->model = NULL; /* stays with the caller */
-    free_session(s);
+    free_session(s); /* the model stays with the caller */
     return NULL;
 }
 
@@ -52,36 +60,41 @@ static const char *error_class(onpar_status status) {
     return status == ONPAR_BAD_MODEL ? "org/onpar/RuntimeTooOld" : "org/onpar/BundleInvalid";
 }
 
+/* names, types and sizes hold the inputs, then the outputs. */
 JNIEXPORT jlong JNICALL Java_org_onpar_LiteRtNative_open(JNIEnv *env, jobject self, jstring library, jbyteArray content,
-                                                         jstring input_name, jlong input_size, jobjectArray output_names,
-                                                         jlongArray output_sizes) {
+                                                         jint input_count, jobjectArray names, jintArray types,
+                                                         jlongArray sizes) {
     (void)self;
     char error[512] = "";
     onpar_model *model = NULL;
-    int count = (int)(*env)->GetArrayLength(env, output_names);
-    if (count > MOST_OUTPUTS) {
-        throw_error(env, "org/onpar/BundleInvalid", "more than 8 outputs; export the bundle again");
+    int count = (int)(*env)->GetArrayLength(env, names), output_count = count - input_count;
+    if (input_count > ONPAR_MOST_TENSORS || output_count > ONPAR_MOST_TENSORS) {
+        throw_error(env, "org/onpar/BundleInvalid", "more than 32 inputs or outputs; split the network");
         return 0;
     }
-    const char *names[MOST_OUTPUTS];
-    jstring strings[MOST_OUTPUTS];
-    size_t sizes[MOST_OUTPUTS];
-    jlong *given = (*env)->GetLongArrayElements(env, output_sizes, NULL);
+    onpar_tensor wanted[2 * ONPAR_MOST_TENSORS];
+    jstring strings[2 * ONPAR_MOST_TENSORS];
+    jint *given_types = (*env)->GetIntArrayElements(env, types, NULL);
+    jlong *given_sizes = (*env)->GetLongArrayElements(env, sizes, NULL);
     for (int i = 0; i < count; i++) {
-        strings[i] = (*env)->GetObjectArrayElement(env, output_names, i);
-        names[i] = (*env)->GetStringUTFChars(env, strings[i], NULL);
-        sizes[i] = (size_t)given[i];
+        strings[i] = (*env)->GetObjectArrayElement(env, names, i);
+        const char *name = (*env)->GetStringUTFChars(env, strings[i], NULL);
+        wanted[i] = (onpar_tensor){name, given_types[i], (size_t)given_sizes[i]};
     }
-    const char *path = (*env)->GetStringUTFChars(env, library, NULL), *name = (*env)->GetStringUTFChars(env, input_name, NULL);
+    const onpar_tensor *outputs = wanted + input_count;
+    const char *path = (*env)->GetStringUTFChars(env, library, NULL);
     jbyte *bytes = (*env)->GetByteArrayElements(env, content, NULL);
     size_t length = (size_t)(*env)->GetArrayLength(env, content);
-    onpar_status status = onpar_open(path, bytes, length, name, (size_t)input_size, count, names, sizes, &model, error, sizeof error);
+    onpar_status status = onpar_open(path, bytes, length, wanted, input_count, outputs, output_count, &model, error, sizeof error);
     (*env)->ReleaseByteArrayElements(env, content, bytes, JNI_ABORT);
-    (*env)->ReleaseStringUTFChars(env, input_name, name);
     (*env)->ReleaseStringUTFChars(env, library, path);
-    for (int i = 0; i < count; i++) (*env)->ReleaseStringUTFChars(env, strings[i], names[i]);
-    (*env)->ReleaseLongArrayElements(env, output_sizes, given, JNI_ABORT);
-    session *made = status ? NULL : make_session(model, (size_t)input_size, count, sizes);
+    session *made = status ? NULL : make_session(model, wanted, input_count, outputs, output_count);
+    for (int i = 0; i < count; i++) {
+        (*env)->ReleaseStringUTFChars(env, strings[i], wanted[i].name);
+        (*env)->DeleteLocalRef(env, strings[i]);
+    }
+    (*env)->ReleaseLongArrayElements(env, sizes, given_sizes, JNI_ABORT);
+    (*env)->ReleaseIntArrayElements(env, types, given_types, JNI_ABORT);
     if (status) throw_error(env, error_class(status), error);
     else if (!made) {
         onpar_close(model);
@@ -90,19 +103,32 @@ JNIEXPORT jlong JNICALL Java_org_onpar_LiteRtNative_open(JNIEnv *env, jobject se
     return (jlong)(intptr_t)made;
 }
 
-JNIEXPORT jint JNICALL Java_org_onpar_LiteRtNative_run(JNIEnv *env, jobject self, jlong handle, jfloatArray input,
+enum { READ, WRITE };
+
+/* Between Java's arrays and the session's memory. Kotlin has checked the arrays' types. */
+static int copy(JNIEnv *env, tensors *t, jobjectArray arrays, int mode) {
+    for (int i = 0; i < t->count; i++) {
+        jarray array = (*env)->GetObjectArrayElement(env, arrays, i);
+        int fits = (size_t)(*env)->GetArrayLength(env, array) == t->sizes[i];
+        void *values = fits ? (*env)->GetPrimitiveArrayCritical(env, array, NULL) : NULL;
+        if (values) {
+            if (mode == READ) memcpy(t->values[i], values, t->bytes[i]);
+            else memcpy(values, t->values[i], t->bytes[i]);
+            (*env)->ReleasePrimitiveArrayCritical(env, array, values, mode == READ ? JNI_ABORT : 0);
+        }
+        (*env)->DeleteLocalRef(env, array);
+        if (!values) return -1;
+    }
+    return 0;
+}
+
+JNIEXPORT jint JNICALL Java_org_onpar_LiteRtNative_run(JNIEnv *env, jobject self, jlong handle, jobjectArray inputs,
                                                        jobjectArray outputs) {
     (void)self;
     session *s = (session *)(intptr_t)handle;
-    (*env)->GetFloatArrayRegion(env, input, 0, (jsize)s->input_size, s->input);
-    if ((*env)->ExceptionCheck(env)) return -1;
-    int status = onpar_run(s->model, s->input, s->outputs);
-    for (int i = 0; !status && i < s->count; i++) {
-        jfloatArray array = (*env)->GetObjectArrayElement(env, outputs, i);
-        (*env)->SetFloatArrayRegion(env, array, 0, (jsize)s->output_sizes[i], s->outputs[i]);
-        (*env)->DeleteLocalRef(env, array);
-    }
-    return status;
+    int status = copy(env, &s->inputs, inputs, READ);
+    if (!status) status = onpar_run(s->model, (const void *const *)s->inputs.values, s->outputs.values);
+    return status ? status : copy(env, &s->outputs, outputs, WRITE);
 }
 
 JNIEXPORT void JNICALL Java_org_onpar_LiteRtNative_close(JNIEnv *env, jobject self, jlong handle) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CPU = 1, FLOAT32 = 1, READ = 0, WRITE = 1, MOST_OUTPUTS = 8, ALIGNMENT = 64 };
+enum { CPU = 1, READ = 0, WRITE = 1, ALIGNMENT = 64 };
 
 /* LiteRT 2.3: LiteRtEnvOption with a whole number; 2 is the type of the value. */
 typedef struct {
@@ -57,14 +57,18 @@ typedef struct {
     void (*DestroyEnvironment)(void *);
 } litert;
 
+/* The inputs, or the outputs. */
+typedef struct {
+    void *buffers[ONPAR_MOST_TENSORS]; /* in the model's order */
+    size_t count;
+    /* Of each of the caller's tensors: where it lies among the model's, and its bytes. */
+    size_t places[ONPAR_MOST_TENSORS], bytes[ONPAR_MOST_TENSORS];
+} side;
+
 struct onpar_model {
     litert api;
     void *content, *environment, *model, *options, *compiled;
-    void *input, *outputs[MOST_OUTPUTS];
-    size_t input_size, output_sizes[MOST_OUTPUTS];
-    /* Where each of the caller's outputs lies among the model's. */
-    size_t places[MOST_OUTPUTS];
-    size_t output_count;
+    side inputs, outputs;
 };
 
 /* Fills the table; returns the first name that the library lacks, or NULL. */
@@ -97,62 +101,67 @@ static size_t count_values(const tensor_type *type) {
     return count;
 }
 
+size_t onpar_width(int type) {
+    switch (type) {
+        case ONPAR_FLOAT32:
+        case ONPAR_INT32: return 4;
+        case ONPAR_FLOAT16: return 2;
+        case ONPAR_INT64: return 8;
+        case ONPAR_UINT8:
+        case ONPAR_BOOL: return 1;
+        default: return 0;
+    }
+}
+
 /* A buffer for one tensor; what is wrong with the tensor goes into `error`. */
-static void *make_buffer(onpar_model *m, void *tensor, void *requirements, const char *name, size_t size, char *error,
+static void *make_buffer(onpar_model *m, void *tensor, void *requirements, const onpar_tensor *wanted, char *error,
                          size_t error_bytes) {
     tensor_type type = {0};
     void *buffer = NULL;
-    if (m->api.GetRankedTensorType(tensor, &type) || type.element != FLOAT32 || count_values(&type) != size) {
-        snprintf(error, error_bytes, "tensor '%s' has %zu values of type %d; needed: %zu float32", name,
-                 count_values(&type), (int)type.element, size);
+    if (m->api.GetRankedTensorType(tensor, &type) || type.element != wanted->type || !onpar_width(wanted->type) ||
+        count_values(&type) != wanted->size) {
+        snprintf(error, error_bytes, "tensor '%s' has %zu values of type %d; needed: %zu of type %d", wanted->name,
+                 count_values(&type), (int)type.element, wanted->size, wanted->type);
         return NULL;
     }
     int status = m->api.CreateManagedTensorBufferFromRequirements(m->environment, &type, requirements, &buffer);
-    if (status) snprintf(error, error_bytes, "no buffer for '%s' (LiteRT status %d)", name, status);
+    if (status) snprintf(error, error_bytes, "no buffer for '%s' (LiteRT status %d)", wanted->name, status);
     return status ? NULL : buffer;
 }
 
-static onpar_status open_input(onpar_model *m, void *signature, const char *name, size_t size, char *error,
-                               size_t error_bytes) {
-    const char *found = NULL;
-    void *tensor = NULL, *requirements = NULL;
-    size_t count = 0;
-    if (m->api.GetNumSignatureInputs(signature, &count) || count != 1 ||
-        m->api.GetSignatureInputName(signature, 0, &found) || strcmp(found, name) ||
-        m->api.GetSignatureInputTensorByIndex(signature, 0, &tensor) ||
-        m->api.GetCompiledModelInputBufferRequirements(m->compiled, 0, 0, &requirements)) {
-        snprintf(error, error_bytes, "the model has %zu inputs, the first '%s'; needed: one, '%s'", count,
-                 found ? found : "", name);
-        return ONPAR_BAD_TENSOR;
-    }
-    m->input_size = size;
-    m->input = make_buffer(m, tensor, requirements, name, size, error, error_bytes);
-    return m->input ? ONPAR_OK : ONPAR_BAD_TENSOR;
-}
+/* What differs between inputs and outputs. */
+typedef struct {
+    const char *what;
+    int (*count)(void *, size_t *);
+    int (*name)(void *, size_t, const char **);
+    int (*tensor)(void *, size_t, void **);
+    int (*requirements)(void *, size_t, size_t, void **);
+} kind;
 
-static onpar_status open_outputs(onpar_model *m, void *signature, int count, const char *const *names,
-                                 const size_t *sizes, char *error, size_t error_bytes) {
+static onpar_status open_side(onpar_model *m, void *signature, kind of, side *s, const onpar_tensor *tensors, int count,
+                              char *error, size_t error_bytes) {
     size_t held = 0;
-    if (m->api.GetNumSignatureOutputs(signature, &held) || held != (size_t)count || held > MOST_OUTPUTS) {
-        snprintf(error, error_bytes, "the model has %zu outputs; needed: %d, at most %d", held, count, MOST_OUTPUTS);
+    if (of.count(signature, &held) || held != (size_t)count || held > ONPAR_MOST_TENSORS) {
+        snprintf(error, error_bytes, "the model has %zu %ss; needed: %d, at most %d", held, of.what, count,
+                 ONPAR_MOST_TENSORS);
         return ONPAR_BAD_TENSOR;
     }
     for (size_t place = 0; place < held; place++) {
         const char *found = "";
         void *tensor = NULL, *requirements = NULL;
         int wanted = 0;
-        if (m->api.GetSignatureOutputName(signature, place, &found)) found = "";
-        while (wanted < count && strcmp(names[wanted], found)) wanted++;
-        if (wanted == count || m->api.GetSignatureOutputTensorByIndex(signature, place, &tensor) ||
-            m->api.GetCompiledModelOutputBufferRequirements(m->compiled, 0, place, &requirements)) {
-            snprintf(error, error_bytes, "the model has an output '%s' that bundle.json does not name", found);
+        if (of.name(signature, place, &found)) found = "";
+        while (wanted < count && strcmp(tensors[wanted].name, found)) wanted++;
+        if (wanted == count || of.tensor(signature, place, &tensor) ||
+            of.requirements(m->compiled, 0, place, &requirements)) {
+            snprintf(error, error_bytes, "the model has an %s '%s' that bundle.json does not name", of.what, found);
             return ONPAR_BAD_TENSOR;
         }
-        m->places[wanted] = place;
-        m->output_sizes[wanted] = sizes[wanted];
-        m->outputs[place] = make_buffer(m, tensor, requirements, found, sizes[wanted], error, error_bytes);
-        if (!m->outputs[place]) return ONPAR_BAD_TENSOR;
-        m->output_count = place + 1;
+        s->places[wanted] = place;
+        s->bytes[wanted] = tensors[wanted].size * onpar_width(tensors[wanted].type);
+        s->buffers[place] = make_buffer(m, tensor, requirements, &tensors[wanted], error, error_bytes);
+        if (!s->buffers[place]) return ONPAR_BAD_TENSOR;
+        s->count = place + 1;
     }
     return ONPAR_OK;
 }
@@ -179,9 +188,9 @@ static onpar_status compile(onpar_model *m, const void *content, size_t bytes, v
     return ONPAR_BAD_MODEL;
 }
 
-onpar_status onpar_open(const char *library, const void *content, size_t bytes, const char *input_name, size_t input_size,
-                        int output_count, const char *const *output_names, const size_t *output_sizes,
-                        onpar_model **model, char *error, size_t error_bytes) {
+onpar_status onpar_open(const char *library, const void *content, size_t bytes, const onpar_tensor *inputs, int input_count,
+                        const onpar_tensor *outputs, int output_count, onpar_model **model, char *error,
+                        size_t error_bytes) {
     *model = NULL;
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
@@ -197,36 +206,44 @@ onpar_status onpar_open(const char *library, const void *content, size_t bytes, 
     }
     void *signature = NULL;
     onpar_status status = compile(m, content, bytes, &signature, error, error_bytes);
-    if (!status) status = open_input(m, signature, input_name, input_size, error, error_bytes);
-    if (!status) status = open_outputs(m, signature, output_count, output_names, output_sizes, error, error_bytes);
+    const litert *api = &m->api;
+    kind in = {"input", api->GetNumSignatureInputs, api->GetSignatureInputName, api->GetSignatureInputTensorByIndex,
+               api->GetCompiledModelInputBufferRequirements};
+    kind out = {"output", api->GetNumSignatureOutputs, api->GetSignatureOutputName, api->GetSignatureOutputTensorByIndex,
+                api->GetCompiledModelOutputBufferRequirements};
+    if (!status) status = open_side(m, signature, in, &m->inputs, inputs, input_count, error, error_bytes);
+    if (!status) status = open_side(m, signature, out, &m->outputs, outputs, output_count, error, error_bytes);
     if (status) onpar_close(m);
     else *model = m;
     return status;
 }
 
-static int copy(onpar_model *m, void *buffer, void *values, size_t size, int mode) {
-    void *memory = NULL;
+static int copy(onpar_model *m, const side *s, size_t wanted, void *values, int mode) {
+    void *memory = NULL, *buffer = s->buffers[s->places[wanted]];
     int status = m->api.LockTensorBuffer(buffer, &memory, mode);
     if (status) return status;
-    if (mode == WRITE) memcpy(memory, values, size * sizeof(float));
-    else memcpy(values, memory, size * sizeof(float));
+    if (mode == WRITE) memcpy(memory, values, s->bytes[wanted]);
+    else memcpy(values, memory, s->bytes[wanted]);
     return m->api.UnlockTensorBuffer(buffer);
 }
 
-int onpar_run(onpar_model *m, const float *input, float *const *outputs) {
-    int status = copy(m, m->input, (void *)input, m->input_size, WRITE);
-    if (!status) status = m->api.RunCompiledModel(m->compiled, 0, 1, &m->input, m->output_count, m->outputs);
-    for (size_t i = 0; !status && i < m->output_count; i++)
-        status = copy(m, m->outputs[m->places[i]], outputs[i], m->output_sizes[i], READ);
+int onpar_run(onpar_model *m, const void *const *inputs, void *const *outputs) {
+    int status = 0;
+    for (size_t i = 0; !status && i < m->inputs.count; i++) status = copy(m, &m->inputs, i, (void *)inputs[i], WRITE);
+    if (!status)
+        status = m->api.RunCompiledModel(m->compiled, 0, m->inputs.count, m->inputs.buffers, m->outputs.count,
+                                         m->outputs.buffers);
+    for (size_t i = 0; !status && i < m->outputs.count; i++) status = copy(m, &m->outputs, i, outputs[i], READ);
     return status;
 }
 
 /* LiteRT's library itself stays loaded: it can't be unloaded while its threads live. */
 void onpar_close(onpar_model *m) {
     if (!m) return;
-    for (size_t i = 0; i < MOST_OUTPUTS; i++)
-        if (m->outputs[i]) m->api.DestroyTensorBuffer(m->outputs[i]);
-    if (m->input) m->api.DestroyTensorBuffer(m->input);
+    for (size_t i = 0; i < ONPAR_MOST_TENSORS; i++) {
+        if (m->inputs.buffers[i]) m->api.DestroyTensorBuffer(m->inputs.buffers[i]);
+        if (m->outputs.buffers[i]) m->api.DestroyTensorBuffer(m->outputs.buffers[i]);
+    }
     if (m->compiled) m->api.DestroyCompiledModel(m->compiled);
     if (m->options) m->api.DestroyOptions(m->options);
     if (m->model) m->api.DestroyModel(m->model);

@@ -33,6 +33,13 @@ fun floats(text: String): FloatArray {
     return FloatArray(buffer.remaining()).also { buffer.get(it) }
 }
 
+fun ints(text: String): IntArray {
+    val buffer = ByteBuffer.wrap(bytes(text)).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer()
+    return IntArray(buffer.remaining()).also { buffer.get(it) }
+}
+
+fun doubles(values: FloatArray): DoubleArray = DoubleArray(values.size) { values[it].toDouble() }
+
 fun spec(json: JSONObject): PreprocessSpec {
     val size = json.getJSONArray("size").doubles()
     return PreprocessSpec(size[0].toInt(), size[1].toInt(), json.getString("color"), json.getString("resize"), json.getDouble("box_grow"))

@@ -1,6 +1,7 @@
 package org.onpar
 
 import kotlin.math.abs
+import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertTrue
@@ -93,7 +94,7 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
     fun `equals Python`() {
         val tensors = case.getJSONArray("outputs").objects()
         val outputs = tensors.associate { it.getString("name") to floats(it.getString("values")) }
-        val entries = tensors.map { TensorEntry(it.getString("name"), it.getJSONArray("shape").doubles().map(Double::toInt)) }
+        val entries = tensors.map(::entry)
         val context = Context(manifest(entries), region(case.getJSONArray("region")), case.optInt("width"), case.optInt("height"))
         val expected = case.getJSONObject("expected")
         when (case.getJSONObject("postprocess").getString("result")) {
@@ -124,6 +125,38 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
                 val solid = toVoxelGrid(outputs, context)
                 assertEquals(listOf(expected.getInt("size"), expected.getInt("filled_voxels")), listOf(solid.size, solid.filledVoxels))
             }
+            "Detections" -> {
+                val objects = toDetectedObjects(outputs, context).objects
+                assertEquals(expected.getJSONArray("labels").strings(), objects.map { it.label })
+                val boxes = objects.flatMap { found -> found.boxPx.map { it.toFloat() } }.toFloatArray()
+                assertTrue(difference(boxes, floats(expected.getString("boxes_px"))) <= 1e-4)
+                assertTrue(difference(objects.map { it.score }.toFloatArray(), floats(expected.getString("scores"))) <= 1e-6)
+            }
+            "Segmentation" -> {
+                val found = toSegmentation(outputs, context)
+                val shares = expected.getJSONObject("shares")
+                assertEquals(shares.keys().asSequence().map { it.toString() }.toSet(), found.shares.map { it.first }.toSet())
+                for ((label, share) in found.shares) assertEquals(shares.getDouble(label), share, 1e-9)
+                assertEquals(found.shares.sortedByDescending { it.second }, found.shares)
+                assertContentEquals(ints(expected.getString("classes")), found.inPicture(case.getInt("width"), case.getInt("height")))
+            }
+            "Depth" -> {
+                val found = toEstimatedDepth(outputs, context)
+                assertEquals(expected.getString("unit"), found.unit)
+                val laid = found.inPicture(case.getInt("width"), case.getInt("height"))
+                val wanted = floats(expected.getString("values"))
+                assertEquals(wanted.size, laid.size)
+                for (i in wanted.indices) assertTrue(if (wanted[i].isNaN()) laid[i].isNaN() else abs(laid[i] - wanted[i]) <= 1e-5)
+                assertTrue(difference(found.nearness, floats(expected.getString("nearness"))) <= 1e-6)
+            }
+            "Points" -> {
+                val found = toPoints(outputs, context)
+                assertTrue(difference(found.pointsPx, floats(expected.getString("points_px"))) <= 1e-4)
+                val scores = floats(expected.getString("scores"))
+                assertEquals(scores.size, found.scores.size)
+                assertTrue(scores.isEmpty() || difference(found.scores, scores) <= 1e-6)
+                assertEquals(expected.getJSONArray("labels").strings(), found.labels)
+            }
             "Mask" -> assertTrue(difference(toMask(outputs, context).values, floats(expected.getString("values"))) <= 1e-5)
         }
     }
@@ -132,11 +165,16 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
         val post = case.getJSONObject("postprocess")
         val threshold = if (post.isNull("threshold")) null else post.getDouble("threshold").toFloat()
         val file = ModelFile("model.tflite", "litert", "fp32", "", "litert", emptyList(), outputs)
-        val (height, width) = outputs[0].shape.takeLast(2)
+        val (height, width) = case.getJSONArray("size").doubles().map(Double::toInt)
         return Manifest(
             "vector", "", "", "", case.getJSONArray("labels").strings(), PreprocessSpec(height, width),
             PostprocessSpec(post.getString("result"), threshold), listOf(file), emptyList(), emptyList(), emptyList(), "",
         )
+    }
+
+    private fun entry(json: JSONObject): TensorEntry {
+        val dtype = DType.entries.first { it.text == json.getString("dtype") }
+        return TensorEntry(json.getString("name"), json.getJSONArray("shape").doubles().map(Double::toInt), dtype, json.getString("unit"))
     }
 
     companion object {
@@ -149,7 +187,8 @@ class MetricVectorTest(name: String, private val case: JSONObject) {
     @Test
     fun `equals Python`() {
         val found = Metric.named(case.getString("metric")).compute(
-            floats(case.getString("actual")), floats(case.getString("expected")), case.getJSONArray("shape").doubles().last().toInt(),
+            doubles(floats(case.getString("actual"))), doubles(floats(case.getString("expected"))),
+            case.getJSONArray("shape").doubles().map(Double::toInt),
         )
         val expected = case.getDouble("value")
         val value = if (found.isInfinite()) 1e300 else found

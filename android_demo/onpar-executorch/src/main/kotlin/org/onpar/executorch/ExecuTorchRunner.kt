@@ -7,6 +7,7 @@ import org.onpar.Bundle
 import org.onpar.ModelFile
 import org.onpar.Runner
 import org.onpar.Tensors
+import org.onpar.demandFloats
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
@@ -37,6 +38,7 @@ class ExecuTorchRunner private constructor(private val module: Module, private v
             val entry =
                 bundle.artifact("executorch")
                     ?: throw BackendUnavailable("${bundle.name} holds no .pte file; export it with --target android")
+            demandFloats(entry, "ExecuTorch")
             val file = File(cache, "${bundle.manifest.id}-${bundle.manifest.model}.pte")
             file.writeBytes(bundle.file(entry.file))
             try {

@@ -1,8 +1,6 @@
 package org.onpar
 
 import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /** Where a bundle's files come from: a folder, or an app's assets (`org.onpar.android.AssetSource`). */
 interface BundleSource {
@@ -40,15 +38,14 @@ class Bundle private constructor(
     /** The artifact for a runtime, if the bundle has one. */
     fun artifact(runtime: String): ModelFile? = manifest.modelFiles.firstOrNull { it.runtime == runtime }
 
-    /** The stored values of a golden tensor: all of them, or every stride-th. */
-    fun golden(tensor: GoldenTensor): FloatArray {
+    /** The stored values of a golden tensor, see [NamedValues]: all of them, or every stride-th. */
+    fun golden(tensor: GoldenTensor): Any {
         val content = file(tensor.file)
         val count = (tensor.tensor.size + tensor.stride - 1) / maxOf(tensor.stride, 1)
-        if (tensor.stride < 1 || content.size != 4 * count) {
+        if (tensor.stride < 1 || content.size != tensor.tensor.dtype.bytes * count) {
             throw BundleInvalid("${tensor.file} holds ${content.size} bytes, which does not fit its shape; export again")
         }
-        val floats = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
-        return FloatArray(count).also { floats.get(it) }
+        return valuesOf(content, tensor.tensor.dtype)
     }
 
     companion object {

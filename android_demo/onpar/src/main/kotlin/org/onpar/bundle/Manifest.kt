@@ -11,7 +11,7 @@ class Manifest(
     val task: String,
     val description: String,
     val labels: List<String>,
-    val preprocess: PreprocessSpec,
+    private val sampling: PreprocessSpec?,
     val postprocess: PostprocessSpec,
     val modelFiles: List<ModelFile>,
     val golden: List<GoldenCase>,
@@ -20,6 +20,23 @@ class Manifest(
     val files: List<FileEntry>,
     val weightsLicense: String,
 ) {
+    /** False where the network takes tensors as they are: [preprocess] throws then. */
+    val takesPicture: Boolean get() = sampling != null
+
+    val preprocess: PreprocessSpec
+        get() = sampling ?: throw BadInput("$id takes tensors, no picture; open it with TensorModel")
+
+    /** The network's own inputs and outputs; a file may hold one in another type ([modelFiles]). */
+    val inputs: List<TensorEntry> by lazy { ofNetwork(modelFiles[0].inputs) }
+    val outputs: List<TensorEntry> by lazy { ofNetwork(modelFiles[0].outputs) }
+
+    /** Golden tensors have the network's types, whatever a runtime made of them. */
+    private fun ofNetwork(tensors: List<TensorEntry>): List<TensorEntry> =
+        tensors.map { tensor ->
+            golden[0].tensors.firstOrNull { it.tensor.name == tensor.name }?.let { TensorEntry(tensor.name, tensor.shape, it.tensor.dtype, tensor.unit) }
+                ?: throw BundleInvalid("bundle.json has no golden '${tensor.name}'; export the bundle again")
+        }
+
     companion object {
         const val FORMAT_VERSION = 1
 
@@ -53,7 +70,8 @@ class PreprocessSpec(
 
 class PostprocessSpec(val result: String, val threshold: Float?)
 
-class TensorEntry(val name: String, val shape: List<Int>) {
+/** [unit] says what a value means, e.g. `logit`, `xyxy_pixels`, `metres`. */
+class TensorEntry(val name: String, val shape: List<Int>, val dtype: DType = DType.FLOAT32, val unit: String = "") {
     val size: Int get() = shape.fold(1) { a, b -> a * b }
 }
 
@@ -70,6 +88,7 @@ class ModelFile(
 /** A golden tensor; with a stride above 1, the file holds every stride-th value, flat. */
 class GoldenTensor(val file: String, val tensor: TensorEntry, val stride: Int)
 
+/** [raw] is the picture or depth map of the first input; empty where the network takes tensors alone. */
 class GoldenCase(val raw: String, val tensors: List<GoldenTensor>)
 
 class Limit(val runtime: String, val output: String, val metric: String, val limit: Double)
@@ -99,7 +118,7 @@ private fun toManifest(top: Fields): Manifest {
             task = top.text("task"),
             description = top.text("description"),
             labels = top.texts("labels"),
-            preprocess = toPreprocess(picture(top).fields("preprocess", PREPROCESS)),
+            sampling = if (top.isNull("preprocess")) null else toPreprocess(top.fields("preprocess", PREPROCESS)),
             postprocess = toPostprocess(top.fields("postprocess", "result threshold")),
             modelFiles = top.each("model_files", MODEL_FILE).map(::toModelFile),
             golden = top.each("golden", "raw tensors").map(::toGoldenCase),
@@ -110,15 +129,9 @@ private fun toManifest(top: Fields): Manifest {
     if (manifest.modelFiles.isEmpty() || manifest.golden.isEmpty()) {
         throw BundleInvalid("bundle.json lacks artifacts or golden inputs; export the bundle again")
     }
+    manifest.inputs
+    manifest.outputs // a tensor without a proof is refused now
     return manifest
-}
-
-/** This library makes a network's input of a picture or depth map; other inputs it can't give. */
-private fun picture(top: Fields): Fields {
-    if (top.isNull("preprocess")) {
-        throw BundleInvalid("${top.text("id")} takes tensors, no picture; this library can't run it: use LiteRT with its golden files")
-    }
-    return top
 }
 
 private fun toPreprocess(item: Fields): PreprocessSpec {
@@ -143,16 +156,22 @@ private fun toModelFile(item: Fields): ModelFile =
         precision = item.text("precision"),
         minimumRuntime = item.text("minimum_runtime"),
         executedHereBy = item.text("executed_here_by"),
-        inputs = item.each("inputs", TENSOR).map { TensorEntry(it.text("name"), it.integers("shape")) },
-        outputs = item.each("outputs", TENSOR).map { TensorEntry(it.text("name"), it.integers("shape")) },
+        inputs = item.each("inputs", TENSOR).map(::toTensor),
+        outputs = item.each("outputs", TENSOR).map(::toTensor),
     )
+
+private fun toTensor(item: Fields): TensorEntry =
+    TensorEntry(item.text("name"), item.integers("shape"), toType(item), item.text("unit"))
+
+private fun toType(item: Fields): DType =
+    item.demand("dtype", *DType.entries.map { it.text }.toTypedArray()).let { text -> DType.entries.first { it.text == text } }
 
 private fun toGoldenCase(item: Fields): GoldenCase =
     GoldenCase(
         item.text("raw"),
         item.each("tensors", GOLDEN_TENSOR).map {
-            if (it.has("dtype")) it.demand("dtype", "float32")
-            GoldenTensor(safePath(it.text("file")), TensorEntry(it.text("tensor"), it.integers("shape")), it.integer("stride"))
+            val dtype = if (it.has("dtype")) toType(it) else DType.FLOAT32
+            GoldenTensor(safePath(it.text("file")), TensorEntry(it.text("tensor"), it.integers("shape"), dtype), it.integer("stride"))
         },
     )
 

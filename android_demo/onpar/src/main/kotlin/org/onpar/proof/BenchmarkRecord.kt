@@ -88,19 +88,21 @@ class BenchmarkRecord(
         ): BenchmarkRecord {
             val entry = bundle.artifact(runtime) ?: throw BackendUnavailable("${bundle.name} holds nothing for $runtime; export it again")
             if (rounds < 1) throw BadInput("rounds is $rounds; allowed: 1 or more")
-            val tensor = GoldenSelfTest.preprocess(bundle, bundle.manifest.golden[0].raw)
+            val inputs = GoldenSelfTest.inputs(bundle, bundle.manifest.golden[0])
+            val tensor = inputs.values.singleOrNull() as? FloatArray
+            val call = { runner: Runner -> if (tensor == null) runner.runTensors(inputs) else runner.run(tensor) }
             // The peak of an earlier bundle is not this one's; a system that refuses keeps it.
             runCatching { File("/proc/self/clear_refs").writeText("5") }
             val before = memoryMb("VmRSS")
             val loads = List(LOADS) { milliseconds { runners.load(bundle).close() } }
             val samples = ArrayList<Double>(rounds)
             val sustained = runners.load(bundle).use { runner ->
-                repeat(WARM_UP) { runner.run(tensor) }
+                repeat(WARM_UP) { call(runner) }
                 repeat(rounds) {
-                    samples += milliseconds { runner.run(tensor) }
+                    samples += milliseconds { call(runner) }
                     progress(it + 1)
                 }
-                if (sustainedSeconds > 0) sustain(sustainedSeconds) { runner.run(tensor) } else null
+                if (sustainedSeconds > 0) sustain(sustainedSeconds) { call(runner) } else null
             }
             val peak = memoryMb("VmHWM")
             val added = maxOf(peak - before, 0.0)

@@ -24,17 +24,29 @@ object GoldenSelfTest {
     }
 
     private fun replay(bundle: Bundle, case: GoldenCase, artifact: ModelFile, runner: Runner): List<SelfTestCheck> {
-        val tensor = preprocess(bundle, case.raw)
-        val (_, goldenInput) = golden(bundle, case, artifact.inputs[0].name)
-        val outputs = runner.run(tensor)
-        val limits = bundle.manifest.limits.filter { it.runtime == artifact.executedHereBy }
-        return listOf(SelfTestCheck("preprocessing", largestDifference(tensor, goldenInput), PREPROCESS_LIMIT, false)) +
-            limits.map { limit ->
-                val (stored, expected) = golden(bundle, case, limit.output)
-                val metric = Metric.named(limit.metric)
-                val value = metric.compute(thin(outputs.getValue(limit.output), stored.stride), expected, stored.tensor.shape.last())
-                SelfTestCheck("${limit.output}: ${limit.metric}", value, limit.limit, metric.largerIsBetter)
-            }
+        val inputs = inputs(bundle, case)
+        val checks = ArrayList<SelfTestCheck>()
+        if (bundle.manifest.takesPicture) {
+            val first = bundle.manifest.inputs[0].name
+            val difference = largestDifference(inputs.getValue(first) as FloatArray, golden(bundle, case, first).second as FloatArray)
+            checks += SelfTestCheck("preprocessing", difference, PREPROCESS_LIMIT, false)
+        }
+        val outputs = runner.runTensors(inputs)
+        for (limit in bundle.manifest.limits.filter { it.runtime == artifact.executedHereBy }) {
+            val (stored, expected) = golden(bundle, case, limit.output)
+            val metric = Metric.named(limit.metric)
+            val shape = if (stored.stride == 1) stored.tensor.shape else listOf(countOf(expected))
+            val value = metric.compute(numbers(outputs.getValue(limit.output), stored.stride), numbers(expected), shape)
+            checks += SelfTestCheck("${limit.output}: ${limit.metric}", value, limit.limit, metric.largerIsBetter)
+        }
+        return checks
+    }
+
+    /** The inputs of a golden case: a picture or depth map through this library's own preprocessing, tensors as they are. */
+    internal fun inputs(bundle: Bundle, case: GoldenCase): NamedValues {
+        val manifest = bundle.manifest
+        val stored = manifest.inputs.associate { it.name to golden(bundle, case, it.name).second }
+        return if (manifest.takesPicture) stored + (manifest.inputs[0].name to preprocess(bundle, case.raw)) else stored
     }
 
     /** A raw golden file through this library's own preprocessing. */
@@ -44,15 +56,16 @@ object GoldenSelfTest {
         return PicturePreprocessor(spec).also { it.run(Png.picture(bundle.file(raw))) }.tensor
     }
 
-    private fun golden(bundle: Bundle, case: GoldenCase, name: String): Pair<GoldenTensor, FloatArray> {
+    private fun golden(bundle: Bundle, case: GoldenCase, name: String): Pair<GoldenTensor, Any> {
         val tensor =
             case.tensors.firstOrNull { it.tensor.name == name }
                 ?: throw BundleInvalid("${bundle.name} has no golden tensor '$name'; export the bundle again")
         return tensor to bundle.golden(tensor)
     }
 
-    private fun thin(values: FloatArray, stride: Int): FloatArray =
-        if (stride == 1) values else FloatArray((values.size + stride - 1) / stride) { values[it * stride] }
+    /** Every stride-th value. */
+    private fun numbers(values: Any, stride: Int = 1): DoubleArray =
+        DoubleArray((countOf(values) + stride - 1) / stride) { numberAt(values, it * stride) }
 
     private fun keepWorst(checks: List<SelfTestCheck>): List<SelfTestCheck> =
         checks.groupBy { it.name }.values.map { same ->

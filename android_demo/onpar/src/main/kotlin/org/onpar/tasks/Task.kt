@@ -92,6 +92,7 @@ abstract class DepthTask<T> internal constructor(bundle: Bundle, runner: Runner,
 abstract class TaskFactory<D : Task<*, *>> internal constructor(private val result: String, private val make: (Bundle, Runner) -> D) {
     fun fromBundle(bundle: Bundle, runners: RunnerFactory = RunnerFactory(LiteRtRunner::load)): D {
         demand(bundle, result)
+        bundle.manifest.preprocess // throws where the network takes no picture
         val runner = runners.load(bundle)
         try {
             return make(bundle, runner)

@@ -41,7 +41,7 @@ private fun time(manifest: Manifest, rounds: Int) {
 }
 
 private fun decoder(manifest: Manifest): (Tensors, Context) -> Any {
-    val scaler = MaskScaler()
+    val scaler = GridScaler()
     return when (manifest.postprocess.result) {
         "Classification" -> ::toClassification
         "Keypoints" -> ::toKeypoints

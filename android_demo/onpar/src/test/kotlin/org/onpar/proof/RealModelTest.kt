@@ -34,7 +34,9 @@ class GoldenProofTest(private val name: String, private val folder: File) {
     fun `passes its own limits`() {
         val report = GoldenSelfTest.run(Bundle.open(folder))
         assertTrue(report.passed, report.checks.joinToString { "${it.name} ${it.value} limit ${it.limit}" })
-        assertTrue(report.checks.size >= 3)
+        val proved = report.checks.map { it.name.substringBefore(':') }.toSet()
+        val manifest = Bundle.open(folder).manifest
+        assertEquals((if (manifest.takesPicture) setOf("preprocessing") else emptySet()) + manifest.outputs.map { it.name }, proved)
     }
 
     @Test
@@ -42,7 +44,23 @@ class GoldenProofTest(private val name: String, private val folder: File) {
         val bundle = Bundle.open(folder)
         val expected = JSONObject(File(BUNDLES, "results.json").readText()).getJSONArray(name).objects()
         assertEquals(bundle.manifest.golden.size, expected.size)
-        for ((case, wanted) in bundle.manifest.golden.zip(expected)) check(bundle, bundle.file(case.raw), wanted)
+        for ((case, wanted) in bundle.manifest.golden.zip(expected)) {
+            if (bundle.manifest.takesPicture) check(bundle, bundle.file(case.raw), wanted) else checkTensors(bundle, case, wanted)
+        }
+    }
+
+    private fun checkTensors(bundle: Bundle, case: GoldenCase, wanted: JSONObject) {
+        TensorModel.fromBundle(bundle).use { model ->
+            val found = model.run(GoldenSelfTest.inputs(bundle, case)).value
+            assertEquals(model.outputs.map { it.name }.toSet(), found.keys)
+            for (tensor in model.outputs) {
+                val expected = valuesOf(bytes(wanted.getJSONObject("tensors").getString(tensor.name)), tensor.dtype)
+                val values = found.getValue(tensor.name)
+                assertEquals(expected::class, values::class)
+                assertEquals(tensor.size, countOf(values))
+                for (i in 0 until tensor.size) assertEquals(numberAt(expected, i), numberAt(values, i), 1e-5)
+            }
+        }
     }
 
     private fun check(bundle: Bundle, raw: ByteArray, wanted: JSONObject) {
@@ -86,7 +104,44 @@ class GoldenProofTest(private val name: String, private val folder: File) {
                     val bits = bytes(wanted.getString("filled_bits"))
                     val expected = FloatArray(found.values.size) { ((bits[it / 8].toInt() shr (it % 8)) and 1).toFloat() }
                     val filled = FloatArray(found.values.size) { if (found.values[it] >= found.threshold) 1f else 0f }
-                    assertTrue(Metric.MASK_IOU.compute(filled, expected) >= 0.999)
+                    assertTrue(Metric.MASK_IOU.compute(doubles(filled), doubles(expected), emptyList()) >= 0.999)
+                }
+            "Detections" ->
+                ObjectDetector.fromBundle(bundle).use { detector ->
+                    val objects = detector.detect(Png.picture(raw)).value.objects
+                    val expected = wanted.getJSONArray("objects").objects()
+                    assertEquals(expected.map { it.getString("label") }, objects.map { it.label })
+                    assertTrue(objects.isNotEmpty())
+                    for ((found, other) in objects.zip(expected)) {
+                        val box = other.getJSONArray("box_px").doubles()
+                        for (i in 0 until 4) assertTrue(abs(box[i] - found.boxPx[i]) <= 0.05)
+                        assertTrue(abs(other.getDouble("score") - found.score) <= 1e-3)
+                    }
+                }
+            "Segmentation" ->
+                ImageSegmenter.fromBundle(bundle).use { detector ->
+                    val picture = Png.picture(raw)
+                    val found = detector.detect(picture).value.inPicture(picture.width, picture.height)
+                    val expected = ints(wanted.getString("classes"))
+                    assertTrue(found.indices.count { found[it] == expected[it] } >= 0.999 * expected.size)
+                }
+            "Depth" ->
+                DepthEstimator.fromBundle(bundle).use { detector ->
+                    val picture = Png.picture(raw)
+                    val found = detector.detect(picture).value.inPicture(picture.width, picture.height)
+                    val expected = floats(wanted.getString("depth"))
+                    assertEquals(expected.size, found.size)
+                    for (i in found.indices) assertTrue(if (expected[i].isNaN()) found[i].isNaN() else abs(found[i] / expected[i] - 1) < 1e-3)
+                }
+            "Points" ->
+                KeypointDetector.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value.pointsPx
+                    val expected = wanted.getJSONArray("points_px")
+                    assertEquals(2 * expected.length(), found.size)
+                    for (i in 0 until expected.length()) {
+                        val (x, y) = expected.getJSONArray(i).doubles()
+                        assertTrue(hypot(x - found[2 * i], y - found[2 * i + 1]) <= 0.05)
+                    }
                 }
             "FaceMesh" ->
                 FaceReconstructor.fromBundle(bundle).use { detector ->
@@ -115,7 +170,8 @@ class FaultTest(name: String, private val spoil: (FloatArray, Int) -> Unit) {
         val real = LiteRtRunner.load(bundle)
         val spoiled =
             object : Runner by real {
-                override fun run(input: FloatArray): Tensors = real.run(input.copyOf().also { spoil(it, bundle.manifest.preprocess.width) })
+                override fun runTensors(inputs: NamedValues): NamedValues =
+                    real.runTensors(inputs.mapValues { (it.value as FloatArray).copyOf().also { t -> spoil(t, bundle.manifest.preprocess.width) } })
             }
         assertFalse(GoldenSelfTest.run(bundle, { spoiled }).passed)
     }
