@@ -16,14 +16,18 @@ ROOMS = ("bundle", "image", "depth", "runner", "faces", "tasks", "proof", "chara
 # A task is one file in each language: the result in bundle.json, and the file whose class gives it.
 TASKS = {
     "Classification": "image_classifier",
+    "Depth": "depth_estimator",
+    "Detections": "object_detector",
     "FaceBoxes": "face_detector",
     "FaceMesh": "face_reconstructor",
     "Keypoints": "face_keypoint_detector",
     "Mask": "saliency_segmenter",
+    "Points": "keypoint_detector",
+    "Segmentation": "image_segmenter",
     "VoxelGrid": "depth_voxelizer",
 }
-# What the tasks of a language share.
-SHARED = {"detector", "open", "task"}
+# What the tasks of a language share, and what opens every bundle, whatever its task.
+SHARED = {"detector", "open", "task", "tensor_model"}
 MOST_LINES = 400
 
 

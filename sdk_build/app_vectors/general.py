@@ -21,8 +21,8 @@ from sdk_build.app_vectors.pictures import COVER
 from sdk_build.proof.metrics import known_metrics
 
 Outputs = dict[str, tuple[NDArray[Any], str]]  # values and unit
-REGION = Region(-3.5, 4.25, 40.0, 30.0)
-WIDTH, HEIGHT = 43, 32  # the region lies partly beside this picture, and does not cover all of it
+REGION = Region(-1.5, 2.25, 20.0, 15.0)
+WIDTH, HEIGHT = 21, 16  # the region lies partly beside this picture, and does not cover all of it
 
 
 def general_results() -> list[Json]:
@@ -54,8 +54,8 @@ def detections() -> list[Json]:
         {"boxes": (middle[None], "cxcywh_fraction"), "scores": (logits[None], "logit")},
         {"boxes": ((middle * pixels)[None], "cxcywh_pixels"), "scores": (scores[None], "probability")},
         {"boxes": ((xyxy * pixels)[None], "xyxy_pixels"), **best},
-        {"boxes": (small_boxes(150), "xyxy_fraction"),
-         "scores": (np.linspace(0.71, 0.99, 150, dtype=np.float32).reshape(1, 150, 1), "probability")},
+        {"boxes": (small_boxes(110), "xyxy_fraction"),
+         "scores": (np.linspace(0.71, 0.99, 110, dtype=np.float32).reshape(1, 110, 1), "probability")},
     ]  # fmt: skip
     return [_case("object_detection", outputs, ("a", "b", "c"), 0.7) for outputs in forms]
 
@@ -154,8 +154,8 @@ def _expected(result: Any) -> Json:
 def general_metrics() -> list[Json]:
     """What compares the outputs of any network's tasks: near, equal and broken ones, in every shape that counts."""
     generator = np.random.default_rng(15)
-    wide, maps, flat = (generator.random(shape, np.float32) for shape in ((1, 3, 5, 6), (1, 4, 5, 6), (1, 40)))
-    one, numbers = wide[:, :1] - np.float32(0.5), generator.integers(0, 4, (1, 5, 6)).astype(np.float32)
+    wide, maps, flat = (generator.random(shape, np.float32) for shape in ((1, 3, 4, 5), (1, 3, 4, 5), (1, 40)))
+    one, numbers = wide[:, :1] - np.float32(0.5), generator.integers(0, 4, (1, 4, 5)).astype(np.float32)
     pairs: list[tuple[str, NDArray[np.float32]]] = [
         ("exact_share", numbers), ("finite_share", flat), ("pixel_agreement", wide), ("pixel_agreement", one),
         ("pixel_agreement", numbers), ("coordinate_agreement", flat), ("point_agreement", flat.reshape(1, 20, 2)),
