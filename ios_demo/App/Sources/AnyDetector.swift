@@ -14,6 +14,10 @@ enum AnyDetector: Sendable {
     case voxels(DepthVoxelizer)
     case mesh(FaceReconstructor)
     case allMeshes(FaceMeshPipeline)
+    case objects(ObjectDetector)
+    case classes(ImageSegmenter)
+    case depth(DepthEstimator)
+    case points(KeypointDetector)
 
     private static let refining = "template_keypoints_refined"
     private static let judging = "face_detector_refined"
@@ -40,6 +44,10 @@ enum AnyDetector: Sendable {
                         runner: coreML, detectorRefined: judge))
             case ("Keypoints", nil): .keypoints(try .fromBundle(bundle, runner: coreML))
             case ("Mask", _): .saliency(try .fromBundle(bundle, runner: coreML))
+            case ("Detections", _): .objects(try .fromBundle(bundle, runner: coreML))
+            case ("Segmentation", _): .classes(try .fromBundle(bundle, runner: coreML))
+            case ("Depth", _): .depth(try .fromBundle(bundle, runner: coreML))
+            case ("Points", _): .points(try .fromBundle(bundle, runner: coreML))
             case ("VoxelGrid", _): .voxels(try .fromBundle(bundle, runner: coreML))
             case ("FaceMesh", let detector?):
                 .allMeshes(
@@ -61,6 +69,10 @@ enum AnyDetector: Sendable {
         case .saliency(let detector): Shown(try await detector.detect(picture))
         case .mesh(let detector): Shown(try await detector.detect(picture))
         case .allMeshes(let detector): Shown(try await detector.detect(picture))
+        case .objects(let detector): Shown(try await detector.detect(picture))
+        case .classes(let detector): Shown(try await detector.detect(picture))
+        case .depth(let detector): Shown(try await detector.detect(picture))
+        case .points(let detector): Shown(try await detector.detect(picture))
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for pictures")
         }
     }
@@ -80,6 +92,13 @@ enum AnyDetector: Sendable {
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .mesh(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .allMeshes(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .objects(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .classes(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .depth(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .points(let detector):
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for the camera")
         }
@@ -124,6 +143,30 @@ struct Shown: Sendable {
 
     init(_ found: Detection<Mask>) {
         self.init(found, "\(Int(100 * found.value.share)) % of the picture stands out", mask: found.value)
+    }
+
+    init(_ found: Detection<DetectedObjects>) {
+        let objects = found.value.objects
+        let best = objects.prefix(3).map { "\($0.label) \(Int(100 * $0.score)) %" }
+        let lines = objects.flatMap { box in
+            let corners = [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1), (box.x0, box.y0)]
+            return zip(corners, corners.dropFirst()).flatMap { [$0.0, $0.1, $1.0, $1.1].map { Float($0 - 0.5) } }
+        }
+        self.init(found, best.isEmpty ? "nothing found" : best.joined(separator: ", "), linesPx: lines)
+    }
+
+    init(_ found: Detection<Segmentation>) {
+        let most = found.value.shares.prefix(3).map { "\($0.label) \(Int(100 * $0.share)) %" }
+        self.init(found, most.joined(separator: ", "))
+    }
+
+    init(_ found: Detection<EstimatedDepth>) {
+        let (values, unit) = (found.value.values, found.value.unit)
+        self.init(found, "\(unit) from \(values.min() ?? 0) to \(values.max() ?? 0)")
+    }
+
+    init(_ found: Detection<Points>) {
+        self.init(found, "\(found.value.pointsPx.count / 2) points", pointsPx: found.value.pointsPx)
     }
 
     init(_ found: Detection<FaceMesh>) { self.init(found, turned(found.value), linesPx: wire(found.value)) }

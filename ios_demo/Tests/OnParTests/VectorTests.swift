@@ -69,7 +69,8 @@ private let limit = 5e-5
 
     @Test(arguments: Case.all("metrics")) func metric(_ c: Case) throws {
         let found = try Metric.named(c.text("metric")).compute(
-            c.floats("actual"), c.floats("expected"), columns: Int(c.doubles("shape")!.last!))
+            c.floats("actual").map(Double.init), c.floats("expected").map(Double.init),
+            shape: c.doubles("shape")!.map { Int($0) })
         let expected = (c.json["value"] as! NSNumber).doubleValue
         #expect(abs((found.isInfinite ? 1e300 : found) - expected) <= 1e-6 * max(1, abs(expected)))
     }
@@ -116,21 +117,51 @@ private let limit = 5e-5
             let found = try toVoxelGrid(outputs, context)
             #expect(found.size == expected.int("size"))
             #expect(found.filledVoxels == expected.int("filled_voxels"))
+        case "Detections":
+            let objects = try toDetectedObjects(outputs, context).objects
+            #expect(objects.map(\.label) == expected.json["labels"] as! [String])
+            let boxes = objects.flatMap { [$0.x0, $0.y0, $0.x1, $0.y1].map { Float($0) } }
+            #expect(difference(boxes, expected.floats("boxes_px")) <= 1e-4)
+            #expect(difference(objects.map(\.score), expected.floats("scores")) <= 1e-6)
+        case "Segmentation":
+            let found = try toSegmentation(outputs, context)
+            let shares = expected.object("shares").json
+            #expect(Set(found.shares.map(\.label)) == Set(shares.keys))
+            for (label, share) in found.shares { #expect(abs((shares[label] as! NSNumber).doubleValue - share) < 1e-9) }
+            #expect(zip(found.shares, found.shares.dropFirst()).allSatisfy { $0.share >= $1.share })
+            #expect(found.inPicture(width: c.int("width"), height: c.int("height")) == expected.ints("classes"))
+        case "Depth":
+            let found = try toEstimatedDepth(outputs, context)
+            #expect(found.unit == expected.text("unit"))
+            let laid = found.inPicture(width: c.int("width"), height: c.int("height"))
+            let wanted = expected.floats("values")
+            #expect(laid.count == wanted.count)
+            #expect(zip(laid, wanted).allSatisfy { $1.isNaN ? $0.isNaN : abs($0 - $1) <= 1e-5 })
+            #expect(difference(found.nearness, expected.floats("nearness")) <= 1e-6)
+        case "Points":
+            let found = try toPoints(outputs, context)
+            #expect(difference(found.pointsPx, expected.floats("points_px")) <= 1e-4)
+            #expect(difference(found.scores, expected.floats("scores")) <= 1e-6)
+            #expect(found.labels == expected.json["labels"] as! [String])
         default:
             #expect(difference(try toMask(outputs, context).values, expected.floats("values")) <= 1e-5)
         }
     }
 
     private func manifest(_ c: Case, _ tensors: [Case]) -> Manifest {
-        let entries = tensors.map { TensorEntry(name: $0.text("name"), shape: $0.doubles("shape")!.map { Int($0) }) }
-        let shape = entries[0].shape.suffix(2)
+        let entries = tensors.map {
+            TensorEntry(
+                name: $0.text("name"), shape: $0.doubles("shape")!.map { Int($0) }, dtype: DType(rawValue: $0.text("dtype"))!,
+                unit: $0.text("unit"))
+        }
+        let size = c.doubles("size")!.map { Int($0) }
         let file = ModelFile(
             file: "", runtime: "litert", precision: "fp32", minimumRuntime: "", executedHereBy: "litert", inputs: [],
             outputs: entries)
         let threshold = (c.object("postprocess").json["threshold"] as? NSNumber)?.floatValue
         return Manifest(
             id: "vector", model: "", task: "", description: "", labels: c.json["labels"] as! [String],
-            preprocess: PreprocessSpec(height: shape.first!, width: shape.last!),
+            sampling: PreprocessSpec(height: size[0], width: size[1]),
             postprocess: PostprocessSpec(result: c.result, threshold: threshold), modelFiles: [file], golden: [],
             limits: [], files: [], weightsLicense: "")
     }

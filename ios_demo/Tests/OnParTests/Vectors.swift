@@ -17,6 +17,10 @@ struct Case: Sendable, CustomStringConvertible {
     func text(_ key: String) -> String { json[key] as! String }
     func int(_ key: String) -> Int { (json[key] as? NSNumber)?.intValue ?? 0 }
     func bytes(_ key: String) -> [UInt8] { [UInt8](Data(base64Encoded: text(key))!) }
+    func ints(_ key: String) -> [Int] {
+        guard case .int32(let values) = TensorValues(bytes: Data(bytes(key)), .int32) else { return [] }
+        return values.map { Int($0) }
+    }
     func floats(_ key: String) -> [Float] { OnPar.floats(Data(base64Encoded: text(key))!) }
     func object(_ key: String) -> Case { Case(json: json[key] as! [String: Any]) }
     func doubles(_ key: String) -> [Double]? { (json[key] as? [NSNumber])?.map(\.doubleValue) }

@@ -14,6 +14,7 @@ public final class ExecuTorchRunner: Runner, @unchecked Sendable {
             throw OnParError.backendUnavailable(
                 "\(bundle.name) holds no .pte file for \(runtime); export it with --target ios")
         }
+        try demandFloats(entry, "ExecuTorch")
         self.entry = entry
         backend = runtime == "executorch" ? "ExecuTorch XNNPACK" : "ExecuTorch Core ML"
         let module = Module(filePath: try bundle.url(entry.file).path)

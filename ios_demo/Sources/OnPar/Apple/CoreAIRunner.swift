@@ -15,6 +15,7 @@
                 throw OnParError.backendUnavailable(
                     "\(bundle.name) holds no .aimodel; export it with --target ios --with coreai")
             }
+            try demandFloats(entry, "Core AI")
             self.entry = entry
             let url = try bundle.url(entry.file)
             do {

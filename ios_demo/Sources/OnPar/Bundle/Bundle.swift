@@ -48,13 +48,14 @@ public final class Bundle: Sendable {
     public func artifact(_ runtime: String) -> ModelFile? { manifest.modelFiles.first { $0.runtime == runtime } }
 
     /// The stored values of a golden tensor: all of them, or every stride-th.
-    public func golden(_ tensor: GoldenTensor) throws -> [Float] {
+    public func golden(_ tensor: GoldenTensor) throws -> TensorValues {
         let content = try file(tensor.file)
-        guard tensor.stride >= 1, content.count == 4 * ((tensor.tensor.size + tensor.stride - 1) / tensor.stride) else {
+        let (size, width) = (tensor.tensor.size, tensor.tensor.dtype.bytes)
+        guard tensor.stride >= 1, content.count == width * ((size + tensor.stride - 1) / tensor.stride) else {
             throw OnParError.bundleInvalid(
                 "\(tensor.file) holds \(content.count) bytes, which does not fit its shape; export again")
         }
-        return floats(content)
+        return TensorValues(bytes: content, tensor.tensor.dtype)
     }
 
     private static func check(_ entry: FileEntry, in folder: URL) throws {

@@ -9,7 +9,7 @@ public struct Manifest: Sendable {
     public let task: String
     public let description: String
     public let labels: [String]
-    public let preprocess: PreprocessSpec
+    let sampling: PreprocessSpec?
     public let postprocess: PostprocessSpec
     public let modelFiles: [ModelFile]
     public let golden: [GoldenCase]
@@ -17,6 +17,29 @@ public struct Manifest: Sendable {
     public let limits: [Limit]
     public let files: [FileEntry]
     public let weightsLicense: String
+
+    /// False where the network takes tensors as they are: `preprocess` throws then.
+    public var takesPicture: Bool { sampling != nil }
+
+    public var preprocess: PreprocessSpec {
+        get throws {
+            guard let sampling else {
+                throw OnParError.badInput("\(id) takes tensors, no picture; open it with TensorModel")
+            }
+            return sampling
+        }
+    }
+
+    /// The network's own inputs and outputs; a file may hold one in another type (`modelFiles`).
+    public var inputs: [TensorEntry] { modelFiles[0].inputs.map(ofNetwork) }
+    public var outputs: [TensorEntry] { modelFiles[0].outputs.map(ofNetwork) }
+
+    /// Golden tensors have the network's types, whatever a runtime made of them.
+    private func ofNetwork(_ tensor: TensorEntry) -> TensorEntry {
+        var found = tensor
+        if let proof = golden[0].tensors.first(where: { $0.tensor.name == tensor.name }) { found.dtype = proof.tensor.dtype }
+        return found
+    }
 }
 
 /// How a picture or depth map becomes the input tensor; height and width are those of the network.
@@ -36,6 +59,9 @@ public struct PostprocessSpec: Sendable {
 public struct TensorEntry: Sendable {
     public let name: String
     public let shape: [Int]
+    public var dtype = DType.float32
+    /// What a value means, e.g. `logit`, `xyxy_pixels`, `metres`.
+    public var unit = ""
     public var size: Int { shape.reduce(1, *) }
 }
 
@@ -57,6 +83,7 @@ public struct GoldenTensor: Sendable {
 }
 
 public struct GoldenCase: Sendable {
+    /// The picture or depth map of the first input; empty where the network takes tensors alone.
     public let raw: String
     public let tensors: [GoldenTensor]
 }
@@ -105,12 +132,8 @@ extension Manifest {
         task = try top.text("task")
         description = try top.text("description")
         labels = try top.texts("labels")
-        // This library makes a network's input of a picture or depth map; other inputs it can't give.
-        guard !top.isNull("preprocess") else {
-            throw OnParError.bundleInvalid(
-                "\(id) takes tensors, no picture; this library can't run it: use LiteRT with its golden files")
-        }
-        preprocess = try PreprocessSpec(top.fields("preprocess", Keys.preprocess))
+        sampling =
+            top.isNull("preprocess") ? nil : try PreprocessSpec(top.fields("preprocess", Keys.preprocess))
         postprocess = try PostprocessSpec(top.fields("postprocess", "result threshold"))
         modelFiles = try top.each("model_files", Keys.modelFile).map(ModelFile.init)
         golden = try top.each("golden", "raw tensors").map(GoldenCase.init)
@@ -121,6 +144,10 @@ extension Manifest {
         weightsLicense = try top.text("weights_license")
         if modelFiles.isEmpty || golden.isEmpty {
             throw OnParError.bundleInvalid("bundle.json lacks artifacts or golden inputs; export the bundle again")
+        }
+        let proved = Set(golden[0].tensors.map(\.tensor.name))
+        if let other = (modelFiles[0].inputs + modelFiles[0].outputs).first(where: { !proved.contains($0.name) }) {
+            throw OnParError.bundleInvalid("bundle.json has no golden '\(other.name)'; export the bundle again")
         }
     }
 }
@@ -151,7 +178,22 @@ extension PostprocessSpec {
 }
 
 extension TensorEntry {
-    init(_ item: Fields) throws { self.init(name: try item.text("name"), shape: try item.integers("shape")) }
+    init(_ item: Fields) throws {
+        self.init(
+            name: try item.text("name"), shape: try item.integers("shape"), dtype: try DType(item),
+            unit: try item.text("unit"))
+    }
+}
+
+extension DType {
+    init(_ item: Fields) throws {
+        let text = try item.text("dtype")
+        guard let found = DType(rawValue: text) else {
+            let allowed = DType.allCases.map(\.rawValue).joined(separator: ", ")
+            throw OnParError.bundleInvalid("\(item.what).dtype is '\(text)'; allowed: \(allowed); update onpar")
+        }
+        self = found
+    }
 }
 
 extension ModelFile {
@@ -170,8 +212,8 @@ extension GoldenCase {
     init(_ item: Fields) throws {
         raw = try item.text("raw")
         tensors = try item.each("tensors", Keys.goldenTensor).map {
-            if $0.has("dtype") { _ = try $0.demand("dtype", "float32") }
-            let tensor = TensorEntry(name: try $0.text("tensor"), shape: try $0.integers("shape"))
+            let dtype = $0.has("dtype") ? try DType($0) : .float32
+            let tensor = TensorEntry(name: try $0.text("tensor"), shape: try $0.integers("shape"), dtype: dtype)
             return GoldenTensor(file: try safePath($0.text("file")), tensor: tensor, stride: try $0.integer("stride"))
         }
     }

@@ -24,7 +24,7 @@ final class FaceJudge {
 
     convenience init(_ bundle: Bundle, _ runner: any Runner, _ clock: StageClock) throws {
         let threshold = try thresholdOf(bundle.manifest)
-        self.init(size: bundle.manifest.preprocess.width, threshold: threshold, clock: clock) {
+        self.init(size: try bundle.manifest.preprocess.width, threshold: threshold, clock: clock) {
             try output(try runner.run($0), "logits")
         }
     }
@@ -56,7 +56,7 @@ func demandJudge(_ bundle: Bundle) throws {
 func boxFinder(_ detector: Bundle, _ runner: any Runner, _ clock: StageClock, _ judge: FaceJudge?) throws
     -> (any PixelSource) throws -> [FaceBox]
 {
-    let whole = PicturePreprocessor(detector.manifest.preprocess)
+    let whole = PicturePreprocessor(try detector.manifest.preprocess)
     let lowest = try judge?.lowest ?? thresholdOf(detector.manifest)
     return { picture in
         let region = try clock.pre { try whole.run(picture) }

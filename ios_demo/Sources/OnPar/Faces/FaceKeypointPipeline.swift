@@ -22,8 +22,8 @@ public actor FaceKeypointPipeline {
         if let judge { try demandJudge(judge) }
         let networks = [keypoints] + (refined.map { [$0] } ?? [])
         for bundle in networks { try demandFacePoints(of: bundle) }
-        let size = keypoints.manifest.preprocess.width
-        guard networks.allSatisfy({ $0.manifest.preprocess.width == size && $0.manifest.preprocess.height == size })
+        let size = try keypoints.manifest.preprocess.width
+        guard try networks.allSatisfy({ try $0.manifest.preprocess.width == size && $0.manifest.preprocess.height == size })
         else {
             throw OnParError.badInput(
                 "\(keypoints.name) takes \(size) columns; the networks of one pipeline take squares of one size")

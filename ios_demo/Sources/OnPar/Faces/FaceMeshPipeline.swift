@@ -30,7 +30,7 @@ public actor FaceMeshPipeline {
         let clock = StageClock()
         runners = opened
         find = try faceFinder(detector, opened[0], clock, judge.map { try FaceJudge($0, opened[2], clock) })
-        crop = PicturePreprocessor(face3d.manifest.preprocess)
+        crop = PicturePreprocessor(try face3d.manifest.preprocess)
         backend = opened.reduce(into: [String]()) { if !$0.contains($1.backend) { $0.append($1.backend) } }
             .joined(separator: ", ")
         roughPx = Array(repeating: 0, count: 3 * topology.vertexCount)

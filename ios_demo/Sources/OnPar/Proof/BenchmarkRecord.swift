@@ -70,17 +70,24 @@ public struct BenchmarkRecord: Sendable {
             throw OnParError.backendUnavailable("\(bundle.name) holds nothing for \(runtime); export it again")
         }
         if rounds < 1 { throw OnParError.badInput("rounds is \(rounds); allowed: 1 or more") }
-        let tensor = try GoldenSelfTest.preprocess(bundle, bundle.manifest.golden[0].raw)
+        let inputs = try GoldenSelfTest.inputs(bundle, bundle.manifest.golden[0])
         let before = peakMemory()
         let loadTimes = try (0..<loads).map { _ in try milliseconds { try runner(bundle).close() } }
         let loaded = try runner(bundle)
         defer { loaded.close() }
-        for _ in 0..<warmUp { _ = try loaded.run(tensor) }
+        let call = {
+            guard inputs.count == 1, case .float(let tensor)? = inputs.values.first else {
+                _ = try loaded.runTensors(inputs)
+                return
+            }
+            _ = try loaded.run(tensor)
+        }
+        for _ in 0..<warmUp { try call() }
         let samples = try (1...rounds).map { round in
             defer { progress(round) }
-            return try milliseconds { _ = try loaded.run(tensor) }
+            return try milliseconds(call)
         }
-        let sustained = try sustainedSeconds > 0 ? sustain(sustainedSeconds) { _ = try loaded.run(tensor) } : nil
+        let sustained = try sustainedSeconds > 0 ? sustain(sustainedSeconds, call) : nil
         let peak = peakMemory()
         return BenchmarkRecord(
             bundle: bundle, entry: entry, runtimeVersion: runtimeVersion, delegate: delegate, device: device,

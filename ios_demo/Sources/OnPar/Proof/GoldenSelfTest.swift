@@ -32,32 +32,43 @@ public enum GoldenSelfTest {
     private static func replay(
         _ bundle: Bundle, _ golden: GoldenCase, _ artifact: ModelFile, _ runner: any Runner
     ) throws -> [SelfTestCheck] {
-        let tensor = try preprocess(bundle, golden.raw)
-        let input = try entry(golden, artifact.inputs[0].name)
-        let difference = largestDifference(tensor, try bundle.golden(input))
-        var checks = [
-            SelfTestCheck(name: "preprocessing", value: difference, limit: preprocessLimit, largerIsBetter: false)
-        ]
-        let outputs = try runner.run(tensor)
+        let inputs = try inputs(bundle, golden)
+        var checks: [SelfTestCheck] = []
+        if bundle.manifest.takesPicture {
+            let first = bundle.manifest.inputs[0].name
+            let difference = largestDifference(
+                inputs[first]!.floats, try bundle.golden(entry(golden, first)).floats)
+            checks.append(
+                SelfTestCheck(name: "preprocessing", value: difference, limit: preprocessLimit, largerIsBetter: false))
+        }
+        let outputs = try runner.runTensors(inputs)
         for limit in bundle.manifest.limits where limit.runtime == artifact.executedHereBy {
             let stored = try entry(golden, limit.output)
-            let values = outputs[limit.output] ?? []
+            let (values, expected) = (outputs[limit.output]?.doubles ?? [], try bundle.golden(stored).doubles)
             let actual =
                 stored.stride == 1
                 ? values : Swift.stride(from: 0, to: values.count, by: stored.stride).map { values[$0] }
             let metric = try Metric.named(limit.metric)
-            let value = metric.compute(actual, try bundle.golden(stored), columns: stored.tensor.shape.last ?? 1)
+            let shape = stored.stride == 1 ? stored.tensor.shape : [expected.count]
             checks.append(
                 SelfTestCheck(
-                    name: "\(limit.output): \(limit.metric)", value: value, limit: limit.limit,
-                    largerIsBetter: metric.largerIsBetter))
+                    name: "\(limit.output): \(limit.metric)", value: metric.compute(actual, expected, shape: shape),
+                    limit: limit.limit, largerIsBetter: metric.largerIsBetter))
         }
         return checks
     }
 
+    /// The inputs of a golden case: a picture or depth map through this library's own preprocessing, tensors as they are.
+    static func inputs(_ bundle: Bundle, _ golden: GoldenCase) throws -> NamedValues {
+        let (manifest, pairs) = (bundle.manifest, bundle.manifest.inputs.map(\.name))
+        var found = try Dictionary(uniqueKeysWithValues: pairs.map { ($0, try bundle.golden(entry(golden, $0))) })
+        if manifest.takesPicture { found[pairs[0]] = .float(try preprocess(bundle, golden.raw)) }
+        return found
+    }
+
     /// A raw golden file through this library's own preprocessing.
     static func preprocess(_ bundle: Bundle, _ raw: String) throws -> [Float] {
-        let spec = bundle.manifest.preprocess
+        let spec = try bundle.manifest.preprocess
         if spec.color == "DEPTH" {
             let preprocessor = DepthPreprocessor(spec)
             _ = try preprocessor.run(Png.depthMap(bundle.file(raw)))

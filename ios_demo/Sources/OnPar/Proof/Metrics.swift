@@ -3,6 +3,10 @@ import Foundation
 private let capDb = 200.0
 private let outerEyes = (36, 45)
 private let faceScore: Float = 0.3
+/// Of the range of all coordinates, or of a map's sides.
+private let close = 0.01
+/// Of the range: what eyes may see in a flat area.
+private let visible = 4.0 / 255
 
 /// How far an output is from the golden one: the metrics of sdk_build/proof/metrics.py that bundles set limits for.
 enum Metric: String, CaseIterable {
@@ -15,6 +19,14 @@ enum Metric: String, CaseIterable {
     case voxelIou = "voxel_iou"
     case maskIou = "mask_iou"
     case faceAgreement = "face_agreement"
+    case exactShare = "exact_share"
+    case finiteShare = "finite_share"
+    case pixelAgreement = "pixel_agreement"
+    case coordinateAgreement = "coordinate_agreement"
+    case pointAgreement = "point_agreement"
+    case depthCorrelation = "depth_correlation"
+    case angleDegrees = "angle_degrees"
+    case pictureAgreement = "picture_agreement"
 
     /// The metric of a name in bundle.json.
     static func named(_ name: String) throws -> Metric {
@@ -25,20 +37,27 @@ enum Metric: String, CaseIterable {
         return metric
     }
 
-    var largerIsBetter: Bool { self != .maxAbsOfRange && self != .nmePercent }
+    var largerIsBetter: Bool { ![.maxAbsOfRange, .nmePercent, .angleDegrees].contains(self) }
 
-    /// - Parameter columns: the last size of the output's shape: how many numbers a point has.
-    func compute(_ actual: [Float], _ expected: [Float], columns: Int = 2) -> Double {
-        let (a, e) = (actual.map(Double.init), expected.map(Double.init))
-        return switch self {
+    /// - Parameter shape: of both; large outputs are thinned and flat.
+    func compute(_ a: [Double], _ e: [Double], shape: [Int]) -> Double {
+        switch self {
         case .maxAbsOfRange: largestShare(a, e)
         case .sqnrDb: decibel(mean(e.lazy.map { $0 * $0 }), a, e)
         case .psnrDb: decibel(span(e) * span(e), a, e)
         case .cosine: cosineOf(a, e)
         case .top1Agreement: allFinite(a) && a.firstIndex(of: a.max()!) == e.firstIndex(of: e.max()!) ? 1 : 0
-        case .nmePercent: meanError(a, e, columns)
+        case .nmePercent: meanError(a, e, shape.last ?? 1)
         case .voxelIou, .maskIou: intersectionOverUnion(a, e)
-        case .faceAgreement: faceAgreementOf(actual, expected)
+        case .faceAgreement: faceAgreementOf(a.map { Float($0) }, e.map { Float($0) })
+        case .exactShare: share(a, e, ==)
+        case .finiteShare: finiteShareOf(a, e)
+        case .pixelAgreement: pixelAgreementOf(a, e, shape)
+        case .coordinateAgreement: shareWithin(a, e)
+        case .pointAgreement: pointAgreementOf(a, e, shape)
+        case .depthCorrelation: correlation(a, e)
+        case .angleDegrees: angle(a, e)
+        case .pictureAgreement: share(a, e) { [bound = visible * range(e)] in abs($0 - $1) <= bound }
         }
     }
 }
@@ -99,6 +118,58 @@ private func faceAgreementOf(_ a: [Float], _ e: [Float]) -> Double {
     }
     return total / Double(found.count + wanted.count - takenA.count)
 }
+
+private func share(_ a: [Double], _ e: [Double], _ counts: (Double, Double) -> Bool) -> Double {
+    Double(zip(a, e).lazy.filter { counts($0, $1) }.count) / Double(a.count)
+}
+
+private func finiteShareOf(_ a: [Double], _ e: [Double]) -> Double {
+    let wanted = zip(a, e).filter { $0.1.isFinite }
+    return wanted.isEmpty ? 1 : Double(wanted.filter { $0.0.isFinite }.count) / Double(wanted.count)
+}
+
+/// Share of the cells whose class is the same, of scores (1, classes, h, w) or class numbers.
+private func pixelAgreementOf(_ a: [Double], _ e: [Double], _ shape: [Int]) -> Double {
+    if !allFinite(a) { return 0 }
+    if shape.count != 4 { return share(a, e, ==) }
+    let (actual, expected) = (classesOf(a.map { Float($0) }, shape, true), classesOf(e.map { Float($0) }, shape, true))
+    return share(actual.map(Double.init), expected.map(Double.init), ==)
+}
+
+/// Share of the coordinates, or of the maps' peaks, that are off by less than 1 % of the range or of the side.
+private func pointAgreementOf(_ a: [Double], _ e: [Double], _ shape: [Int]) -> Double {
+    if !allFinite(a) { return 0 }
+    if shape.count != 4 { return shareWithin(a, e) }
+    func places(_ maps: [Double]) -> [Double] {
+        peaks(maps.map { Float($0) }, count: shape[1], rows: shape[2], columns: shape[3]).places.map(Double.init)
+    }
+    return share(places(a), places(e)) { abs($0 - $1) < close }
+}
+
+/// Pearson's correlation; 0 where one of the maps is constant.
+private func correlation(_ a: [Double], _ e: [Double]) -> Double {
+    let (middleA, middleE) = (mean(a), mean(e))
+    let (offA, offE) = (a.map { $0 - middleA }, e.map { $0 - middleE })
+    let norm = (mean(offA.lazy.map { $0 * $0 }) * mean(offE.lazy.map { $0 * $0 })).squareRoot()
+    return norm.isFinite && norm != 0 ? mean(zip(offA, offE).map { $0 * $1 }) / norm : 0
+}
+
+/// By the chord: an arc cosine loses small angles to rounding.
+private func angle(_ a: [Double], _ e: [Double]) -> Double {
+    func length(_ values: [Double]) -> Double { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+    let (lengthA, lengthE) = (length(a), length(e))
+    if !(lengthA * lengthE).isFinite || lengthA * lengthE == 0 { return 90 }
+    let chord = length(zip(a, e).map { $0 / lengthA - $1 / lengthE })
+    return 2 * asin(min(1, chord / 2)) * 180 / .pi
+}
+
+/// Share of the values that are off by less than 1 % of the range.
+private func shareWithin(_ a: [Double], _ e: [Double]) -> Double {
+    let bound = close * range(e)
+    return share(a, e) { abs($0 - $1) < bound }
+}
+
+private func range(_ e: [Double]) -> Double { span(e) == 0 ? 1 : span(e) }
 
 private func overlap(_ a: FaceBox, _ b: FaceBox) -> Double {
     func area(_ box: FaceBox) -> Double { (box.x1 - box.x0) * (box.y1 - box.y0) }

@@ -1,5 +1,6 @@
 import Foundation
 
+/// Outputs as a decoder of pictures reads them: class numbers are floats, too.
 public typealias Tensors = [String: [Float]]
 
 /// What a decoder may look at besides the tensors.
@@ -15,6 +16,15 @@ func output(_ outputs: Tensors, _ name: String) throws -> [Float] {
         throw OnParError.bundleInvalid("the artifact gave no output '\(name)'; export the bundle again")
     }
     return values
+}
+
+/// An output by its place, with its shape, type and unit.
+func entry(_ manifest: Manifest, _ place: Int) throws -> TensorEntry {
+    let outputs = manifest.modelFiles[0].outputs
+    guard place < outputs.count else {
+        throw OnParError.bundleInvalid("\(manifest.id) needs \(place + 1) outputs or more; export the bundle again")
+    }
+    return outputs[place]
 }
 
 func softmax(_ logits: [Float]) -> [Float] {

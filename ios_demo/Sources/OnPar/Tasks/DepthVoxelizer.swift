@@ -14,8 +14,8 @@ public typealias DepthVoxelizer = Detector<DepthMap, VoxelGrid>
 extension Detector where Input == DepthMap, Value == VoxelGrid {
     public static func fromBundle(_ bundle: Bundle, runner: RunnerFactory) throws -> DepthVoxelizer {
         try demand("VoxelGrid", of: bundle)
-        return DepthVoxelizer(
-            bundle, try runner(bundle), DepthPreprocessor(bundle.manifest.preprocess), toVoxelGrid)
+        let spec = try bundle.manifest.preprocess
+        return DepthVoxelizer(bundle, try runner(bundle), DepthPreprocessor(spec), toVoxelGrid)
     }
 }
 

@@ -88,5 +88,6 @@ func openTask<Value>(
     _ decode: @escaping @Sendable (Tensors, Context) throws -> Value
 ) throws -> Detector<any PixelSource, Value> {
     try demand(result, of: bundle)
-    return Detector(bundle, try runner(bundle), PicturePreprocessor(bundle.manifest.preprocess), decode)
+    let spec = try bundle.manifest.preprocess
+    return Detector(bundle, try runner(bundle), PicturePreprocessor(spec), decode)
 }

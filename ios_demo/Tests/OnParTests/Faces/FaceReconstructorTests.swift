@@ -17,7 +17,7 @@ extension Case {
 
 private func mesh(_ c: Case, _ outputs: Tensors) throws -> FaceMesh {
     let manifest = Manifest(
-        id: "vector", model: "", task: "", description: "", labels: [], preprocess: PreprocessSpec(height: 16, width: 16),
+        id: "vector", model: "", task: "", description: "", labels: [], sampling: PreprocessSpec(height: 16, width: 16),
         postprocess: PostprocessSpec(result: "FaceMesh", threshold: nil), modelFiles: [], golden: [], limits: [],
         files: [], weightsLicense: "")
     let context = Context(manifest: manifest, region: c.region, pictureWidth: 131, pictureHeight: 97)

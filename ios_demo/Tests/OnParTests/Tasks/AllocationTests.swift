@@ -26,7 +26,7 @@ import Testing
             width: 640, height: 480, y: Plane(data: noise, rowStride: 640), u: chroma, v: chroma, orientation: 6)
         let picture: any PixelSource =
             model == "face_detector" ? try Png.picture(bundle.file(bundle.manifest.golden[0].raw)) : camera
-        let preprocessor = PicturePreprocessor(bundle.manifest.preprocess)
+        let preprocessor = PicturePreprocessor(try bundle.manifest.preprocess)
         func frame(_ i: Int) throws -> Value {
             let box = Box(
                 x0: 20 + 3 * Double(i % 8), y0: 30, x1: 300 + 20 * Double(i % 4), y1: 310 + 25 * Double(i % 3))
@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test(arguments: [false, true]) func aMask(_ boxed: Bool) throws {
-        let scaler = MaskScaler()
+        let scaler = GridScaler()
         let found = try perFrame(
             "saliency", boxed: boxed, { try toMask($0, $1, scaler) }, bytesOf: { 4 * $0.values.count })
         #expect(found < smallObjects)
@@ -86,7 +86,7 @@ import Testing
         let bundle = try Bundle(bundleFolder("voxel64"))
         let runner = try LiteRTRunner(bundle, library: liteRT)
         let depth = try Png.depthMap(bundle.file(bundle.manifest.golden[0].raw))
-        let preprocessor = DepthPreprocessor(bundle.manifest.preprocess)
+        let preprocessor = DepthPreprocessor(try bundle.manifest.preprocess)
         func frame(_ i: Int) throws -> VoxelGrid {
             let (region, width, height) = try preprocessor.prepare(depth, box: nil)
             let context = Context(
