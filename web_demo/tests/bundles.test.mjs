@@ -418,6 +418,22 @@ describe('any network', { skip: TENSORS === undefined && 'its bundle is not amon
       assert.match(await call(`(model) => decode.outcome(() => model.run(${inputs}))`), message);
     });
   }
+  test('the examples of the documentation', async () => {
+    const detector = NAMES.find((name) => name.startsWith('foreign_detector-'));
+    const [told, objects] = await page.evaluate(
+      async ([twin, other]) => {
+        const bundle = await onpar.Bundle.open(`../bundles/${other}`);
+        const picture = new Blob([bundle.file(bundle.manifest.golden[0].raw)]);
+        return [
+          await onpar.runTensors(new Float32Array(16), '../wasm/', `../bundles/${twin}`),
+          await onpar.findObjects(picture, '../wasm/', `../bundles/${other}`),
+        ];
+      },
+      [TENSORS, detector],
+    );
+    assert.equal(told, '[features float32, words int64] give 4 scores');
+    assert.match(objects[0], /^\d \d+ %, from x -?\d+$/);
+  });
   test('a closed model is refused', async () => {
     const outcome = await call(
       `async (model) => { await model.close(); return decode.outcome(() => model.run(${GIVEN})); }`,

@@ -1,8 +1,10 @@
 /** Lets the tests reach the library, with the parts that an app does not see. */
 import { getGlobalLiteRt } from '@litertjs/core';
+import { runTensors } from '../src/examples/any_network';
 import { animate } from '../src/examples/animate';
 import { classify } from '../src/examples/classify';
 import { findFaces } from '../src/examples/find_faces';
+import { findObjects } from '../src/examples/find_objects';
 import { makeCharacter } from '../src/examples/make_character';
 import { reconstructFaces } from '../src/examples/reconstruct_faces';
 import * as onpar from '../src/onpar';
@@ -77,6 +79,8 @@ Object.assign(globalThis, {
     wasmBytes,
     classifyExample,
     animate,
+    findObjects,
+    runTensors,
     findFaces,
     reconstructFaces,
   },

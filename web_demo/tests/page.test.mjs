@@ -86,6 +86,36 @@ describe('results', () => {
     assert.equal(await page.isVisible('#camera'), false);
     await close(page);
   });
+  for (const [model, summary] of [
+    ['foreign_detector', /^\d+ objects?$/],
+    ['foreign_segmenter', /^\d covers most: \d+ %$/],
+    ['foreign_depth', /^depth as relative depth, near is bright$/],
+    ['foreign_points', /^3 points$/],
+  ]) {
+    const skip = byModel(model) === undefined && `no ${model} bundle in this run`;
+    test(`a network that the page does not know: ${model}`, { skip }, async () => {
+      const page = await open(model);
+      assert.match(await page.textContent('#summary'), summary);
+      const changed = await page.evaluate(() => {
+        const shown = document.querySelector('#view');
+        const plain = new OffscreenCanvas(shown.width, shown.height).getContext('2d');
+        plain.drawImage(document.querySelector('#samples canvas'), 0, 0, shown.width, shown.height);
+        const [a, b] = [shown.getContext('2d'), plain].map((c) => c.getImageData(0, 0, shown.width, shown.height).data);
+        return a.filter((value, i) => Math.abs(value - b[i]) > 60).length;
+      });
+      assert.ok(changed > 50, `the result is drawn on the picture: ${changed}`);
+      await close(page);
+    });
+  }
+  test(
+    'a network that takes tensors is refused in one line',
+    { skip: byModel('foreign_twin') === undefined && 'no foreign_twin bundle in this run' },
+    async () => {
+      const page = await open('foreign_twin');
+      assert.match(await page.textContent('#alert'), /^BackendUnavailable: foreign_twin\S+ takes tensors.*TensorModel/);
+      await close(page);
+    },
+  );
   test('another bundle of the list', async () => {
     const page = await open('classifier');
     await page.selectOption('#bundle', byModel('voxel64'));

@@ -16,7 +16,18 @@ const SIZES = {
   desktop: { viewport: { width: 1180, height: 860 }, deviceScaleFactor: 1 },
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
 };
-const DESKTOP = ['classifier', 'face_detector', 'template_keypoints', 'saliency', 'voxel64', 'face3d'];
+const DESKTOP = [
+  'foreign_detector',
+  'foreign_segmenter',
+  'foreign_depth',
+  'foreign_points',
+  'classifier',
+  'face_detector',
+  'template_keypoints',
+  'saliency',
+  'voxel64',
+  'face3d',
+];
 const PHONE = ['template_keypoints', 'saliency', 'voxel64', 'face3d'];
 const SHOTS = [...DESKTOP.map((model) => [model, 'desktop']), ...PHONE.map((model) => [model, 'phone'])];
 const server = await serve();

@@ -37,18 +37,25 @@ export function drawPoints(canvas: HTMLCanvasElement, { pointsPx }: Pick<Keypoin
   pen.lineWidth = Math.max(1.5, face / 130);
   pen.strokeStyle = 'rgb(40 200 120 / 0.9)';
   pen.lineJoin = 'round';
-  for (const [first, last, closed] of FACE_LINES) {
+  // Another number of points is another template, whose lines nobody told.
+  for (const [first, last, closed] of pointsPx.length === 2 * 68 ? FACE_LINES : []) {
     pen.beginPath();
     for (let i = first; i < last; i++) pen.lineTo(...at(i));
     if (closed) pen.closePath();
     pen.stroke();
   }
+  drawDots(canvas, pointsPx, scale, face / 95);
+}
+
+/** A dot on each point. */
+export function drawDots(canvas: HTMLCanvasElement, pointsPx: Float32Array, scale: number, radius: number): void {
+  const pen = canvas.getContext('2d')!;
   pen.fillStyle = '#ffd60a';
   pen.strokeStyle = '#1c1e22';
-  pen.lineWidth = Math.max(0.75, face / 400);
-  for (let i = 0; i < pointsPx.length / 2; i++) {
+  pen.lineWidth = Math.max(0.75, radius / 4);
+  for (let i = 0; i < pointsPx.length; i += 2) {
     pen.beginPath();
-    pen.arc(...at(i), Math.max(2, face / 95), 0, 2 * Math.PI);
+    pen.arc((pointsPx[i]! + 0.5) * scale, (pointsPx[i + 1]! + 0.5) * scale, Math.max(2, radius), 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
   }

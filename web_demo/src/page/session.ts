@@ -4,13 +4,17 @@ import {
   BackendUnavailable,
   Bundle,
   decodeDepthPng,
+  DepthEstimator,
   DepthVoxelizer,
   FaceDetector,
   FaceKeypointDetector,
   FaceMesh,
   FaceReconstructor,
   ImageClassifier,
+  ImageSegmenter,
   isDepthPng,
+  KeypointDetector,
+  ObjectDetector,
   Picture,
   SaliencySegmenter,
   type BundleSource,
@@ -18,7 +22,17 @@ import {
   type DetectedFace,
   type Detection,
 } from '../onpar';
-import { depthPicture, drawFaces, drawMask, drawMesh, drawPicture, drawPoints, type Drawable } from './drawing';
+import { drawClasses, drawDepth, drawObjects } from './any_network';
+import {
+  depthPicture,
+  drawDots,
+  drawFaces,
+  drawMask,
+  drawMesh,
+  drawPicture,
+  drawPoints,
+  type Drawable,
+} from './drawing';
 import { Solid } from './solid';
 
 /** An input as the library takes it and as it is shown. */
@@ -81,7 +95,7 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
     open: (bundle) => FaceKeypointDetector.fromBundle(bundle, { accelerator: 'auto' }),
     show: (value, canvas, input) => {
       drawPoints(canvas, value, drawInput(canvas, input));
-      return { summary: '68 points on the face', scores: [] };
+      return { summary: `${value.pointsPx.length / 2} points on the face`, scores: [] };
     },
     search: async (bundle, { detector, refined, detectorRefined = null }) =>
       detector === undefined || refined?.endsWith(bundle.name)
@@ -105,6 +119,38 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
       drawInput(canvas, input);
       drawMask(canvas, value);
       return { summary: `${percent(value.share)} of the picture stands out`, scores: [] };
+    },
+  }),
+  Detections: kind<ObjectDetector>({
+    open: (bundle) => ObjectDetector.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawObjects(canvas, value, drawInput(canvas, input));
+      const count = value.objects.length;
+      return { summary: count === 1 ? '1 object' : `${count} objects`, scores: value.objects };
+    },
+  }),
+  Segmentation: kind<ImageSegmenter>({
+    open: (bundle) => ImageSegmenter.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawInput(canvas, input);
+      drawClasses(canvas, value, input.data.width, input.data.height);
+      const scores = value.shares().map(({ label, share }) => ({ label, score: share }));
+      return { summary: `${scores[0]!.label} covers most: ${percent(scores[0]!.score)}`, scores };
+    },
+  }),
+  Depth: kind<DepthEstimator>({
+    open: (bundle) => DepthEstimator.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawInput(canvas, input);
+      drawDepth(canvas, value, input.data.width, input.data.height);
+      return { summary: `depth as ${value.unit.replaceAll('_', ' ')}, near is bright`, scores: [] };
+    },
+  }),
+  Points: kind<KeypointDetector>({
+    open: (bundle) => KeypointDetector.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawDots(canvas, value.pointsPx, drawInput(canvas, input), canvas.width / 160);
+      return { summary: `${value.pointsPx.length / 2} points`, scores: [] };
     },
   }),
   VoxelGrid: kind<DepthVoxelizer>({
@@ -134,6 +180,11 @@ export class Session {
   static async open(source: string | BundleSource, helpers: Helpers = {}): Promise<Session> {
     const bundle = await Bundle.open(source);
     const { result } = bundle.manifest.postprocess;
+    if (!bundle.manifest.takesPicture) {
+      throw new BackendUnavailable(
+        `${bundle.name} takes tensors, and this page shows pictures; the library's TensorModel runs it`,
+      );
+    }
     const found = KINDS[result];
     if (found === undefined) {
       throw new BackendUnavailable(
@@ -195,11 +246,12 @@ function showFaces(faces: readonly (DetectedFace | FaceMesh)[], canvas: HTMLCanv
     else drawPoints(canvas, face, scale);
   }
   const [first] = meshes;
-  if (faces.length === 0) return { summary: 'no face found', scores: [] };
+  if (faces[0] === undefined) return { summary: 'no face found', scores: [] };
   const count = faces.length === 1 ? '1 face' : `${faces.length} faces`;
   if (first)
     return { summary: faces.length === 1 ? turned(first) : `${count}; the largest ${turned(first)}`, scores: [] };
-  return { summary: `${count}, 68 points${faces.length === 1 ? '' : ' each'}`, scores: [] };
+  const points = (faces[0] as DetectedFace).pointsPx.length / 2;
+  return { summary: `${count}, ${points} points${faces.length === 1 ? '' : ' each'}`, scores: [] };
 }
 
 /** Where a face looks, for people. */

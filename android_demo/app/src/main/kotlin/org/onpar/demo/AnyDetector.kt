@@ -2,6 +2,7 @@ package org.onpar.demo
 
 import org.onpar.BadInput
 import org.onpar.Bundle
+import org.onpar.DepthEstimator
 import org.onpar.DepthMap
 import org.onpar.DepthVoxelizer
 import org.onpar.Detection
@@ -10,6 +11,9 @@ import org.onpar.FaceKeypointDetector
 import org.onpar.FacePipeline
 import org.onpar.FaceReconstructor
 import org.onpar.ImageClassifier
+import org.onpar.ImageSegmenter
+import org.onpar.KeypointDetector
+import org.onpar.ObjectDetector
 import org.onpar.PixelSource
 import org.onpar.Png
 import org.onpar.SaliencySegmenter
@@ -57,6 +61,10 @@ class AnyDetector private constructor(val bundle: Bundle, private val task: Task
                 "Mask" to SaliencySegmenter,
                 "VoxelGrid" to DepthVoxelizer,
                 "FaceMesh" to FaceReconstructor,
+                "Detections" to ObjectDetector,
+                "Segmentation" to ImageSegmenter,
+                "Depth" to DepthEstimator,
+                "Points" to KeypointDetector,
             )
 
         /** @param other opens the bundle of another model, if there is one. */

@@ -4,10 +4,14 @@ import kotlin.math.abs
 import kotlin.math.roundToInt
 import org.onpar.Classification
 import org.onpar.DetectedFace
+import org.onpar.DetectedObjects
+import org.onpar.EstimatedDepth
 import org.onpar.FaceBoxes
 import org.onpar.FaceMesh
 import org.onpar.Keypoints
 import org.onpar.Mask
+import org.onpar.Points
+import org.onpar.Segmentation
 import org.onpar.VoxelGrid
 
 /**
@@ -32,9 +36,16 @@ class Shown(
                 is Mask -> Shown("%.0f %% of the picture stands out".format(100 * value.share), mask = value)
                 is VoxelGrid -> Shown("${value.filledVoxels} of ${value.size}³ voxels filled")
                 is FaceMesh -> Shown(turned(value), linesPx = listOf(wire(value)))
+                is DetectedObjects -> Shown(objects(value), boxesPx = value.objects.map { it.boxPx })
+                is Segmentation -> Shown(value.shares.take(3).joinToString { (label, share) -> "%s %.0f %%".format(label, 100 * share) })
+                is EstimatedDepth -> Shown("${value.unit} from ${value.values.min()} to ${value.values.max()}")
+                is Points -> Shown("${value.pointsPx.size / 2} points", listOf(value.pointsPx))
                 is List<*> -> allFaces(value)
                 else -> Shown("")
             }
+
+        private fun objects(value: DetectedObjects): String =
+            value.objects.take(3).joinToString { "%s %.0f %%".format(it.label, 100 * it.score) }.ifEmpty { "nothing found" }
 
         private fun allFaces(found: List<*>): Shown {
             val meshes = found.filterIsInstance<FaceMesh>()

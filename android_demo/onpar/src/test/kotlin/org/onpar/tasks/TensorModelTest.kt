@@ -91,6 +91,14 @@ class TensorModelTest {
     }
 
     @Test
+    fun `the examples of the documentation`() {
+        assertEquals("[features float32, words int64] give 4 scores", runTensors(bundleFolder("foreign_twin"), features))
+        val detector = Bundle.open(bundleFolder("foreign_detector"))
+        val told = findObjects(bundleFolder("foreign_detector"), Png.picture(detector.file(detector.manifest.golden[0].raw)))
+        assertTrue(Regex("""\d \d+ %, from x -?\d+ to -?\d+""").matches(told.first()), told.first())
+    }
+
+    @Test
     fun `it is timed like the others`() {
         assertEquals(3, BenchmarkRecord.measure(twin, 3, Device("this PC", "host", "Linux"), "2.3.0").samplesMs.size)
     }
