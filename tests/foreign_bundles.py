@@ -68,7 +68,8 @@ class Segmenter(nn.Module):
         self.out = nn.Conv2d(16, 3, 1)
 
     def forward(self, image):
-        return 9 * self.out(self.body(image))
+        x = self.out(self.body(image))
+        return 9 * (x - x.mean((2, 3), keepdim=True))
 
 
 class Depth(Segmenter):

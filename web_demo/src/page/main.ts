@@ -68,8 +68,7 @@ function helpers(): Helpers {
 
 function describe({ bundle, takesDepth }: Session): void {
   const { manifest } = bundle;
-  const text = manifest.description.replace('^3', '³');
-  at('about').textContent = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  at('about').textContent = sentence(manifest.description.replace('^3', '³'));
   const [height, width] = manifest.preprocess.size;
   const file = bundle.artifact('litert');
   const bytes = file === undefined ? 0 : bundle.file(file.file).byteLength;
@@ -85,6 +84,12 @@ function describe({ bundle, takesDepth }: Session): void {
   at<HTMLInputElement>('file').accept = takesDepth ? 'image/png' : 'image/*';
   at<HTMLButtonElement>('camera').hidden = takesDepth;
   at('turn-label').hidden = true;
+}
+
+/** A text as a sentence; the name of a file, with which it may begin, stays as it is. */
+function sentence(text: string): string {
+  const begun = /^[a-z]+[ ,]/.test(text) ? `${text.charAt(0).toUpperCase()}${text.slice(1)}` : text;
+  return begun.replace(/\.?$/, '.');
 }
 
 function facts(rows: Record<string, string>): void {

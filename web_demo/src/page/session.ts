@@ -149,7 +149,7 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
   Points: kind<KeypointDetector>({
     open: (bundle) => KeypointDetector.fromBundle(bundle, { accelerator: 'auto' }),
     show: (value, canvas, input) => {
-      drawDots(canvas, value.pointsPx, drawInput(canvas, input), canvas.width / 160);
+      drawDots(canvas, value.pointsPx, drawInput(canvas, input), canvas.width / 110);
       return { summary: `${value.pointsPx.length / 2} points`, scores: [] };
     },
   }),
