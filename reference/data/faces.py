@@ -89,8 +89,11 @@ def cut_square(
     return crop, matrix  # type: ignore[return-value]
 
 
-def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) -> Faces:
+def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None, corrected: bool = False) -> Faces:
     """Read every set of a folder.
+
+    Args:
+        corrected: take off each line's ``label_shift``, where there is one (:mod:`reference.train.label_shift`).
 
     Raises:
         BadInput: no annotations, a missing column or picture, a coordinate that is not a number, most points outside
@@ -108,6 +111,7 @@ def load_faces(folder: Path, split: str, sets: tuple[str, ...] | None = None) ->
         for number, row in rows:
             try:
                 xy = np.array([[float(row[f"x{i}"]), float(row[f"y{i}"])] for i in range(POINTS)], np.float32)
+                xy -= float(row.get("label_shift") or 0) if corrected else 0
                 file, turn = row["file"], float(row.get("yaw_index") or 0)
             except (KeyError, TypeError, ValueError) as error:
                 raise BadInput(
@@ -201,6 +205,8 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
             crop.
         weights: one per face, from the distribution of its attributes (row T3).
         occluded: without jitter: cover a random part of every face, the same one each time.
+        offset: what every point is moved to the right and down, in fractions of the crop, after all changes: where
+            the annotators' pixels are counted otherwise (:func:`reference.train.label_shift.usual_shift`).
     """
 
     def __init__(
@@ -212,6 +218,7 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
         seed: int = 0,
         occluded: bool = False,
         upright: bool = False,
+        offset: float = 0.0,
     ) -> None:
         self.faces = faces
         self.size = size
@@ -220,6 +227,7 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
         self.seed = seed
         self.epoch = 0
         self.occluded = occluded
+        self.offset = offset
         self.upright = upright if jitter is None else jitter.upright
 
     def __len__(self) -> int:
@@ -252,7 +260,7 @@ class FaceDataset(Dataset[tuple[Tensor, Tensor, float, Tensor]]):
             covered = float((crop[at[:, 1], at[:, 0]] != before[at[:, 1], at[:, 0]]).any(1).mean())
             weight *= OCCLUDED_WEIGHT
         image = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float() / 255
-        fractions = torch.from_numpy(((xy + 0.5) / self.size).T.astype(np.float32))
+        fractions = torch.from_numpy(((xy + 0.5) / self.size + self.offset).T.astype(np.float32))
         return image, fractions, weight, torch.tensor([yaw, roll_of(xy) / 45, covered])
 
     def _augment(

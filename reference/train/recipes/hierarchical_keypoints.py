@@ -33,10 +33,10 @@ class OriginalAndCopy(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     The original still moves a little, by a few percent of its side: a crop in an app is never exact.
     """
 
-    def __init__(self, faces: Faces, seed: int) -> None:
+    def __init__(self, faces: Faces, seed: int, offset: float = 0.0) -> None:
         size = hierarchical_keypoints.SIZE
-        self.original = FaceDataset(faces, size, Jitter(angle=2.0, zoom=0.04, shift=0.01), seed=seed)
-        self.copy = FaceDataset(faces, size, Jitter(), seed=seed + 1)
+        self.original = FaceDataset(faces, size, Jitter(angle=2.0, zoom=0.04, shift=0.01), seed=seed, offset=offset)
+        self.copy = FaceDataset(faces, size, Jitter(), seed=seed + 1, offset=offset)
 
     def __len__(self) -> int:
         return len(self.original)
@@ -78,7 +78,7 @@ class HierarchicalRecipe:
         self.difference = difference
         self.copies = copies
         self.network = hierarchical_keypoints.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.training = OriginalAndCopy(data.faces, seed)
+        self.training = OriginalAndCopy(data.faces, seed, data.offset)
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]

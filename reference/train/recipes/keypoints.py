@@ -17,6 +17,7 @@ from reference.data.pictures import SUFFIXES
 from reference.data.rendered_faces import render_faces
 from reference.errors import BadInput
 from reference.tasks.face_keypoints import LARGE_POSE, PRECISE_SETS
+from reference.train.label_shift import usual_shift
 from reference.train.options import Options
 
 MOST_BACKDROPS = 400
@@ -60,12 +61,15 @@ class KeypointData:
     Attributes:
         faces: photographed and rendered faces.
         precise: which of them are labelled precisely (Helen, AFW; all photographs where there is neither).
-        validation: faces of the validation split.
+        validation: faces of the validation split, with their labels as they are.
+        offset: what the labels of the precise sets usually lie beside what they label, in sides of the crop. The faces
+            lie without it, so that mirror images fit; the network is to learn the labels of these sets.
     """
 
     faces: Faces
     precise: NDArray[np.bool_]
     validation: Faces
+    offset: float = 0.0
 
 
 def load_training(
@@ -88,12 +92,13 @@ def load_training(
     Raises:
         BadInput: a folder lacks what it should hold.
     """
-    faces, validation = load_faces(data, "train"), load_faces(data, "val")
+    faces, validation = load_faces(data, "train", corrected=True), load_faces(data, "val")
+    offset = usual_shift(data, PRECISE_SETS)
     precise = np.isin(np.array(faces.sources), PRECISE_SETS)
     if not precise.any():
         precise[:] = True
     if heads is None or rendered == 0:
-        return KeypointData(faces, precise, validation)
+        return KeypointData(faces, precise, validation, offset)
     if cache is not None and cache.is_file():
         with np.load(cache) as stored:
             extra = Faces(stored["canvases"], stored["points"], stored["yaw"], ("rendered",) * len(stored["yaw"]))
@@ -104,7 +109,7 @@ def load_training(
             cache.parent.mkdir(parents=True, exist_ok=True)
             np.savez(cache, canvases=extra.canvases, points=extra.points, yaw=extra.yaw)
     precise = np.concatenate([precise, np.zeros(len(extra.yaw), bool)])
-    return KeypointData(join([faces, extra]), precise, validation)
+    return KeypointData(join([faces, extra]), precise, validation, offset)
 
 
 def load_backdrops(folder: Path | None) -> list[NDArray[np.uint8]]:
@@ -120,13 +125,13 @@ def load_backdrops(folder: Path | None) -> list[NDArray[np.uint8]]:
 
 
 def epoch_order(faces: Faces, precise: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """The faces of one epoch: precise photographs twice, half of the video frames, half of the rendered ones.
+    """The faces of one epoch: precise photographs twice; half of the video frames and rendered ones, but not more.
 
     Video frames are many and alike, and labelled to whole pixels; rendered faces are there for the large poses.
     """
-    others = np.flatnonzero(~precise)
-    half = rng.permutation(others)[: (len(others) + 1) // 2]
-    return rng.permutation(np.concatenate([np.repeat(np.flatnonzero(precise), 2), half]))
+    others, twice = np.flatnonzero(~precise), np.repeat(np.flatnonzero(precise), 2)
+    half = rng.permutation(others)[: min((len(others) + 1) // 2, max(1, len(twice)))]
+    return rng.permutation(np.concatenate([twice, half]))
 
 
 def balance_poses(

@@ -47,7 +47,7 @@ class KeypointRecipe:
         weights = attribute_weights(data.faces.yaw)
         weights = np.where(data.precise, weights, 0.5 * weights).astype(np.float32)
         jitter = SECOND_JITTER if second else Jitter()
-        self.training = FaceDataset(data.faces, SIZE, jitter, weights, seed)
+        self.training = FaceDataset(data.faces, SIZE, jitter, weights, seed, offset=data.offset)
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
