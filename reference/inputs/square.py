@@ -40,6 +40,16 @@ class Square:
     side: float
     angle: float = 0.0
 
+    @property
+    def width(self) -> float:
+        """Side, by the name that a region has."""
+        return self.side
+
+    @property
+    def upright(self) -> Region:
+        """The square with its turn left out."""
+        return Region(self.x + 0.5 - self.side / 2, self.y + 0.5 - self.side / 2, self.side, self.side)
+
     def to_picture(self, fractions: Floats) -> Floats:
         """Fractions of the crop (..., 2), x then y, to picture pixels."""
         return self._places(fractions).astype(np.float32)

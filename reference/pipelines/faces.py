@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from reference.errors import BadInput
 from reference.inputs.preprocess import Region, sample_picture
 from reference.inputs.square import Square, square_from_points
+from reference.pipelines.steady import Steady, steady
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 # (1, 3, S, S) float32 RGB in [0, 1] to (68, 2) points, and those of the template alone, in fractions of the crop.
 PointNetwork = Callable[[Floats], tuple[Floats, Floats]]
 FindFaces = Callable[[Picture], Sequence[Region]]
+FindCrops = Callable[[Picture], Sequence[Region | Square]]
 # (1, 3, S, S) float32 RGB in [0, 1] to logits (2,) of face and background.
 FaceJudge = Callable[[Floats], Floats]
 
@@ -75,24 +77,27 @@ class FaceKeypointDetector:
         most: faces to follow or return, largest first.
         check_every: frames of a video after which the detector looks again, so that a track that drifted onto something
             else ends and a new face is seen.
+        smooth: steady the points of videos (:mod:`reference.pipelines.steady`); what is tracked stays as it is.
     """
 
     def __init__(
         self,
-        find: FindFaces,
+        find: FindCrops,
         first: PointNetwork,
         second: PointNetwork | None = None,
         size: int = 112,
         most: int = 8,
         check_every: int = 30,
+        smooth: bool = False,
     ) -> None:
-        self.find, self.first, self.second = find, first, second
+        self.find, self.first, self.second, self.smooth = find, first, second, smooth
         self.size, self.most, self.check_every = size, most, check_every
         self.reset()
 
     def reset(self) -> None:
         """Forget the video so far."""
         self._tracks: list[DetectedFace] = []
+        self._steady: list[Steady] = []  # of each track
         self._since_check = 0
         self._time = -math.inf
         self.detector_runs = 0
@@ -118,7 +123,14 @@ class FaceKeypointDetector:
             kept = self._check(frame, kept)
             self._since_check = 0
         self._tracks = sorted(kept, key=lambda face: -face.square.side)[: self.most]
-        return list(self._tracks)
+        return self._steadied(followed, timestamp_ms) if self.smooth else list(self._tracks)
+
+    def _steadied(self, followed: list[DetectedFace], time_ms: float) -> list[DetectedFace]:
+        """The tracks with smoothed points; a face that was not followed from the frame before starts anew."""
+        states = {id(face): state for face, state in zip(followed, self._steady, strict=True)}
+        self._steady = [_take_in(states.get(id(face)), face, time_ms) for face in self._tracks]
+        pairs = zip(self._tracks, self._steady, strict=True)
+        return [replace(face, points_px=state.points_px) for face, state in pairs]
 
     def _check(self, frame: Picture, kept: list[DetectedFace]) -> list[DetectedFace]:
         """Let the detector confirm tracks, end others, and add new faces."""
@@ -130,15 +142,19 @@ class FaceKeypointDetector:
                 confirmed.append(face)
         return confirmed
 
-    def _find(self, picture: Picture) -> list[Region]:
+    def _find(self, picture: Picture) -> list[Region | Square]:
         self.detector_runs += 1
         largest = LARGEST_SIDE * max(picture.shape[:2])
         regions = [region for region in self.find(picture) if 0 < region.width <= largest]
         return sorted(regions, key=lambda region: -region.width)[: self.most]
 
-    def at(self, picture: Picture, region: Region) -> DetectedFace | None:
+    def at(self, picture: Picture, region: Region | Square) -> DetectedFace | None:
         """Keypoints of the face in a given region of a picture; None where they are no face's."""
-        points, _ = self.first(sample_picture(picture, region, (self.size, self.size)))
+        if isinstance(region, Square):
+            crop = region.sample(picture, self.size)
+        else:
+            crop = sample_picture(picture, region, (self.size, self.size))
+        points, _ = self.first(crop)
         # The detector's square is rough: the network looks again through its own.
         square = square_from_points(region.to_picture(points))
         if not _fits(square, picture):
@@ -186,9 +202,16 @@ def likeness(a: Floats, b: Floats) -> float:
     return float((x * y).sum()) / length if length > 1e-6 else 0.0
 
 
-def _overlap(square: Square, region: Region) -> float:
-    """Intersection over union of a square, its turn left out, and a region."""
-    left, top = square.x + 0.5 - square.side / 2, square.y + 0.5 - square.side / 2
+def _take_in(before: Steady | None, face: DetectedFace, time_ms: float) -> Steady:
+    eyes = float(np.linalg.norm(face.points_px[45] - face.points_px[36]))
+    # On a profile the eyes' distance is nothing; a crop's side never is.
+    return steady(before, face.points_px, time_ms, max(eyes, face.square.side / 6))
+
+
+def _overlap(square: Square, region: Region | Square) -> float:
+    """Intersection over union of a square and a region, turns left out."""
+    region = region.upright if isinstance(region, Square) else region
+    left, top = square.upright.left, square.upright.top
     width = min(left + square.side, region.left + region.width) - max(left, region.left)
     height = min(top + square.side, region.top + region.height) - max(top, region.top)
     common = max(0.0, width) * max(0.0, height)

@@ -67,6 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="BUNDLE",
         help="the detector's second network",
     )
+    parser.add_argument(
+        "--tiles",
+        type=int,
+        default=1,
+        metavar="N",
+        help="faces: look at N x N parts of the picture, too, for small ones",
+    )
+    parser.add_argument(
+        "--any-roll", action="store_true", help="keypoints: where no face is found, turn the picture by quarters"
+    )
+    parser.add_argument("--smooth", action="store_true", help="keypoints: still points on still faces of a video")
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
     depth.add_argument("--depth", type=Path, metavar="FILE", help=".png in mm, .tif, .npy, .npz, .exr, headerless .raw")
     depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
@@ -103,6 +114,7 @@ def run(a: argparse.Namespace) -> int:
     from sdk_build.bundle.files import choose_runtime, open_bundle
     from sdk_build.predict.base import Request
     from sdk_build.predict.depth_options import DepthOptions
+    from sdk_build.predict.faces import FaceOptions
     from sdk_build.predict.saving import check_save, save_all
     from sdk_build.predict.sheet import parse_grid
     from sdk_build.predict.video import run_video
@@ -125,7 +137,9 @@ def run(a: argparse.Namespace) -> int:
     check_options(bundle, view, a)
     helpers = view.open_helpers(given_bundles(a), box)
     runtime, _ = choose_runtime(bundle, a.runtime)
-    request = Request(bundle, a.files, runtime, box, helpers, DepthOptions.of(a))
+    request = Request(
+        bundle, a.files, runtime, box, helpers, DepthOptions.of(a), FaceOptions(a.any_roll, a.tiles, a.smooth)
+    )
     if videos:
         return run_video(view, request, videos[0], a.save, a.frames, a.unconfirmed, a.json)
     predictions = view.predict(request)
@@ -170,6 +184,12 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
     for option in given_bundles(a):
         if option not in view.helpers:
             raise BadInput(f"{option} is of no use to {id_}; allowed: {', '.join(view.helpers) or 'none'}")
+    asked = (("--tiles", a.tiles != 1), ("--any-roll", a.any_roll), ("--smooth", a.smooth))
+    for option in (name for name, on in asked if on):
+        if option not in view.face_options:
+            raise BadInput(f"{option} is of no use to {id_}: leave it out")
+    if a.smooth and not any(is_video(file) for file in a.files):
+        raise BadInput("--smooth steadies the points of a video; pictures have no frame before: leave it out")
     preprocess = bundle.manifest.spec.preprocess
     takes_depth = preprocess is not None and preprocess.color == "DEPTH"
     for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale", "on")]

@@ -18,7 +18,7 @@ from reference.tasks.base import Result
 from sdk_build.backends import execution_name
 from sdk_build.bundle.files import Bundle, choose_runtime
 from sdk_build.predict.depth_options import DepthOptions
-from sdk_build.predict.faces import Helpers
+from sdk_build.predict.faces import DEFAULT, FaceOptions, Helpers
 from sdk_build.proof.sandbox import run_artifact
 
 Picture = NDArray[np.uint8]
@@ -85,6 +85,7 @@ class Request:
         box: part of the picture to look at, in pixels.
         helpers: bundles that work with this one.
         depth: what was said about depth maps.
+        faces: how faces are looked for and followed.
     """
 
     bundle: Bundle
@@ -93,6 +94,7 @@ class Request:
     box: Box | None = None
     helpers: Helpers = field(default_factory=Helpers)
     depth: DepthOptions = field(default_factory=DepthOptions)
+    faces: FaceOptions = DEFAULT
 
     @property
     def spec(self) -> ModelSpec:
@@ -197,6 +199,7 @@ class View:
         draw_frame: a frame of a video with what counts in it; None as ``frames``.
         helpers: options of bundles that work with one of this task.
         open_helpers: opens those that were given.
+        face_options: options of looking for faces that one of this task knows.
         writers: other files than pictures that a result is saved to, by the ending of their names.
         caption: class and remark below a tile of a contact sheet; None for a task without classes.
     """
@@ -208,5 +211,6 @@ class View:
     draw_frame: Callable[[FrameResult], Picture] | None = None
     helpers: tuple[str, ...] = ()
     open_helpers: Callable[[GivenBundles, Box | None], Helpers] = no_helpers
+    face_options: tuple[str, ...] = ()
     writers: Mapping[str, Callable[[Prediction, Path], Path]] = field(default_factory=dict)
     caption: Callable[[Prediction], tuple[str, str]] | None = None

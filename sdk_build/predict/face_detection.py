@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from reference.errors import BadInput
 from reference.inputs.preprocess import Box, load_picture
+from reference.pipelines.face_search import in_tiles
 from reference.tasks.face_detection import FaceBoxes
 from sdk_build.predict.base import (
     Clip,
@@ -89,20 +90,24 @@ def predict(request: Request) -> list[Prediction]:
         BadInput: a picture can't be used.
     """
     second = request.helpers.detector_refined
-    if second is None:
+    if request.box and request.faces.tiles != 1:
+        raise BadInput("--box and --tiles were given; tiles are parts of the whole picture: leave one out")
+    if second is None and request.faces.tiles == 1:
         return predict_each(request)
     pictures = [load_picture(file) for file in request.files]
-    with open_detector(request.bundle, request.runtime, second) as look:
+    with open_detector(request.bundle, request.runtime, second) as whole:
+        look = in_tiles(whole, request.faces.tiles)
         return request.answer([((look(picture),), picture) for picture in pictures])
 
 
 def detect_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
     """Frame by frame, by one network or by two."""
     second = request.helpers.detector_refined
-    if second is None:
+    if second is None and request.faces.tiles == 1:
         yield from predict_frames(request, clip)
         return
-    with open_detector(request.bundle, request.runtime, second) as look:
+    with open_detector(request.bundle, request.runtime, second) as whole:
+        look = in_tiles(whole, request.faces.tiles)
         for number, (time_ms, picture) in enumerate(clip.pictures):
             yield FrameResult(number, time_ms, picture, (look(picture),), None)
 
@@ -113,6 +118,7 @@ VIEW = View(
     draw_frame=draw_frame,
     predict=predict,
     frames=detect_frames,
+    face_options=("--tiles",),
     helpers=("--refined",),
     open_helpers=open_helpers,
 )

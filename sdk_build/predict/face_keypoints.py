@@ -69,7 +69,7 @@ def _draw_points(canvas: Image.Image, result: Keypoints, scale: float) -> None:
 
 def _close_ups(picture: Picture, faces: Sequence[Keypoints], height: int) -> Picture:
     """A column of up to three enlarged faces, as high as the picture beside it."""
-    from reference.inputs.preprocess import Region, sample_picture
+    from reference.inputs.preprocess import sample_picture
     from reference.pipelines.face_boxes import from_points
 
     side = height // min(3, len(faces))
@@ -105,7 +105,7 @@ def predict(request: Request) -> list[Prediction]:
     pictures = [load_picture(file) for file in request.files]
     spec, box = request.spec.sampling, request.box
     results: list[tuple[Result, ...]] = []
-    with open_pipeline(request.bundle, request.runtime, request.helpers) as pipeline:
+    with open_pipeline(request.bundle, request.runtime, request.helpers, request.faces) as pipeline:
         for picture in pictures:
             if box is None:
                 faces = pipeline.detect(picture)
@@ -118,7 +118,7 @@ def predict(request: Request) -> list[Prediction]:
 
 def follow_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
     """Track faces from frame to frame; the detector runs only when one is lost or a check is due."""
-    with open_pipeline(request.bundle, request.runtime, request.helpers) as pipeline:
+    with open_pipeline(request.bundle, request.runtime, request.helpers, request.faces) as pipeline:
         for number, (time_ms, picture) in enumerate(clip.pictures):
             faces = pipeline.detect_for_video(picture, time_ms)
             yield FrameResult(number, time_ms, picture, tuple(as_result(face) for face in faces), None, of_faces=True)
@@ -126,9 +126,7 @@ def follow_frames(request: Request, clip: Clip) -> Iterator[FrameResult]:
 
 def as_result(face: DetectedFace) -> Keypoints:
     """The typed result; its region is the crop's square with the turn left out."""
-    square = face.square
-    left, top = square.x + 0.5 - square.side / 2, square.y + 0.5 - square.side / 2
-    return Keypoints(face.points_px, face.template_points_px, Region(left, top, square.side, square.side))
+    return Keypoints(face.points_px, face.template_points_px, face.square.upright)
 
 
 VIEW = View(
@@ -137,6 +135,7 @@ VIEW = View(
     draw_frame=draw_frame,
     predict=predict,
     frames=follow_frames,
+    face_options=("--any-roll", "--tiles", "--smooth"),
     helpers=("--detector", "--refined", "--detector-refined"),
     open_helpers=open_helpers,
 )

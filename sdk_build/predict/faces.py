@@ -17,13 +17,45 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reference.inputs.preprocess import Region
-    from reference.pipelines.faces import FaceKeypointDetector, FindFaces, PointNetwork
+    from reference.pipelines.face_search import Look
+    from reference.pipelines.faces import FaceKeypointDetector, FindCrops, FindFaces, PointNetwork
     from reference.tasks.face_detection import FaceBoxes
     from sdk_build.bundle.files import Bundle
 
     Picture = NDArray[np.uint8]
     GivenBundles = Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class FaceOptions:
+    """How faces are looked for and followed.
+
+    Attributes:
+        any_roll: where the detector finds nothing, it looks at quarter turns of the picture.
+        tiles: parts a side that it looks at beside the whole picture; 1: none.
+        smooth: steady the points of videos.
+    """
+
+    any_roll: bool = False
+    tiles: int = 1
+    smooth: bool = False
+
+    def check(self, detector: bool) -> None:
+        """Refuse what needs our own detector's points or scores.
+
+        Raises:
+            BadInput: there is none, or too many tiles.
+        """
+        from reference.pipelines.face_search import MOST_TILES
+
+        given = [name for name, on in (("--any-roll", self.any_roll), ("--tiles", self.tiles != 1)) if on]
+        if given and not detector:
+            raise BadInput(f"{given[0]} needs a detector of ours; give --detector BUNDLE, or leave it out")
+        if not 1 <= self.tiles <= MOST_TILES:
+            raise BadInput(f"--tiles is {self.tiles}; allowed: 1 to {MOST_TILES}")
+
+
+DEFAULT = FaceOptions()
 
 
 @dataclass(frozen=True)
@@ -82,16 +114,20 @@ def _open(option: str, path: Path | None, task: str) -> Bundle | None:
 
 
 @contextmanager
-def open_pipeline(bundle: Bundle, runtime: str, helpers: Helpers) -> Iterator[FaceKeypointDetector]:
+def open_pipeline(
+    bundle: Bundle, runtime: str, helpers: Helpers, options: FaceOptions = DEFAULT
+) -> Iterator[FaceKeypointDetector]:
     """The face pipeline over artifacts, each loaded once in a child process of its own."""
     from reference.pipelines.face_boxes import find_faces
     from reference.pipelines.faces import FaceKeypointDetector
 
+    options.check(helpers.detector is not None)
     with ExitStack() as stack:
         first = _points_of(stack, bundle, runtime)
         second = _points_of(stack, helpers.refined, runtime) if helpers.refined else None
-        find = _squares_of(stack, helpers, runtime) if helpers.detector else find_faces
-        yield FaceKeypointDetector(find, first, second, bundle.manifest.spec.sampling.size[0])
+        find = _crops_of(stack, helpers, runtime, options) if helpers.detector else find_faces
+        size = bundle.manifest.spec.sampling.size[0]
+        yield FaceKeypointDetector(find, first, second, size, smooth=options.smooth)
 
 
 @contextmanager
@@ -103,7 +139,7 @@ def open_finder(helpers: Helpers, runtime: str) -> Iterator[FindFaces]:
         if helpers.detector is None:
             yield find_faces
             return
-        find = _squares_of(stack, helpers, runtime)
+        find = _squares_of(_look_of(stack, helpers, runtime))
         yield lambda picture: sorted(find(picture), key=lambda square: -square.width)
 
 
@@ -127,16 +163,25 @@ def _points_of(stack: ExitStack, bundle: Bundle, runtime: str) -> PointNetwork:
     return points
 
 
-def _squares_of(stack: ExitStack, helpers: Helpers, runtime: str) -> FindFaces:
-    from reference.inputs.square import square_of_box
+def _crops_of(stack: ExitStack, helpers: Helpers, runtime: str, options: FaceOptions) -> FindCrops:
+    from reference.pipelines.face_search import at_any_roll
+
+    look = _look_of(stack, helpers, runtime, options)
+    return at_any_roll(look) if options.any_roll else _squares_of(look)
+
+
+def _look_of(stack: ExitStack, helpers: Helpers, runtime: str, options: FaceOptions = DEFAULT) -> Look:
+    from reference.pipelines.face_search import in_tiles
 
     assert helpers.detector is not None
-    look = stack.enter_context(open_detector(helpers.detector, runtime, helpers.detector_refined))
+    whole = stack.enter_context(open_detector(helpers.detector, runtime, helpers.detector_refined))
+    return in_tiles(whole, options.tiles)
 
-    def find(picture: Picture) -> list[Region]:
-        return [square_of_box(*(float(v) for v in box)) for box in look(picture).boxes_px]
 
-    return find
+def _squares_of(look: Look) -> FindFaces:
+    from reference.inputs.square import square_of_box
+
+    return lambda picture: [square_of_box(*(float(v) for v in box)) for box in look(picture).boxes_px]
 
 
 @contextmanager

@@ -82,5 +82,7 @@ def make(o: Options) -> KeypointRecipe:
     second = bool(get_spec(o.name).refines)
     recipe = KeypointRecipe(training_faces(o), o.epochs, o.batch, o.seed, second)
     if o.init is not None:
+        head, recipe.network.attribute_head = recipe.network.attribute_head, None  # stored weights are without it
         start_from(recipe.network, o.init, ignore=TRAINING_HEADS)
+        recipe.network.attribute_head = head
     return recipe

@@ -220,3 +220,46 @@ def test_a_detectors_box_becomes_the_square_of_the_training_crops():
     assert (region.left + region.width / 2 - 0.5, region.top + region.height / 2 - 0.5) == pytest.approx(
         (wanted.x, wanted.y), abs=1e-4
     )
+
+
+def test_smoothing_shows_stiller_points_and_tracks_as_before():
+    """The same noise with and without it: what is shown trembles less, what is tracked is the same."""
+    place = (150, 120, 30)
+
+    def trembling(seed):
+        rng = np.random.default_rng(seed)
+
+        def network(tensor):
+            points, template = disc_points(tensor)
+            return points + rng.normal(0, 0.004, (68, 2)).astype(np.float32), template
+
+        return network
+
+    plain, calm = (
+        FaceKeypointDetector(lambda _: regions_of(place), trembling(7), smooth=smooth) for smooth in (False, True)
+    )
+    shown = {False: [], True: []}
+    for frame in range(25):
+        for pipeline in (plain, calm):
+            (face,) = pipeline.detect_for_video(scene(place), frame * 33)
+            shown[pipeline.smooth].append(face.points_px)
+        np.testing.assert_array_equal(plain._tracks[0].points_px, calm._tracks[0].points_px)
+    before, after = (np.stack(shown[smooth][8:]).std(0).mean() for smooth in (False, True))
+    assert after < 0.5 * before
+    calm.reset()
+    (face,) = calm.detect_for_video(scene(place), 0)
+    np.testing.assert_array_equal(face.points_px, calm._tracks[0].points_px)
+
+
+def test_a_turned_square_is_the_first_crop():
+    """A face of which the detector knows the roll: the network sees it upright."""
+    place, seen = (150, 120, 30), []
+
+    def network(tensor):
+        seen.append(tensor)
+        return disc_points(tensor)
+
+    square = Square(150, 120, 96, 90)
+    (face,) = FaceKeypointDetector(lambda _: [square], network).detect(scene(place))
+    np.testing.assert_array_equal(seen[0], square.sample(scene(place), 112))
+    np.testing.assert_allclose((face.points_px.min(0) + face.points_px.max(0)) / 2, [150, 120], atol=1)

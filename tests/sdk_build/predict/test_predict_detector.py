@@ -63,6 +63,32 @@ def test_keypoints_of_judged_boxes(web_bundle, detector_bundle, judge_bundle, ca
     assert judged["results"] == alone["results"] and len(alone["results"]) == 1
 
 
+def test_a_lying_face_is_found_at_a_quarter_turn(web_bundle, detector_bundle, tmp_path, capsys):
+    """The picture turned: the same points, turned; without the option nothing, or nothing alike."""
+    with Image.open(PHOTO) as opened:
+        upright = np.array(opened.convert("RGB"))
+    Image.fromarray(np.rot90(upright, 1)).save(tmp_path / "lying.png")
+    detector = ("--detector", detector_bundle)
+    (face,) = run(capsys, web_bundle, PHOTO, *detector)["predictions"][0]["results"]
+    (lying,) = run(capsys, web_bundle, tmp_path / "lying.png", *detector, "--any-roll")["predictions"][0]["results"]
+    points, turned = np.array(face["points_px"]), np.array(lying["points_px"])
+    expected = np.stack([points[:, 1], upright.shape[1] - 1 - points[:, 0]], 1)
+    eyes = np.linalg.norm(points[45] - points[36])
+    assert np.linalg.norm(turned - expected, axis=1).mean() < 0.05 * eyes
+
+
+def test_a_small_face_is_found_in_a_tile(detector_bundle, tmp_path, capsys):
+    with Image.open(PHOTO) as opened:
+        near = opened.convert("RGB").resize((60, 60))
+    far = Image.new("RGB", (1600, 1200), (90, 90, 90))
+    far.paste(near, (1100, 800))
+    far.save(tmp_path / "far.png")
+    assert faces(capsys, detector_bundle, tmp_path / "far.png") == []
+    (found,) = faces(capsys, detector_bundle, tmp_path / "far.png", "--tiles", "4")
+    x0, y0, x1, y1 = found["box_px"]
+    assert 1100 < x0 < x1 < 1160 and 800 < y0 < y1 < 860
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -72,6 +98,14 @@ def test_keypoints_of_judged_boxes(web_bundle, detector_bundle, judge_bundle, ca
         (["{detector}", "--refined", "{judge}", "--box", "0,0,9,9"], "--box and --refined were given"),
         (["{keypoints}", "--detector-refined", "{judge}"], "--detector-refined goes with --detector"),
         (["{classifier}", "--refined", "{judge}"], "--refined is of no use to classifier-web-fp16; allowed: none"),
+        (["{classifier}", "--tiles", "2"], "--tiles is of no use to classifier-web-fp16"),
+        (["{detector}", "--any-roll"], "--any-roll is of no use to face_detector-web-fp16"),
+        (["{detector}", "--tiles", "9"], "allowed: 1 to 8"),
+        (["{detector}", "--tiles", "2", "--box", "0,0,9,9"], "--box and --tiles were given"),
+        (["{keypoints}", "--tiles", "2"], "--tiles needs a detector of ours"),
+        (["{keypoints}", "--any-roll"], "--any-roll needs a detector of ours"),
+        (["{keypoints}", "--detector", "{detector}", "--tiles", "0"], "--tiles is 0; allowed: 1 to 8"),
+        (["{keypoints}", "--smooth"], "--smooth steadies the points of a video"),
     ],
 )
 def test_bundles_that_do_not_belong(
