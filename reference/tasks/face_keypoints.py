@@ -108,24 +108,43 @@ def evaluate_cascade(first: Network, second: Network, faces: Faces, size: int) -
     """
     import torch
 
-    from reference.data.faces import FaceDataset
-
     def run(occluded: bool) -> NDArray[np.float32]:
-        part = FaceDataset(faces, size, occluded=occluded)
-        errors = []
-        for index in range(len(part)):
-            crop, points, *_ = part[index]
-            found = first(crop[None])[0][0].numpy()
-            # What is covered is covered for both networks: the second crop is cut from the first one's pixels there.
-            picture = (crop.permute(1, 2, 0).numpy() * 255).astype(np.uint8) if occluded else faces.canvases[index]
-            whole = Square((size - 1) / 2, (size - 1) / 2, size) if occluded else _exact(faces.points[index])
-            square = square_from_points(whole.to_picture(found))
-            result = square.to_picture(second(torch.from_numpy(square.sample(picture, size)))[0][0].numpy())
-            truth = whole.to_picture(points.numpy().T)
-            errors.append(normalized_errors(torch.from_numpy(result.T[None]), torch.from_numpy(truth.T[None])))
-        return torch.cat(errors).numpy()
+        found, truth, _ = cascade_points(first, second, faces, size, occluded)
+        pair = (torch.from_numpy(points.transpose(0, 2, 1)) for points in (found, truth))
+        return np.asarray(normalized_errors(*pair))
 
     return summarize(faces, run(False), run(True))
+
+
+def cascade_points(
+    first: Network, second: Network, faces: Faces, size: int, occluded: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Points of the second network on crops cut by the first network's points, and where they should be.
+
+    Args:
+        first, second: see :func:`evaluate_cascade`.
+        occluded: with a random part of every face covered, the same one each time.
+
+    Returns:
+        (N, 68, 2) found and labelled points in canvas pixels (occluded: of the first crop); (N,) covered share.
+    """
+    import torch
+
+    from reference.data.faces import FaceDataset
+
+    part = FaceDataset(faces, size, occluded=occluded)
+    found, truth, covered = [], [], []
+    for index in range(len(part)):
+        crop, points, _, attributes = part[index]
+        rough = first(crop[None])[0][0].numpy()
+        # What is covered is covered for both networks: the second crop is cut from the first one's pixels there.
+        picture = (crop.permute(1, 2, 0).numpy() * 255).astype(np.uint8) if occluded else faces.canvases[index]
+        whole = Square((size - 1) / 2, (size - 1) / 2, size) if occluded else _exact(faces.points[index])
+        square = square_from_points(whole.to_picture(rough))
+        found.append(square.to_picture(second(torch.from_numpy(square.sample(picture, size)))[0][0].numpy()))
+        truth.append(whole.to_picture(points.numpy().T))
+        covered.append(float(attributes[2]))
+    return np.stack(found), np.stack(truth), np.array(covered, np.float32)
 
 
 def _exact(points: NDArray[np.float32]) -> Square:

@@ -79,14 +79,14 @@ def test_a_lying_face_is_found_at_a_quarter_turn(web_bundle, detector_bundle, tm
 
 def test_a_small_face_is_found_in_a_tile(detector_bundle, tmp_path, capsys):
     with Image.open(PHOTO) as opened:
-        near = opened.convert("RGB").resize((60, 60))
+        near = opened.convert("RGB").resize((160, 120))
     far = Image.new("RGB", (1600, 1200), (90, 90, 90))
-    far.paste(near, (1100, 800))
+    far.paste(near, (1000, 700))
     far.save(tmp_path / "far.png")
     assert faces(capsys, detector_bundle, tmp_path / "far.png") == []
     (found,) = faces(capsys, detector_bundle, tmp_path / "far.png", "--tiles", "4")
     x0, y0, x1, y1 = found["box_px"]
-    assert 1100 < x0 < x1 < 1160 and 800 < y0 < y1 < 860
+    assert 1000 < x0 < x1 < 1160 and 700 < y0 < y1 < 820
 
 
 @pytest.mark.parametrize(
