@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="faces: look at N x N parts of the picture, too, for small ones",
     )
     parser.add_argument(
-        "--any-roll", action="store_true", help="keypoints: where no face is found, turn the picture by quarters"
+        "--any-roll", action="store_true", help="keypoints: where no face is sure, turn the picture by quarters"
     )
     parser.add_argument("--smooth", action="store_true", help="keypoints: still points on still faces of a video")
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")

@@ -31,7 +31,7 @@ class FaceOptions:
     """How faces are looked for and followed.
 
     Attributes:
-        any_roll: where the detector finds nothing, it looks at quarter turns of the picture.
+        any_roll: where the detector is sure of no face, it looks at quarter turns of the picture.
         tiles: parts a side that it looks at beside the whole picture; 1: none.
         smooth: steady the points of videos.
     """
