@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reference.errors import BadInput
 from reference.inputs.preprocess import Region
 from reference.inputs.square import SQUARE_OF_BOX, Square, square_of_box
-from reference.tasks.face_detection import SURE, FaceBoxes, keep_best
+from reference.tasks.face_detection import FaceBoxes, keep_best
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -29,19 +29,18 @@ CUT = 0.02  # shares of a tile's side: a box that ends so near an inner border s
 def at_any_roll(look: Look) -> Callable[[Picture], Sequence[Region | Square]]:
     """Squares around the faces of a picture for the first keypoint network, upright for the face.
 
-    Where no face is sure, the picture is turned by one, two and three quarters, too, and the turn with the surest face
-    counts: a lying face now and then looks like one. A face whose eyes' line lies aslant by more than 30 degrees gets a
-    turned square.
+    The picture is looked at as it is and turned by one, two and three quarters, and the turn with the surest face
+    counts: a detector now and then is rather sure of a face upside down, with points that are no use. A face whose
+    eyes' line lies aslant by more than 30 degrees gets a turned square.
 
     Args:
         look: boxes and five points of the faces in a picture.
     """
 
     def find(picture: Picture) -> Sequence[Region | Square]:
-        quarters, found = 0, look(picture)
-        if found.scores.max(initial=0.0) < SURE:
-            turned = {0: found} | {k: look(np.ascontiguousarray(np.rot90(picture, k))) for k in (1, 2, 3)}
-            quarters, found = max(turned.items(), key=lambda item: item[1].scores.max(initial=0.0))
+        turned = [look(np.ascontiguousarray(np.rot90(picture, quarters))) for quarters in range(4)]
+        quarters = max(range(4), key=lambda k: float(turned[k].scores.max(initial=0.0)))
+        found = turned[quarters]
         pairs = zip(found.boxes_px, found.points_px, strict=True)
         return [_square(box, points, quarters, picture.shape[:2]) for box, points in pairs]
 

@@ -74,9 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="N",
         help="faces: look at N x N parts of the picture, too, for small ones",
     )
-    parser.add_argument(
-        "--any-roll", action="store_true", help="keypoints: where no face is sure, turn the picture by quarters"
-    )
+    parser.add_argument("--any-roll", action="store_true", help="keypoints: look at four quarter turns of the picture")
     parser.add_argument("--smooth", action="store_true", help="keypoints: still points on still faces of a video")
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
     depth.add_argument("--depth", type=Path, metavar="FILE", help=".png in mm, .tif, .npy, .npz, .exr, headerless .raw")

@@ -31,7 +31,7 @@ class FaceOptions:
     """How faces are looked for and followed.
 
     Attributes:
-        any_roll: where the detector is sure of no face, it looks at quarter turns of the picture.
+        any_roll: the detector looks at four quarter turns of the picture; the surest one counts.
         tiles: parts a side that it looks at beside the whole picture; 1: none.
         smooth: steady the points of videos.
     """
