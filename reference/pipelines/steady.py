@@ -20,11 +20,11 @@ from reference.errors import BadInput
 
 Floats = NDArray[np.float32]
 
-MIN_CUTOFF = 0.7  # Hz, of a point at rest
+MIN_CUTOFF = 0.5  # Hz, of a point at rest
 BETA = 60.0  # growth of the cutoff in Hz for each size of the face a second
 SPEED_CUTOFF = 2.0  # Hz, of the speed's own filter
-FACE_REST = 0.05  # sizes a second up to which the face counts as still: noise alone gives that
-POINT_REST = 0.25  # likewise of a point beside the face
+FACE_REST = 0.2  # sizes a second up to which the face counts as still: noise alone gives that
+POINT_REST = 0.4  # likewise of a point beside the face
 
 
 @dataclass(frozen=True)

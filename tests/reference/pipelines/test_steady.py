@@ -51,8 +51,8 @@ def test_one_step_of_known_numbers():
     share = 2 * np.pi * 2 * 0.1 / (1 + 2 * np.pi * 2 * 0.1)
     speed = share * 10 * moved[:, 0] / 100  # sizes a second
     assert second.speed[:, 0] == pytest.approx(100 * speed, rel=1e-5)
-    own = np.maximum(0, np.abs(speed - speed.mean()) - 0.25)
-    ratio = 2 * np.pi * (0.7 + 60 * (speed.mean() - 0.05 + own)) * 0.1
+    own = np.maximum(0, np.abs(speed - speed.mean()) - 0.4)
+    ratio = 2 * np.pi * (0.5 + 60 * (speed.mean() - 0.2 + own)) * 0.1
     assert second.points_px[:, 0] == pytest.approx(moved[:, 0] * ratio / (1 + ratio), rel=1e-5)
     assert not second.points_px[:, 1].any()
 
