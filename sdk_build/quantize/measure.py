@@ -89,9 +89,7 @@ def measure(
     artifacts = [a for a in old.artifacts if (a.runtime, a.precision) not in work] if old and partly else []
     started = time.monotonic()
     for number, (runtime, held) in enumerate(work, 1):
-        seconds = (time.monotonic() - started) / max(number - 1, 1) * (len(work) - number + 1)
-        left = f", about {seconds / 60:.0f} min left" if number > 1 else ""
-        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}{left}")
+        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}{_left(started, number - 1, len(work))}")
         artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
     artifacts.sort(key=lambda a: every.index((a.runtime, a.precision)))
     kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and partly else []
@@ -187,6 +185,12 @@ def _attempt(reference: Reference, runtime: str, held: str, folder: Path, tuning
 
 def _named(metrics: dict[str, float]) -> tuple[NamedValue, ...]:
     return tuple(NamedValue(name, float(f"{value:.6g}")) for name, value in metrics.items())
+
+
+def _left(started: float, done: int, count: int) -> str:
+    """How long the rest will take if it goes on like this; nothing before the first is done."""
+    seconds = (time.monotonic() - started) / max(done, 1) * (count - done)
+    return f", about {seconds / 60:.0f} min left" if done else ""
 
 
 def print_measured(spec: ModelSpec, measured: Measured) -> None:
