@@ -75,7 +75,7 @@ def measure(
     count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)
     drawn = load_calibration(spec, calibration, count, seed, evaluation_digests(data))
     evaluation = load_evaluation(spec, reference.lowered, data)
-    tuning = Tuning(calibration=drawn, evaluation=evaluation)
+    tuning, began = Tuning(calibration=drawn, evaluation=evaluation), time.monotonic()
     say(f"{spec.name}: sensitivity of every part")
     with quiet():
         tuning.observed["pytorch"] = observe(reference.lowered, spec, drawn.samples)
@@ -87,9 +87,8 @@ def measure(
             f"{spec.name} was calibrated with other samples before; leave out --runtime and --precision to measure all"
         )
     artifacts = [a for a in old.artifacts if (a.runtime, a.precision) not in work] if old and partly else []
-    started = time.monotonic()
     for number, (runtime, held) in enumerate(work, 1):
-        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}{_left(started, number - 1, len(work))}")
+        say(f"{spec.name}: {number}/{len(work)} {runtime} {held}{_left(began, number - 1, len(work))}")
         artifacts.append(measure_artifact(reference, runtime, held, folder, tuning, [part for part, _ in parts], say))
     artifacts.sort(key=lambda a: every.index((a.runtime, a.precision)))
     kept = [r for r in old.ranges if r.toolchain not in tuning.observed] if old and partly else []
