@@ -84,19 +84,24 @@ library, litert, model, order = sys.argv[1:]
 content = Path(model).read_bytes()
 x = np.arange(4, dtype=np.float32)
 
+class Tensor(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("type", ctypes.c_int), ("size", ctypes.c_size_t)]
+
 def through_c():
     onpar, handle, error = ctypes.CDLL(library), ctypes.c_void_p(), ctypes.create_string_buffer(300)
-    names, sizes = (ctypes.c_char_p * 1)(b"y"), (ctypes.c_size_t * 1)(4)
-    onpar.onpar_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t,
-        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    tensors = ctypes.POINTER(Tensor)
+    onpar.onpar_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, tensors, ctypes.c_int, tensors,
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    given, made = (Tensor * 1)(Tensor(b"x", 1, 4)), (Tensor * 1)(Tensor(b"y", 1, 4))
     status = onpar.onpar_open(
-        litert.encode(), content, len(content), b"x", 4, 1, names, sizes, ctypes.byref(handle), error, 300)
+        litert.encode(), content, len(content), given, 1, made, 1, ctypes.byref(handle), error, 300)
     assert status == 0, error.value
     onpar.onpar_run.argtypes = [ctypes.c_void_p] * 3
 
     def run():
         y = np.zeros(4, np.float32)
-        assert onpar.onpar_run(handle, x.ctypes.data, (ctypes.c_void_p * 1)(y.ctypes.data)) == 0
+        read, written = ((ctypes.c_void_p * 1)(array.ctypes.data) for array in (x, y))
+        assert onpar.onpar_run(handle, read, written) == 0
         return y.tolist()
     return run
 
