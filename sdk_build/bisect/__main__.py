@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sdk_build.bisect.finding import Finding
     from sdk_build.build.reference import Reference
 
-_ROWS = 24
+_COSTLIEST = 5  # rows where nothing differs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,8 +135,7 @@ def _print(finding: Finding, model: str, count: int, alone: dict[str, float | No
     print(f"{model} {finding.runtime} {finding.held}, {count} inputs, values of {finding.looked}")
     if finding.levels:
         print(f"  {'dB':>6} {'cost dB':>8}  {'operation':<18} {'module or line':<58}")
-    shown = costliest(finding.levels)[:_ROWS] if finding.guilty is None else _around(finding)
-    for entry in shown[: _ROWS if finding.guilty else 5]:
+    for entry in costliest(finding.levels)[:_COSTLIEST] if finding.guilty is None else _around(finding):
         mark = "*" if entry is finding.guilty else " "
         step = entry.step
         print(f"{mark} {entry.level_db:>6.1f} {entry.drop_db:>8.1f}  {step.operation:<18.18} {step.place:.58}")
