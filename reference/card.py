@@ -15,6 +15,8 @@ from reference.errors import BadInput
 _PACKAGE = Path(__file__).resolve().parent
 # A wheel holds the models inside this package; in a checkout they lie beside it.
 MODELS_DIR = next((d for d in (_PACKAGE / "models", _PACKAGE.parent / "models") if d.is_dir()), _PACKAGE / "models")
+# Where models of the user's own are made: never among the files of an installed package.
+OWN_MODELS_DIR = Path() if MODELS_DIR.parent == _PACKAGE else MODELS_DIR
 
 
 @dataclass(frozen=True)

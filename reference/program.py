@@ -1,4 +1,4 @@
-"""What a command calls itself in its own help."""
+"""What a command calls itself in its own help, and others when it names them."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def program(module: str) -> str:
     The script says so in ``sys.argv[0]``, as every program is told there how it was called.
     """
     return sys.argv[0] if sys.argv[0].startswith(f"{SCRIPT} ") else f"python -m {module}"
+
+
+def other_program(module: str, name: str) -> str:
+    """Another command in the words in which this one was called: ``onpar NAME``, or ``python -m MODULE``."""
+    return f"{SCRIPT} {name}" if sys.argv[0].startswith(f"{SCRIPT} ") else f"python -m {module}"

@@ -1,7 +1,8 @@
 """``python -m tests.foreign_bundles DIST``: bundles of networks that OnPar does not know, for the tests of the apps.
 
-A classifier, a detector, a segmenter, depth, points, a network with two inputs and one with every type, each made by
-``sdk_build.new`` of a few lines of PyTorch. Their weights are random, but outputs differ from input to input.
+A classifier, two detectors, a segmenter, depth, points, an embedder, one that makes pictures, a network with two inputs
+and one with every type, each made by ``sdk_build.new`` of a few lines of PyTorch. Their weights are random, but outputs
+differ from input to input.
 """
 
 from __future__ import annotations
@@ -82,6 +83,26 @@ class Points(Segmenter):
         return nn.functional.interpolate(super().forward(image), scale_factor=2.0, mode="bilinear")
 
 
+class Embedder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = body()
+        self.out = nn.Linear(16, 12)
+
+    def forward(self, image):
+        return nn.functional.normalize(self.out(self.body(image).mean((2, 3))), dim=1)
+
+
+class Restorer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.out = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 3, 3, 1, 1))
+
+    def forward(self, image):
+        return nn.functional.interpolate((image + self.out(image)).clamp(0, 1), scale_factor=2.0)
+
+
 class Twin(nn.Module):
     def __init__(self):
         super().__init__()
@@ -115,6 +136,11 @@ PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "foreign_segmenter": ("Segmenter", {"task": "image_segmentation", "size": (64, 96)}),
     "foreign_depth": ("Depth", {"task": "depth_estimation", "size": (64, 64), "units": {"depth": "relative_depth"}}),
     "foreign_points": ("Points", {"task": "keypoints", "size": (64, 64)}),
+    "foreign_embedder": ("Embedder", {"task": "embedding", "size": (64, 64)}),
+    "foreign_restorer": (
+        "Restorer",
+        {"task": "image_to_image", "size": (32, 48), "units": {"picture": "zero_to_one"}},
+    ),
 }
 TENSORS = {"foreign_twin": "Twin", "foreign_types": "Types"}
 LABELS = {"foreign_classifier": ("cat", "dog", "cow", "hen"), "foreign_listing": ("cat", "dog", "cow")}

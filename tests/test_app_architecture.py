@@ -23,6 +23,8 @@ TASKS = {
     "Keypoints": "face_keypoint_detector",
     "Mask": "saliency_segmenter",
     "Points": "keypoint_detector",
+    "Embedding": "image_embedder",
+    "NewPicture": "image_to_image",
     "Segmentation": "image_segmenter",
     "VoxelGrid": "depth_voxelizer",
 }

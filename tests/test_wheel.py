@@ -11,6 +11,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +21,23 @@ TRAININGS = ("training_log", "training_curves")  # of interest in the repository
 OTHER = {"benchmarks/devices.yaml", "benchmarks/results/gates.json"}
 # A package index takes files of up to 100 MB without asking; of float weights nine tenths remain when packed.
 MOST_BYTES = 120_000_000
+
+
+TWO_INPUTS = """
+import torch
+from torch import nn
+
+
+class Twin(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.see, self.read, self.out = nn.Conv2d(3, 8, 3, 2), nn.Embedding(9, 8), nn.Linear(16, 5)
+
+    def forward(self, image, words):
+        x = torch.cat([self.see(image).mean((2, 3)), self.read(words).mean(1)], 1)
+        return {"scores": self.out(x), "features": x}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +150,22 @@ def test_a_built_in_model_from_nothing_to_a_result(project: Path, scripts: Path)
     assert "<html" in (project / "report.html").read_text()
 
 
+def test_a_network_of_the_users_own_with_two_inputs(project: Path, scripts: Path) -> None:
+    (project / "net.py").write_text(TWO_INPUTS)
+    cases = []
+    for seed in range(2):
+        generator = np.random.default_rng(seed)
+        np.save(project / f"image{seed}.npy", generator.random((1, 3, 16, 16), np.float32))
+        np.save(project / f"words{seed}.npy", generator.integers(0, 9, (1, 4)))
+        cases += ["--input", f"image=image{seed}.npy", f"words=words{seed}.npy"]
+    said = run(project, scripts / "onpar", "new", "./twin", "--network", "net.py:Twin", *cases)
+    assert said.splitlines()[-1] == "next: onpar export --target ios --model twin"
+    export = ("export", "--model", "./twin", "--target", "web", "--precision", "fp32", "--json")
+    (built,) = json.loads(run(project, scripts / "onpar", *export))["bundles"]
+    assert built["passed"]
+    assert run(project, scripts / "onpar", "verify", "dist/twin-web-fp32").startswith("proved")
+
+
 def test_data_that_other_commands_read_are_there(project: Path, scripts: Path) -> None:
     script = (
         "from benchmarks.devices import load_devices; from benchmarks.gates import BASELINE; "
@@ -143,10 +177,19 @@ def test_data_that_other_commands_read_are_there(project: Path, scripts: Path) -
     assert run(project, scripts / "python", "-c", script).split() == ["True", "True", "True", "True", "2500"]
 
 
-@pytest.mark.parametrize("module", ["benchmarks.arm64", "benchmarks.tables", "sdk_build.app_vectors"])
-def test_what_needs_the_checkout_says_so_in_one_line(module: str, project: Path, scripts: Path) -> None:
-    message = run(project, scripts / "python", "-m", module, code=2)
-    assert message.count("\n") == 1 and f"{module} needs" in message and "a checkout of OnPar" in message
+@pytest.mark.parametrize(
+    "command",
+    ["benchmarks.arm64", "benchmarks.tables", "sdk_build.app_vectors", f"sdk_build.quantize {MODEL}"],
+)
+def test_what_needs_the_checkout_says_so_in_one_line(command: str, project: Path, scripts: Path) -> None:
+    more = ("--data", project) if command.endswith(MODEL) else ()
+    message = run(project, scripts / "python", "-m", *command.split(), *more, code=2)
+    assert message.count("\n") == 1 and f"{command} needs" in message and "a checkout of OnPar" in message
+
+
+def test_models_of_the_users_own_are_made_beside_the_user(project: Path, scripts: Path) -> None:
+    script = "from reference.card import OWN_MODELS_DIR; print(OWN_MODELS_DIR.resolve())"
+    assert run(project, scripts / "python", "-c", script).strip() == str(project.resolve())
 
 
 def test_the_script_and_the_modules_are_the_same_commands(project: Path, scripts: Path) -> None:

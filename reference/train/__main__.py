@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference.card import MODELS_DIR
+from reference.card import MODELS_DIR, OWN_MODELS_DIR
 from reference.errors import BadInput, OnParError
-from reference.program import program
+from reference.program import other_program, program
 from reference.train.options import Options
 from reference.train.recipes import BACKBONE, OWN_CLASSES, get_entry
 
@@ -38,8 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--patience", type=int, default=0, metavar="N", help="stop after N evaluations without a better one; 0: never"
     )
-    parser.add_argument("--name", help="make models/NAME, of your own classes, from the backbone (classifier)")
-    parser.add_argument("--models-dir", type=Path, default=MODELS_DIR, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--name",
+        help="make a model of your own classes from the backbone: models/NAME, ./NAME from a wheel (classifier)",
+    )
+    parser.add_argument("--models-dir", type=Path, default=OWN_MODELS_DIR, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument(
@@ -159,7 +162,8 @@ def publish(recipe: Recipe, data: Path, out: Path, a: argparse.Namespace) -> Non
     command = f"python -m reference.train classifier --data {data.name} --name {a.name} --init {start}"
     notes = {"data": data.resolve().name, "command": command, "init": start}
     folder = own_classes.publish(a.name, recipe, out, a.models_dir, notes)
-    print(f"wrote {folder}; next: python -m sdk_build.export --target all --model {a.name}", file=sys.stderr)
+    export = other_program("sdk_build.export", "export")
+    print(f"wrote {folder}; next: {export} --target all --model {a.name}", file=sys.stderr)
 
 
 def check(name: str, folders: list[Path], a: argparse.Namespace) -> None:

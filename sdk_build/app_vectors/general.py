@@ -13,7 +13,9 @@ from reference.spec import ModelSpec, PostprocessSpec, TensorSpec
 from reference.tasks import TASKS
 from reference.tasks import decode as postprocess
 from reference.tasks.depth_estimation import Depth
+from reference.tasks.embedding import Embedding
 from reference.tasks.image_segmentation import Segmentation
+from reference.tasks.image_to_image import FORMS, NewPicture
 from reference.tasks.keypoints import Points
 from reference.tasks.object_detection import Detections
 from sdk_build.app_vectors.encoding import Json, encode
@@ -26,8 +28,8 @@ WIDTH, HEIGHT = 21, 16  # the region lies partly beside this picture, and does n
 
 
 def general_results() -> list[Json]:
-    """Output tensors of detectors, segmenters, depth and points in each of their forms, and what they give."""
-    return [*detections(), *segmentations(), *depths(), *points()]
+    """Output tensors of every task for any network in each of its forms, and what they give."""
+    return [*detections(), *segmentations(), *depths(), *points(), *embeddings(), *new_pictures()]
 
 
 def detections() -> list[Json]:
@@ -110,6 +112,23 @@ def points() -> list[Json]:
     return [_case("keypoints", outputs, labels) for outputs, labels in forms]
 
 
+def embeddings() -> list[Json]:
+    """A vector, one with two sides of one, and zero, which is like nothing."""
+    vector = np.random.default_rng(16).normal(size=(1, 7)).astype(np.float32)
+    shapes = (vector, vector[..., None, None] * 9, np.zeros((1, 3), np.float32))
+    return [_case("embedding", {"embedding": (values, "feature")}) for values in shapes]
+
+
+def new_pictures() -> list[Json]:
+    """Colours and grey in each range, with values beyond it and halfway between two whole ones."""
+    found = []
+    for number, (unit, (low, high)) in enumerate(FORMS.items()):
+        values = np.random.default_rng(17 + number).uniform(-0.1, 1.1, (1, 1 if number == 1 else 3, 4, 6))
+        values[0, 0, 0] = (np.arange(6) + 100.5) / 255
+        found.append(_case("image_to_image", {"picture": ((low + values * (high - low)).astype(np.float32), unit)}))
+    return found
+
+
 def _case(task: str, outputs: Outputs, labels: tuple[str, ...] = (), threshold: float | None = None) -> Json:
     spec = ModelSpec(
         "vector", task, "", "", (TensorSpec("image", (1, 3, *COVER.size), "NCHW", "intensity"),),
@@ -147,6 +166,12 @@ def _expected(result: Any) -> Json:
     if isinstance(result, Depth):
         laid = result.in_picture(WIDTH, HEIGHT)
         return {"unit": result.unit, "values": encode(laid), "nearness": encode(result.nearness.astype(np.float32))}
+    if isinstance(result, Embedding):
+        mirrored = Embedding(result.vector[::-1])
+        return {"vector": encode(result.vector), "similarity": result.similarity(mirrored)}
+    if isinstance(result, NewPicture):
+        height, width = result.picture.shape[:2]
+        return {"width": width, "height": height, "rgb": encode(result.picture)}
     assert isinstance(result, Points)
     return {"points_px": encode(result.points_px), "scores": encode(result.scores), "labels": result.labels}
 

@@ -122,6 +122,7 @@ def _comparable(result: Result, width: int, height: int) -> dict[str, Any]:
     from reference.tasks.face_keypoints import Keypoints
     from reference.tasks.face_reconstruction import FaceMesh
     from reference.tasks.image_segmentation import Segmentation
+    from reference.tasks.image_to_image import NewPicture
     from reference.tasks.keypoints import Points
     from reference.tasks.salient_object_detection import Mask
 
@@ -130,6 +131,8 @@ def _comparable(result: Result, width: int, height: int) -> dict[str, Any]:
         return {"vertices_px": encode(result.vertices_px), "neutral": encode(result.neutral), "yaw": yaw}
     if isinstance(result, Segmentation):
         return {"classes": encode(result.in_picture(width, height).astype(np.int32))}
+    if isinstance(result, NewPicture):
+        return {"rgb": encode(result.picture)}
     if isinstance(result, Depth):
         return {"depth": encode(result.in_picture(width, height))}
     if isinstance(result, (Keypoints, Points)):

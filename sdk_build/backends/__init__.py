@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -237,6 +239,12 @@ def missing_package(runtime: str, error: ImportError) -> BackendUnavailable:
     return BackendUnavailable(
         f"{runtime} needs {what}, which is not installed; run 'make setup' or pip install 'onpar[{extra}]'"
     )
+
+
+def lacking(runtime: str) -> list[str]:
+    """The packages of a runtime that are not installed here."""
+    installed = {re.sub(r"[-_.]+", "-", found.name).lower() for found in metadata.distributions()}
+    return [package for package in RUNTIMES[runtime].packages if package not in installed]
 
 
 def execution_name(runtime: str) -> str:

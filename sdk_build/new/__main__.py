@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from reference.errors import BadInput
-from reference.program import program
+from reference.program import other_program, program
 from sdk_build.command import exit_with
 
 
@@ -73,7 +73,7 @@ def run(a: argparse.Namespace) -> int:
         print(f"  {name:<16} {text}")
     for note in made.notes:
         print(f"  note: {note}")
-    export = program("sdk_build.new").replace("new", "export")  # in the words in which this one was called
+    export = other_program("sdk_build.export", "export")
     print(f"next: {export} --target ios --model {made.folder}")
     return 0
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from reference.errors import BadInput, OnParError
 from reference.program import program
-from sdk_build.command import error_line, exit_with
+from reference.spec import ModelSpec
+from sdk_build.command import error_line, exit_with, need_checkout
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[s
 
     _check(runtimes, precisions)
     code, documents = 0, []
-    for spec in [find_model(name) for name in dict.fromkeys(names)]:
+    for spec in [_writable(find_model(name)) for name in dict.fromkeys(names)]:
         try:
             with tempfile.TemporaryDirectory(prefix="onpar-") as folder:
                 measured, changed = refresh(
@@ -68,6 +69,13 @@ def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[s
     if as_json:
         print(json.dumps({"measured": documents}))
     return int(code)
+
+
+def _writable(spec: ModelSpec) -> ModelSpec:
+    """The spec itself; what is measured of a built-in model lies among OnPar's own files."""
+    if not spec.folder:
+        need_checkout(f"sdk_build.quantize {spec.name}", "the folder of a built-in model")
+    return spec
 
 
 def _check(runtimes: list[str] | None, precisions: list[str] | None) -> None:
@@ -95,7 +103,7 @@ def measure_all(
     from reference.registry import find_model, models_dir_of
     from sdk_build.quantize.measure import measure, print_measured
 
-    specs = [find_model(name) for name in dict.fromkeys(names)]
+    specs = [_writable(find_model(name)) for name in dict.fromkeys(names)]
     _check(runtimes, precisions)
     if data is None or calibration is None:
         raise BadInput("no --data; it names the folder that the models were trained with")

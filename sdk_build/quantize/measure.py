@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reference.errors import BadInput, OnParError
 from reference.spec import ModelSpec
-from sdk_build.backends import RUNTIMES, execution_name
+from sdk_build.backends import RUNTIMES, execution_name, lacking
 from sdk_build.backends.quantizers.pt2e import observe
 from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.build.artifact import lower_artifact
@@ -66,10 +66,14 @@ def measure(
         OnParError: data or the model itself can't be used. An artifact that fails is part of the result.
     """
     every = [(name, held) for name in RUNTIMES for held in held_by(name)]
-    work = [(n, held) for n, held in every if n in (runtimes or [n]) and held in (precisions or [held])]
+    absent = {} if runtimes else {name: missing for name in RUNTIMES if (missing := lacking(name))}
+    asked = [name for name in runtimes or RUNTIMES if name not in absent]
+    work = [(name, held) for name, held in every if name in asked and held in (precisions or [held])]
     if not work:
         wanted = ", ".join(precisions or [])
         raise BadInput(f"none of {', '.join(runtimes or RUNTIMES)} holds {wanted}; give a pair that exists")
+    for name, missing in absent.items():
+        say(f"{spec.name}: without {name}: {missing[0]} is not installed; pip install 'onpar[{RUNTIMES[name].extra}]'")
     say(f"{spec.name}: reference and data")
     reference = load_reference(spec, models_dir)
     count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)

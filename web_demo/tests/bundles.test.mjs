@@ -25,6 +25,8 @@ const TASKS = {
   image_segmentation: 'ImageSegmenter',
   depth_estimation: 'DepthEstimator',
   keypoints: 'KeypointDetector',
+  embedding: 'ImageEmbedder',
+  image_to_image: 'ImageToImage',
 };
 /** On one core a page works alone, isolated or not. */
 const THREADS = availableParallelism() > 1 ? /WebAssembly, threads$/ : /WebAssembly, 1 thread$/;
@@ -275,6 +277,8 @@ describe("Python's results", () => {
               objects: value.objects,
               classes: value.classes && [...value.inPicture(input.width, input.height)],
               depth: value.nearness && [...value.inPicture(input.width, input.height)],
+              vector: value.vector && [...value.vector],
+              rgb: value.rgba && [...value.rgba].filter((_, i) => i % 4 < 3),
               faces: value.faces?.map(({ boxPx, score }) => ({ boxPx, score })),
               vertices: value.verticesPx && [...value.verticesPx],
               neutral: value.neutral && [...value.neutral],
@@ -306,6 +310,13 @@ function checkSame(found, expected, scoreLimit) {
       ...expected.points_px.map(([x, y], i) => Math.hypot(x - found.points[2 * i], y - found.points[2 * i + 1])),
     );
     assert.ok(worst <= 0.05, `points are off by ${worst} px`);
+  }
+  if (expected.vector !== undefined) assert.ok(near(found.vector, expected.vector, 1e-4));
+  if (expected.rgb !== undefined) {
+    const wanted = bytes(expected.rgb);
+    assert.equal(found.rgb.length, wanted.length);
+    // Rounding to whole values makes one of a difference of 1e-5.
+    assert.ok(found.rgb.every((value, i) => Math.abs(value - wanted[i]) <= 1));
   }
   if (expected.vertices_px !== undefined) {
     assert.ok(near(found.vertices, floats(expected.vertices_px), 0.05));

@@ -29,7 +29,9 @@ import * as depthEstimator from '../src/onpar/tasks/depth_estimator';
 import * as depthVoxelizer from '../src/onpar/tasks/depth_voxelizer';
 import * as faceKeypointDetector from '../src/onpar/tasks/face_keypoint_detector';
 import * as imageClassifier from '../src/onpar/tasks/image_classifier';
+import * as imageEmbedder from '../src/onpar/tasks/image_embedder';
 import * as imageSegmenter from '../src/onpar/tasks/image_segmenter';
+import * as imageToImage from '../src/onpar/tasks/image_to_image';
 import * as keypointDetector from '../src/onpar/tasks/keypoint_detector';
 import * as objectDetector from '../src/onpar/tasks/object_detector';
 import * as saliencySegmenter from '../src/onpar/tasks/saliency_segmenter';
@@ -66,7 +68,9 @@ Object.assign(globalThis, {
     ...depthVoxelizer,
     ...faceKeypointDetector,
     ...imageClassifier,
+    ...imageEmbedder,
     ...imageSegmenter,
+    ...imageToImage,
     ...keypointDetector,
     ...objectDetector,
     ...saliencySegmenter,

@@ -152,6 +152,8 @@ describe('results', () => {
     Segmentation: 'toSegmentation',
     Depth: 'toEstimatedDepth',
     Points: 'toPoints',
+    Embedding: 'toEmbedding',
+    NewPicture: 'toNewPicture',
   };
   for (const item of VECTORS.results) {
     test(`${item.postprocess.result} of ${item.outputs.map((o) => `${o.unit} ${o.shape}`)}`, async () => {
@@ -170,6 +172,11 @@ describe('results', () => {
             const values = [...result.inPicture(c.width, c.height)];
             return { unit: result.unit, values, nearness: [...result.nearness()] };
           }
+          if (result.similarity) {
+            const mirrored = new onpar.Embedding(result.vector.toReversed());
+            return { vector: [...result.vector], similarity: result.similarity(mirrored) };
+          }
+          if (result.rgba) return { ...result, rgba: [...result.rgba] };
           if (result.faces) return result.faces.map((face) => ({ ...face, pointsPx: [...face.pointsPx] }));
           return Object.fromEntries(Object.entries(result).map(([k, v]) => [k, plain(v)]));
         },
@@ -242,6 +249,12 @@ function checkResult({ postprocess, expected }, value) {
     const wanted = floats(expected.values);
     assert.ok(value.values.length === wanted.length && wanted.every((e, i) => same(value.values[i], e)));
     assert.ok(near(value.nearness, floats(expected.nearness), 1e-6));
+  } else if (postprocess.result === 'Embedding') {
+    assert.deepEqual(value.vector, floats(expected.vector));
+    assert.ok(Math.abs(value.similarity - expected.similarity) <= 1e-6);
+  } else if (postprocess.result === 'NewPicture') {
+    assert.deepEqual([value.width, value.height], [expected.width, expected.height]);
+    assert.deepEqual(rgbOf(value.rgba), [...Buffer.from(expected.rgb, 'base64')]);
   } else if (postprocess.result === 'Points') {
     assert.ok(near(value.pointsPx, floats(expected.points_px), 1e-4));
     assert.ok(near(value.scores, floats(expected.scores), 1e-6));
@@ -249,6 +262,12 @@ function checkResult({ postprocess, expected }, value) {
   } else {
     assert.ok(near(value.values, floats(expected.values), 1e-5));
   }
+}
+
+/** Without the fourth of each, which says how opaque a pixel is. */
+function rgbOf(rgba) {
+  assert.ok(rgba.every((value, i) => i % 4 < 3 || value === 255));
+  return rgba.filter((_, i) => i % 4 < 3);
 }
 
 describe('depth PNG files', () => {

@@ -18,6 +18,8 @@ enum AnyDetector: Sendable {
     case classes(ImageSegmenter)
     case depth(DepthEstimator)
     case points(KeypointDetector)
+    case embedding(ImageEmbedder)
+    case picture(ImageToImage)
 
     private static let refining = "template_keypoints_refined"
     private static let judging = "face_detector_refined"
@@ -48,6 +50,8 @@ enum AnyDetector: Sendable {
             case ("Segmentation", _): .classes(try .fromBundle(bundle, runner: coreML))
             case ("Depth", _): .depth(try .fromBundle(bundle, runner: coreML))
             case ("Points", _): .points(try .fromBundle(bundle, runner: coreML))
+            case ("Embedding", _): .embedding(try .fromBundle(bundle, runner: coreML))
+            case ("NewPicture", _): .picture(try .fromBundle(bundle, runner: coreML))
             case ("VoxelGrid", _): .voxels(try .fromBundle(bundle, runner: coreML))
             case ("FaceMesh", let detector?):
                 .allMeshes(
@@ -73,6 +77,8 @@ enum AnyDetector: Sendable {
         case .classes(let detector): Shown(try await detector.detect(picture))
         case .depth(let detector): Shown(try await detector.detect(picture))
         case .points(let detector): Shown(try await detector.detect(picture))
+        case .embedding(let detector): Shown(try await detector.detect(picture))
+        case .picture(let detector): Shown(try await detector.detect(picture))
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for pictures")
         }
     }
@@ -98,6 +104,10 @@ enum AnyDetector: Sendable {
         case .classes(let detector):
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .depth(let detector): try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .embedding(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
+        case .picture(let detector):
+            try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .points(let detector):
             try await detector.detectForVideo(frame, timestampMs: timestampMs).map { Shown($0) }
         case .voxels: throw OnParError.badInput("this bundle takes depth maps; choose another for the camera")
@@ -167,6 +177,12 @@ struct Shown: Sendable {
 
     init(_ found: Detection<Points>) {
         self.init(found, "\(found.value.pointsPx.count / 2) points", pointsPx: found.value.pointsPx)
+    }
+
+    init(_ found: Detection<Embedding>) { self.init(found, "a vector of \(found.value.vector.count) numbers") }
+
+    init(_ found: Detection<NewPicture>) {
+        self.init(found, "a picture of \(found.value.width) x \(found.value.height) pixels")
     }
 
     init(_ found: Detection<FaceMesh>) { self.init(found, turned(found.value), linesPx: wire(found.value)) }

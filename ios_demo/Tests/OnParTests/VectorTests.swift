@@ -143,6 +143,15 @@ private let limit = 5e-5
             #expect(difference(found.pointsPx, expected.floats("points_px")) <= 1e-4)
             #expect(difference(found.scores, expected.floats("scores")) <= 1e-6)
             #expect(found.labels == expected.json["labels"] as! [String])
+        case "Embedding":
+            let found = try toEmbedding(outputs, context)
+            #expect(found.vector == expected.floats("vector"))
+            let similarity = found.similarity(Embedding(vector: found.vector.reversed()))
+            #expect(abs(similarity - (expected.json["similarity"] as! NSNumber).doubleValue) <= 1e-6)
+        case "NewPicture":
+            let found = try toNewPicture(outputs, context)
+            #expect(found.width == expected.int("width") && found.height == expected.int("height"))
+            #expect(found.rgb == [UInt8](expected.bytes("rgb")))
         default:
             #expect(difference(try toMask(outputs, context).values, expected.floats("values")) <= 1e-5)
         }

@@ -36,6 +36,7 @@ def measure(spec, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "observe", lambda *_: {})
     monkeypatch.setattr(module, "measure_parts", lambda *_: [])
     monkeypatch.setattr(module, "measure_artifact", artifact)
+    monkeypatch.setattr(module, "lacking", lambda _: [])
 
     def run(runtimes=None, precisions=None, seed=0):
         state.round, state.seed = state.round + 1, seed
@@ -65,6 +66,12 @@ def test_a_part_is_measured_again_and_the_rest_stays(measure, runtimes, precisio
     found = measure(runtimes, precisions)
     assert list(found) == EVERY
     assert {pair for pair, made in found.items() if made == 2} == set(again)
+
+
+def test_a_runtime_that_is_not_installed_is_left_out_unless_it_is_asked_for(measure, monkeypatch):
+    monkeypatch.setattr(module, "lacking", lambda name: ["coreai-core"] if name == "coreai" else [])
+    assert list(measure()) == [pair for pair in EVERY if pair[0] != "coreai"]
+    assert {runtime for runtime, _ in measure(["coreai"])} == set(RUNTIMES)
 
 
 def test_progress_in_a_log_is_a_line_each_and_none_beside_json(capsys):

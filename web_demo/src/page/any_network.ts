@@ -1,5 +1,5 @@
 /** Results of networks with classes or units of their own, on a canvas. */
-import { EstimatedDepth, type DetectedObjects, type Segmentation } from '../onpar';
+import { EstimatedDepth, type DetectedObjects, type NewPicture, type Segmentation } from '../onpar';
 
 type Rgb = readonly [number, number, number];
 
@@ -52,6 +52,13 @@ export function drawDepth(canvas: HTMLCanvasElement, found: EstimatedDepth, widt
   layer(canvas, width, height, Array.from(shares), (share) =>
     Number.isNaN(share) ? [24, 28, 44, 128] : [40 + 210 * share, 30 + 190 * share, 90 + 80 * share, 255],
   );
+}
+
+/** The picture that the network made, in its own size. */
+export function drawNewPicture(canvas: HTMLCanvasElement, { rgba, width, height }: NewPicture): void {
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0);
 }
 
 function layer(

@@ -11,7 +11,9 @@ import {
   FaceMesh,
   FaceReconstructor,
   ImageClassifier,
+  ImageEmbedder,
   ImageSegmenter,
+  ImageToImage,
   isDepthPng,
   KeypointDetector,
   ObjectDetector,
@@ -22,7 +24,7 @@ import {
   type DetectedFace,
   type Detection,
 } from '../onpar';
-import { drawClasses, drawDepth, drawObjects } from './any_network';
+import { drawClasses, drawDepth, drawNewPicture, drawObjects } from './any_network';
 import {
   depthPicture,
   drawDots,
@@ -151,6 +153,20 @@ const KINDS: Readonly<Record<string, Kind<Detector>>> = {
     show: (value, canvas, input) => {
       drawDots(canvas, value.pointsPx, drawInput(canvas, input), canvas.width / 110);
       return { summary: `${value.pointsPx.length / 2} points`, scores: [] };
+    },
+  }),
+  Embedding: kind<ImageEmbedder>({
+    open: (bundle) => ImageEmbedder.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas, input) => {
+      drawInput(canvas, input);
+      return { summary: `a vector of ${value.vector.length} numbers`, scores: [] };
+    },
+  }),
+  NewPicture: kind<ImageToImage>({
+    open: (bundle) => ImageToImage.fromBundle(bundle, { accelerator: 'auto' }),
+    show: (value, canvas) => {
+      drawNewPicture(canvas, value);
+      return { summary: `a picture of ${value.width} x ${value.height} pixels`, scores: [] };
     },
   }),
   VoxelGrid: kind<DepthVoxelizer>({

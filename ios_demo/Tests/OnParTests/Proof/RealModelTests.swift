@@ -106,6 +106,17 @@ import Testing
             let found = try await detector.detect(Png.picture(raw)).value.pointsPx
             let expected = (wanted.json["points_px"] as! [[NSNumber]]).flatMap { $0.map(\.floatValue) }
             #expect(difference(found, expected) <= 0.05)
+        case "Embedding":
+            let detector = try ImageEmbedder.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value.vector
+            #expect(difference(found, (wanted.json["vector"] as! [NSNumber]).map(\.floatValue)) <= 1e-4)
+        case "NewPicture":
+            let detector = try ImageToImage.fromBundle(bundle, runner: liteRTRunner)
+            let found = try await detector.detect(Png.picture(raw)).value.rgb
+            let expected = [UInt8](wanted.bytes("rgb"))
+            #expect(found.count == expected.count)
+            // Rounding to whole values makes one of a difference of 1e-5.
+            #expect(zip(found, expected).allSatisfy { abs(Int($0) - Int($1)) <= 1 })
         case "FaceMesh":
             let detector = try FaceReconstructor.fromBundle(bundle, runner: liteRTRunner)
             let found = try await detector.detect(Png.picture(raw)).value

@@ -157,6 +157,17 @@ class ResultVectorTest(name: String, private val case: JSONObject) {
                 assertTrue(scores.isEmpty() || difference(found.scores, scores) <= 1e-6)
                 assertEquals(expected.getJSONArray("labels").strings(), found.labels)
             }
+            "Embedding" -> {
+                val found = toEmbedding(outputs, context)
+                assertContentEquals(floats(expected.getString("vector")), found.vector)
+                val mirrored = Embedding(found.vector.reversedArray())
+                assertEquals(expected.getDouble("similarity"), found.similarity(mirrored), 1e-6)
+            }
+            "NewPicture" -> {
+                val found = toNewPicture(outputs, context)
+                assertEquals(listOf(expected.getInt("width"), expected.getInt("height")), listOf(found.width, found.height))
+                assertContentEquals(bytes(expected.getString("rgb")), found.rgb)
+            }
             "Mask" -> assertTrue(difference(toMask(outputs, context).values, floats(expected.getString("values"))) <= 1e-5)
         }
     }

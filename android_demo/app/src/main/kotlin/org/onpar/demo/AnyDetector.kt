@@ -11,7 +11,9 @@ import org.onpar.FaceKeypointDetector
 import org.onpar.FacePipeline
 import org.onpar.FaceReconstructor
 import org.onpar.ImageClassifier
+import org.onpar.ImageEmbedder
 import org.onpar.ImageSegmenter
+import org.onpar.ImageToImage
 import org.onpar.KeypointDetector
 import org.onpar.ObjectDetector
 import org.onpar.PixelSource
@@ -65,6 +67,8 @@ class AnyDetector private constructor(val bundle: Bundle, private val task: Task
                 "Segmentation" to ImageSegmenter,
                 "Depth" to DepthEstimator,
                 "Points" to KeypointDetector,
+                "Embedding" to ImageEmbedder,
+                "NewPicture" to ImageToImage,
             )
 
         /** @param other opens the bundle of another model, if there is one. */

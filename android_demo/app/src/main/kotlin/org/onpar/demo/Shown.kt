@@ -5,11 +5,13 @@ import kotlin.math.roundToInt
 import org.onpar.Classification
 import org.onpar.DetectedFace
 import org.onpar.DetectedObjects
+import org.onpar.Embedding
 import org.onpar.EstimatedDepth
 import org.onpar.FaceBoxes
 import org.onpar.FaceMesh
 import org.onpar.Keypoints
 import org.onpar.Mask
+import org.onpar.NewPicture
 import org.onpar.Points
 import org.onpar.Segmentation
 import org.onpar.VoxelGrid
@@ -40,6 +42,8 @@ class Shown(
                 is Segmentation -> Shown(value.shares.take(3).joinToString { (label, share) -> "%s %.0f %%".format(label, 100 * share) })
                 is EstimatedDepth -> Shown("${value.unit} from ${value.values.min()} to ${value.values.max()}")
                 is Points -> Shown("${value.pointsPx.size / 2} points", listOf(value.pointsPx))
+                is Embedding -> Shown("a vector of ${value.vector.size} numbers")
+                is NewPicture -> Shown("a picture of ${value.width} x ${value.height} pixels")
                 is List<*> -> allFaces(value)
                 else -> Shown("")
             }

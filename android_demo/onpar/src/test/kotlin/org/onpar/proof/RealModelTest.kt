@@ -143,6 +143,21 @@ class GoldenProofTest(private val name: String, private val folder: File) {
                         assertTrue(hypot(x - found[2 * i], y - found[2 * i + 1]) <= 0.05)
                     }
                 }
+            "Embedding" ->
+                ImageEmbedder.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value.vector
+                    val expected = wanted.getJSONArray("vector").doubles()
+                    assertEquals(expected.size, found.size)
+                    for (i in found.indices) assertEquals(expected[i], found[i].toDouble(), 1e-4)
+                }
+            "NewPicture" ->
+                ImageToImage.fromBundle(bundle).use { detector ->
+                    val found = detector.detect(Png.picture(raw)).value.rgb
+                    val expected = bytes(wanted.getString("rgb"))
+                    assertEquals(expected.size, found.size)
+                    // Rounding to whole values makes one of a difference of 1e-5.
+                    for (i in found.indices) assertTrue(abs((found[i].toInt() and 255) - (expected[i].toInt() and 255)) <= 1)
+                }
             "FaceMesh" ->
                 FaceReconstructor.fromBundle(bundle).use { detector ->
                     val found = detector.detect(Png.picture(raw)).value
