@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdk_build.errors import UnsupportedOperation
+from sdk_build.mil.ops.sizes import checked
 
 Kernel = Callable[..., Tensor]
 Pairs = list[tuple[int, int]]
@@ -19,6 +20,9 @@ CONV_KERNELS: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE_KERNELS: dict[int, Kernel] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _AVG_POOL: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _MAX_POOL: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+
+_PADDED_AT_MOST, _PADDED_AT_LEAST = 64, 1 << 20
 
 
 def ints(values: Tensor | None, rank: int) -> list[int]:
@@ -52,10 +56,24 @@ def pad_spatial(x: Tensor, pairs: Pairs, value: float = 0.0) -> Tensor:
     """Pads the last ``len(pairs)`` dimensions; torch wants the last dimension first."""
     if not any(before or after for before, after in pairs):
         return x
+    _check_padded(x.shape[: x.dim() - len(pairs)], x.shape[x.dim() - len(pairs) :], pairs)
     return F.pad(x, [size for pair in reversed(pairs) for size in pair], value=value)
 
 
-def _dilated(kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
+def _check_padded(leading: Sequence[int], sizes: Sequence[int], pairs: Pairs) -> None:
+    """Refuses padding that no network has a use for: a damaged number must not take the machine's memory.
+
+    Args:
+        leading: Sizes that are not padded.
+        sizes: Those that are, before.
+    """
+    padded = checked([*leading, *(max(0, n + sum(pair)) for n, pair in zip(sizes, pairs, strict=True))])
+    if math.prod(padded) > max(_PADDED_AT_LEAST, _PADDED_AT_MOST * math.prod([*leading, *sizes])):
+        raise ValueError(f"padding to shape {tuple(padded)}; allowed: up to {_PADDED_AT_MOST} times what is padded")
+
+
+def dilated(kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
+    """What a kernel spans with its gaps."""
     return [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
 
 
@@ -73,7 +91,10 @@ def convolve(
     """MIL's convolution around a function with the arguments of torch's ``conv1d``, ``conv2d`` or ``conv3d``."""
     rank = x.dim() - 2
     steps, spread = ints(strides, rank), ints(dilations, rank)
-    pairs = padding_of(pad_type, pad, x.shape[2:], _dilated(weight.shape[2:], spread), steps)
+    window = dilated(weight.shape[2:], spread)
+    pairs = padding_of(pad_type, pad, x.shape[2:], window, steps)
+    if any(max(pair) > size for pair, size in zip(pairs, window, strict=True)):  # which no network has a use for
+        _check_padded([len(x), max(x.shape[1], len(weight))], x.shape[2:], pairs)
     symmetric = [before for before, _ in pairs]
     if any(before != after for before, after in pairs):
         x, symmetric = pad_spatial(x, pairs), [0] * rank
@@ -139,7 +160,7 @@ def convolve_transposed(
         raise UnsupportedOperation(f"pad_type '{pad_type}' is not emulated; allowed: valid, same, custom")
     rank = x.dim() - 2
     steps, spread = ints(strides, rank), ints(dilations, rank)
-    kernel = _dilated(weight.shape[2:], spread)
+    kernel = dilated(weight.shape[2:], spread)
     full = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], steps, kernel, strict=True)]
     if output_shape is not None:
         sizes = [int(value) for value in output_shape.tolist()][2:]
@@ -150,6 +171,8 @@ def convolve_transposed(
     # 'same' is the gradient of a 'same' convolution that reads the output.
     pairs = padding_of(pad_type, pad, sizes, kernel, steps)
     fronts = [before for before, _ in pairs]
+    for spatial in (full, sizes):
+        checked([len(x), weight.shape[1] * int(groups), *(max(0, size) for size in spatial)])
     # What is cropped on both sides is never computed: it matters for volumes.
     both = [max(0, min(front, n - front - size)) for front, n, size in zip(fronts, full, sizes, strict=True)]
     y = kernel_of(x, weight, None, steps, both, 0, int(groups), spread)

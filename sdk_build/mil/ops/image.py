@@ -54,16 +54,18 @@ def _lerp_axis(x: Tensor, axis: int, neighbours: tuple[Tensor, Tensor, Tensor]) 
 
 def resize_linear(x: Tensor, sizes: list[int], mode: str) -> Tensor:
     """Resizes the last ``len(sizes)`` axes."""
+    checked([*x.shape[: -len(sizes)], *sizes])
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
-        x = _lerp_axis(x, axis, _grid_neighbours(x.shape[axis], checked([n_out])[0], mode))
+        x = _lerp_axis(x, axis, _grid_neighbours(x.shape[axis], n_out, mode))
     return x
 
 
 def resize_nearest(x: Tensor, sizes: list[int], offset: float) -> Tensor:
     """Takes pixel ``floor((i + offset) * n_in / n_out)`` along the last axes."""
+    checked([*x.shape[: -len(sizes)], *sizes])
     for axis, n_out in zip(range(-len(sizes), 0), sizes, strict=True):
         n_in = x.shape[axis]
-        points = (torch.arange(checked([n_out])[0], dtype=torch.float64) + offset) * n_in / n_out
+        points = (torch.arange(n_out, dtype=torch.float64) + offset) * n_in / n_out
         x = x.index_select(axis, points.floor().long().clamp(max=n_in - 1))
     return x
 

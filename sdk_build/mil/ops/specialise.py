@@ -77,6 +77,9 @@ def _conv(fixed: Fixed) -> Function | None:
         return None
     kernel, padding = conv.CONV_KERNELS[rank], [before for before, _ in pairs]
     steps, spread = conv.ints(fixed.get("strides"), rank), conv.ints(fixed.get("dilations"), rank)
+    window = conv.dilated(weight.shape[2:], spread)
+    if any(pad > size for pad, size in zip(padding, window, strict=True)):  # the general one bounds what it allocates
+        return None
     groups = int(fixed.get("groups", 1))
     if "bias" in fixed:
         bias = fixed["bias"]

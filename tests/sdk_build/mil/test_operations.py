@@ -161,6 +161,32 @@ def test_indices_outside_are_refused_where_core_ml_leaves_them_undefined() -> No
         run_case(Case("gather", "", arguments, array(2)))
 
 
+IMAGE = array(*range(16)).reshape(1, 1, 4, 4)
+KERNEL = array(1.0).reshape(1, 1, 1, 1)
+FAR = {"pad_type": "custom", "pad": ints(0, 0, 1 << 20, 1 << 20)}
+GROWN: list[tuple[str, dict[str, object], str]] = [
+    ("conv", {"x": IMAGE, "weight": KERNEL, **FAR}, r"padding to shape \(1, 1, 4, 2097156\); allowed: up to 64 times"),
+    ("max_pool", {"x": IMAGE, "kernel_sizes": ints(2, 2), **FAR}, r"padding to shape \(1, 1, 4, 2097156\)"),
+    ("pad", {"x": IMAGE, "pad": ints(0, 0, 1 << 20, 1 << 20)}, r"padding to shape \(1, 1, 4, 2097156\)"),
+    (
+        "conv_transpose",
+        {"x": IMAGE, "weight": KERNEL, "strides": ints(1 << 20, 1 << 20)},
+        r"a tensor of shape \(1, 1, 3145729, 3145729\); allowed: up to 1073741824 numbers",
+    ),
+    (
+        "upsample_bilinear",
+        {"x": IMAGE, "scale_factor_height": scalar(1e5), "scale_factor_width": scalar(1e5)},
+        r"a tensor of shape \(1, 1, 400000, 400000\); allowed: up to 1073741824 numbers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("op_type", "arguments", "message"), GROWN, ids=[case[0] for case in GROWN])
+def test_a_damaged_number_does_not_take_the_memory(op_type: str, arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(LoweringError, match=rf"operation 'op' \({op_type}\) failed: {message}"):
+        run_case(Case(op_type, "", arguments, X))
+
+
 def test_a_result_of_another_shape_than_the_program_states_is_refused() -> None:
     outputs = (MilTensor("out", (1, 4), "fp32"),)
     model = EmulatedCoreML(program_of("reshape", {"x": X, "shape": ints(4, 4)}, outputs))
