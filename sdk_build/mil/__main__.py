@@ -59,12 +59,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _refusing(a: argparse.Namespace) -> int:
-    """What the emulation lacks counts as bad input here, where no model of OnPar's own is at stake."""
-    from sdk_build.errors import UnsupportedOperation
+    """A model that the emulation can't run counts as bad input here: 1 is kept for a difference that was found."""
+    from sdk_build.errors import LoweringError
 
     try:
         return _run(a)
-    except UnsupportedOperation as error:
+    except LoweringError as error:
         print(error_line(error), file=sys.stderr)
         return 2
 

@@ -137,8 +137,8 @@ def described(value: Any) -> dict[str, Any]:
             found["values"] = [_json_number(float(n)) for n in value.reshape(-1).tolist()]
         return found
     if isinstance(value, Mapping):
-        return {"probabilities": {str(key): value[key] for key in sorted(value, key=lambda k: -value[k])}}
-    return {"value": value}
+        return {"probabilities": {str(key): _json_number(value[key]) for key in sorted(value, key=lambda k: -value[k])}}
+    return {"value": _json_number(value) if isinstance(value, float) else value}
 
 
 def _json_number(number: float) -> float | str:

@@ -260,6 +260,20 @@ def test_a_bomb_of_empty_messages_is_refused_before_it_unfolds(tmp_path: Path) -
     assert peak < 4 * 1_000_000
 
 
+def test_a_model_that_fails_when_it_runs_counts_as_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 is kept for a difference that ``compare`` found."""
+    model = _model()
+    _block(model).operations[1].outputs[0].type.tensorType.dimensions[0].constant.size = 2
+    path = str(_write(model, tmp_path / "net.mlpackage"))
+    for arguments in (["run", path], ["trace", path], ["compare", path, path]):
+        assert main([*arguments, "--random", "1"]) == 2
+        printed = capsys.readouterr()
+        assert printed.err.startswith("LoweringError: net.mlpackage operation 's' (add): output 's' has shape (3, 4)")
+        assert (printed.err.count("\n"), printed.out) == (1, "")
+
+
 def test_deep_nesting(tmp_path: Path) -> None:
     def nest(model: Any) -> None:
         operation = _block(model).operations.add(type="cond")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -217,3 +218,13 @@ def test_a_mistake_is_one_line(
     assert printed.err.startswith(message)
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def test_what_json_does_not_know_becomes_a_word() -> None:
+    from sdk_build.mil.command.values import described
+
+    nan, infinity = float("nan"), float("inf")
+    found = [described(value) for value in ({"a": nan, "b": 1.0}, infinity, np.array([nan, 1.0]))]
+    assert json.loads(json.dumps(found, allow_nan=False))[0]["probabilities"]["a"] == "nan"
+    assert found[1] == {"value": "inf"}
+    assert found[2]["values"] == ["nan", 1.0]
