@@ -58,12 +58,22 @@ def _random(declared: MilTensor, rng: np.random.Generator) -> np.ndarray:
 
 
 def _some_shape(declared: MilTensor) -> tuple[int, ...]:
-    """A shape that the model takes, the smallest where several are allowed."""
+    """A shape that the model takes, the smallest where several are allowed.
+
+    Raises:
+        BadInput: No machine holds it: the number is damaged.
+    """
+    from sdk_build.mil.ops.sizes import checked  # imports torch, which inspect doesn't need
+
+    shape = tuple(1 if size is None else size for size in declared.shape)
     if declared.allowed_shapes:
-        return declared.allowed_shapes[0]
-    if declared.dim_ranges:
-        return tuple(max(1, low) for low, _ in declared.dim_ranges)
-    return tuple(1 if size is None else size for size in declared.shape)
+        shape = declared.allowed_shapes[0]
+    elif declared.dim_ranges:
+        shape = tuple(max(1, low) for low, _ in declared.dim_ranges)
+    try:
+        return tuple(checked(shape))
+    except ValueError as error:
+        raise BadInput(f"input '{declared.name}' is {error}; export the model again") from None
 
 
 def _read(declared: MilTensor, value: str) -> Any:
@@ -72,7 +82,8 @@ def _read(declared: MilTensor, value: str) -> Any:
         if path.suffix == ".npy":
             return _cast(declared, np.load(path, allow_pickle=False))
         if path.is_file():
-            return _picture(declared, Image.open(path))
+            with Image.open(path) as picture:
+                return _picture(declared, picture)
         if declared.dtype == "str":
             return value
         return _cast(declared, np.array(json.loads(value)))

@@ -228,3 +228,16 @@ def test_what_json_does_not_know_becomes_a_word() -> None:
     assert json.loads(json.dumps(found, allow_nan=False))[0]["probabilities"]["a"] == "nan"
     assert found[1] == {"value": "inf"}
     assert found[2]["values"] == ["nan", 1.0]
+
+
+@pytest.mark.parametrize("pairs", [[], ["image=photo.png"]])
+def test_a_picture_that_no_machine_holds(pairs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from sdk_build.mil.command.values import given_inputs
+
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (4, 4)).save("photo.png")
+    declared = MilTensor("image", ((1 << 31) - 1, 32, 3), "uint8", color="rgb")
+    with pytest.raises(BadInput, match=r"input 'image' is a tensor of shape \(2147483647, 32, 3\); allowed: up to"):
+        given_inputs([declared], pairs, 1)
