@@ -17,6 +17,7 @@ from sdk_build.build.reference import load_reference
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError
 from sdk_build.export import main
 from sdk_build.lowering.core_ai import nearest_places
+from sdk_build.mil import sqnr_db
 from sdk_build.quiet import quiet
 
 here = pytest.mark.skipif(
@@ -211,6 +212,18 @@ def test_an_operation_is_the_networks(tmp_path, name):
     found, expected, _, _ = through({**REWRITTEN, **KEPT}[name], tmp_path)
     for actual, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(actual, wanted, atol=3e-6, err_msg=name)
+
+
+@here
+@pytest.mark.parametrize(("shape", "has_bias"), [((1, 2560), True), ((3, 2560), False), ((1, 2, 3, 1024), True)])
+def test_long_sums_in_half_precision(tmp_path, shape, has_bias):
+    """One by one in half precision, 2,560 products of one sign keep some 40 dB."""
+    torch.manual_seed(0)
+    layer = nn.Linear(shape[-1], 8, bias=has_bias)
+    layer.weight.data.abs_()
+    found, expected, _, _ = through(nn.Sequential(Layer(torch.abs), layer), tmp_path, "fp16", shape)
+    assert found[0].shape == expected[0].shape
+    assert sqnr_db(expected[0], found[0]) > 55
 
 
 @here
