@@ -9,7 +9,8 @@ from PIL import Image
 from reference.animation.animate import rig_figure
 from reference.animation.figure.evidence import SHAPE, shape_evidence
 from reference.animation.figure.mask import Figure
-from reference.animation.fit_topology import fit, fit_both, to_yaml
+from reference.animation.fit_topology import Example, collect, cross_validate, fit, fit_both, to_yaml
+from reference.animation.fit_topology import main as fit_topology
 from reference.animation.judge import judge_all, judgement_table
 from reference.animation.measure import main
 from reference.animation.motion.library import read_labels, read_library
@@ -121,6 +122,34 @@ def test_a_fit_tells_apart_what_can_be_told_apart_and_survives_its_file(tmp_path
             assert after == pytest.approx(before, abs=0.01)
         assert right == len(found)
     assert fit(found, penalty=100.0).matrix.max() < 0.05, "a penalty shrinks"
+
+
+def test_pictures_are_judged_by_weights_that_have_not_seen_them():
+    random = np.random.default_rng(3)
+    examples = [Example("a", f"{i}.png", topology, evidence) for i, (evidence, topology) in enumerate(made_up(random))]
+    # A thirteenth spider that looks like a fish: weights fitted with it could learn it, others can't.
+    fish = next(e for e in examples if e.topology == "no_feet")
+    examples += [Example("b", "odd.png", "many_feet", fish.evidence), Example("b", "white.png", "winged", None)]
+    text = cross_validate(examples, 5)
+    assert text == cross_validate(examples, 5), "the parts are always the same"
+    assert "| a | many_feet | 12 | 12 | 12 |" in text and "| a | two_feet | 12 | 12 | 12 |" in text
+    assert "| b | many_feet | 1 | 0 | 0 |" in text and "| b | winged | 1 | 0 | 0 |" in text
+
+
+def test_collected_evidence_is_kept(tmp_path, monkeypatch, capsys):
+    folder, kept = judged(tmp_path), tmp_path / "kept.jsonl"
+    monkeypatch.setattr("reference.animation.fit_topology.salient_region", lambda picture: None)
+    monkeypatch.setattr("reference.animation.fit_topology.class_scores", lambda picture: {"person": 1.0})
+    first = collect([folder], kept)
+    assert [e.evidence is None for e in first] == [False, False, True]
+    monkeypatch.setattr("reference.animation.fit_topology.load_figure", None)
+    assert collect([folder], kept) == first
+    assert fit_topology([str(folder), "--folds", "1"]) == 2 and "--folds is 1; allowed" in capsys.readouterr().err
+    assert fit_topology([str(folder), "--evidence", str(kept)]) == 2
+    assert "show 2 topologies; allowed: pictures of all six" in capsys.readouterr().err
+    kept.write_text("no json")
+    assert fit_topology([str(folder), "--evidence", str(kept)]) == 2
+    assert "allowed: what --evidence wrote" in capsys.readouterr().err
 
 
 def test_weights_that_cannot_be_read(tmp_path, refused):
