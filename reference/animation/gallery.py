@@ -19,7 +19,7 @@ from reference.animation.motion.library import load_motion, read_library, with_m
 from reference.animation.motion.skeleton import forward
 from reference.animation.networks import class_scores, salient_region
 from reference.animation.output.preview import render_clip, view_of
-from reference.animation.output.sheet import mapping_panel, mask_panel
+from reference.animation.output.sheet import captioned, mapping_panel, mask_panel
 from reference.animation.retarget.mapping import METHODS
 from reference.animation.topology import choose
 from reference.errors import BadInput, OnParError
@@ -60,6 +60,15 @@ def mappings(image: Path, mask: Path | None, tile: int = 260) -> Picture:
     return np.concatenate(panels, axis=1)
 
 
+def _headed(rows: Sequence[Picture], motions: Sequence[str], tile: int = 200, frames: int = 3) -> Picture:
+    """Rows of :func:`row` below a line that says what the columns show."""
+    sheet = np.concatenate(rows)
+    starts = [0, tile, *(tile * (2 + frames * number) for number in range(len(motions) + 1))]
+    captions = ["drawing", "what drives it", *motions]
+    columns = zip(starts[:-1], starts[1:], captions, strict=True)
+    return np.concatenate([captioned(sheet[:, begin:end], text) for begin, end, text in columns], axis=1)
+
+
 def _sheet(tiles: Sequence[Picture], columns: int) -> Picture:
     """Equal tiles in rows; the last row is filled up with white."""
     empty = np.full_like(tiles[0], 255)
@@ -90,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
-    Image.fromarray(np.concatenate(rows)).save(a.out, quality=88)
+    Image.fromarray(_headed(rows, a.motion)).save(a.out, quality=88)
     return 0
 
 

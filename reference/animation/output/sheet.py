@@ -36,7 +36,7 @@ def draw_sheet(character: Character, frames: Sequence[Picture], tile: int = 300)
         ("source", _source_panel(character, tile)),
         ("mapping", mapping_panel(character, tile)),
     ]
-    top = np.concatenate([_captioned(picture, text) for text, picture in panels], axis=1)
+    top = np.concatenate([captioned(picture, text) for text, picture in panels], axis=1)
     if not frames:
         return top
     count = len(panels)
@@ -131,23 +131,42 @@ def mapping_panel(character: Character, tile: int) -> Picture:
 
 
 def _label(panel: _Panel, wanted: list[tuple[str, tuple[float, float]]]) -> None:
-    """Writes names beside their places, inside the picture and none over another; a line leads to what was moved."""
+    """Writes names beside their places, the root's first; a line leads to what had to move."""
     font, height = _font(9 * _OVER), 11 * _OVER
+    sizes = [(float(panel.pen.textlength(text, font)), float(height)) for text, _ in wanted]
+    corners = spread([place for _, place in wanted], sizes, panel.canvas.width, 5 * _OVER)
+    for (text, (x, y)), (width, _), (left, top) in zip(wanted, sizes, corners, strict=True):
+        middle = top + height / 2
+        if abs(middle - y) > height / 2:
+            panel.pen.line([(x, y), (left if left > x else left + width, middle)], (150, 152, 158), _OVER)
+        panel.pen.text((left, middle), text, INK, font, anchor="lm", stroke_width=2, stroke_fill=(255, 255, 255))
+
+
+def spread(
+    places: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], side: float, gap: float
+) -> list[tuple[float, float]]:
+    """Left upper corners for names beside their places: away from the first place, inside the picture, and apart.
+
+    Args:
+        places: (x, y) of what is named.
+        sizes: (width, height) of the names, all of one height.
+        side: of the square picture.
+        gap: between a place and its name, and between two names.
+    """
+    corners = dict.fromkeys(range(len(places)), (0.0, 0.0))
     taken: list[tuple[float, float, float, float]] = []
-    for text, (x, y) in sorted(wanted, key=lambda item: item[1][1]):
-        width = panel.pen.textlength(text, font)
-        left = min(max(x + 5 * _OVER, 2), panel.canvas.width - width - 2)
-        level = min(max(y, height / 2 + 2), panel.canvas.height - height / 2 - 2)
+    for number in sorted(corners, key=lambda i: places[i][1]):
+        (x, y), (width, height) = places[number], sizes[number]
+        beside = x + gap if x >= places[0][0] - gap else x - gap - width
+        left = min(max(beside, 2), side - width - 2)
         for step in (0, 1, -1, 2, -2, 3, -3, 4, -4):
-            top = min(max(level + step * height, height / 2 + 2), panel.canvas.height - height / 2 - 2) - height / 2
-            box = (left, top, left + width, top + height)
+            top = min(max(y - height / 2 + step * height, 2), side - height - 2)
+            box = (left - gap, top, left + width + gap, top + height)
             if not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in taken):
                 break
-        taken.append(box)
-        middle = (box[1] + box[3]) / 2
-        if abs(middle - y) > height / 2:
-            panel.pen.line([(x, y), (left, middle)], (150, 152, 158), _OVER)
-        panel.pen.text((left, middle), text, INK, font, anchor="lm", stroke_width=2, stroke_fill=(255, 255, 255))
+        taken.append((left, top, left + width, top + height))
+        corners[number] = (left, top)
+    return list(corners.values())
 
 
 def _branch_color(character: Character, joint: int) -> tuple[int, int, int]:
@@ -168,7 +187,8 @@ def _draw_bones(
         pen.ellipse((x - r, y - r, x + r, y + r), (255, 255, 255), colors[joint], round(1.5 * _OVER))
 
 
-def _captioned(tile: Picture, text: str) -> Picture:
+def captioned(tile: Picture, text: str) -> Picture:
+    """A picture below a line of text, (H + 26, W, 3)."""
     strip = Image.new("RGB", (tile.shape[1], 26), PAPER)
     ImageDraw.Draw(strip).text((tile.shape[1] / 2, 13), text, INK, _font(14), anchor="mm")
     return np.concatenate([np.array(strip), tile])
