@@ -16,8 +16,8 @@ from reference.animation.motion.rigs import (
     heading,
     is_degenerate,
 )
-from reference.animation.motion.rotations import about_y
-from reference.animation.motion.skeleton import Pose, Skeleton, clip_of, forward
+from reference.animation.motion.rotations import about_y, best_rotation
+from reference.animation.motion.skeleton import Array, Pose, Skeleton, clip_of, forward
 from reference.animation.motion.source import (
     FRAME_RATE,
     FROM_Z,
@@ -35,6 +35,7 @@ from reference.errors import BadInput
 
 RESTS = ("auto", "file", "first")
 HEADINGS = ("auto", "file")
+UPRIGHT = 0.5  # cosine of the angle by which a figure may lean and still stand in the same world
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,23 @@ def load_file(path: Path, options: FileOptions = FileOptions()) -> Motion:
 
 def _stood_up(skeleton: Skeleton, pose: Pose) -> tuple[Skeleton, Pose]:
     """With y upwards: some programs write the rest pose in one world and the motion in another."""
-    moving = find_up(skeleton, pose.positions[len(pose.positions) // 2])
+    middle = pose.positions[len(pose.positions) // 2]
+    moving = find_up(skeleton, middle)
     resting = moving if is_degenerate(skeleton) else find_up(skeleton, skeleton.positions)
+    if moving != resting and _keeps_up(skeleton.positions, middle):
+        moving = resting  # only the legs are laid back, as a flying bird's
     if moving == resting:
         return upright(skeleton, pose, moving)
     if resting == "z":  # the same rotations from a rest pose that was turned
         places = Skeleton(skeleton.names, skeleton.parents, skeleton.positions @ FROM_Z.T)
         return places, Pose(pose.rotations @ FROM_Z.T, pose.positions)
     return skeleton, Pose(FROM_Z @ pose.rotations, pose.positions @ FROM_Z.T)
+
+
+def _keeps_up(resting: Array, moving: Array) -> bool:
+    """Whether a figure as a whole stands in a frame, (J, 3), as it does at rest."""
+    turn = best_rotation(resting - resting.mean(axis=0), moving - moving.mean(axis=0))
+    return bool(turn[1, 1] > UPRIGHT)
 
 
 def _check(options: FileOptions) -> None:

@@ -256,6 +256,15 @@ def test_a_figure_that_looks_elsewhere_is_turned_to_the_front():
         assert abs((heading(nameless, "four_feet") - degrees + 180) % 360 - 180) < 5, "by places alone"
 
 
+@pytest.mark.parametrize("clip", ["Fly", "Glide", "Idle"])
+def test_a_bird_that_lays_its_legs_back_is_not_turned(clip):
+    motion = load_file(MOTIONS_DIR / "bird.glb", FileOptions(clip=clip))
+    head = motion.skeleton.names.index("Head")
+    for places in (motion.skeleton.positions, forward(motion.skeleton, motion.clip).positions[0]):
+        ahead = places[head] - places[0]
+        assert ahead[2] > 0.5 * np.linalg.norm(ahead) and abs(ahead[0]) < 0.1 * np.linalg.norm(ahead)
+
+
 def on_one_line(folder):
     """A figure whose offsets all run along y, its limbs spread by the frames' rotations alone."""
     text = """HIERARCHY
