@@ -103,6 +103,29 @@ describe('drawings', () => {
   });
 });
 
+describe('what a network sees beside the ink', () => {
+  test('is filled inside a figure, and stays paper where the figure hardly surrounds it', async () => {
+    const found = await page.evaluate(async () => {
+      const inside = (x, y, [x0, y0, x1, y1]) => x >= x0 && x < x1 && y >= y0 && y < y1;
+      const body = (x, y) => inside(x, y, [30, 150, 200, 230]) || inside(x, y, [180, 40, 200, 150]);
+      const patch = [80, 180, 130, 205];
+      const side = 256;
+      const bytes = new Uint8Array(4 * side * side);
+      for (let i = 0; i < side * side; i++) {
+        const ink = body(i % side, (i / side) | 0) && !inside(i % side, (i / side) | 0, patch);
+        bytes.set(ink ? [70, 110, 160, 255] : [246, 244, 238, 255], 4 * i);
+      }
+      const region = Float32Array.from({ length: side * side }, (_, i) => {
+        const [x, y] = [i % side, (i / side) | 0];
+        return Number(body(x, y) || inside(x, y, [100, 60, 180, 150]));
+      });
+      const { mask } = await onpar.findFigure(new onpar.Picture(side, side, bytes), async () => region);
+      return [mask.data[192 * side + 100], mask.data[100 * side + 140], mask.data[100 * side + 190]];
+    });
+    assert.deepEqual(found, [1, 0, 1], 'the patch, the paper below the tail, the tail');
+  });
+});
+
 const drawingOf = ({ width, height, palette, runs }) => ({ width, height, palette, runs });
 
 describe('pictures without a figure', () => {

@@ -25,6 +25,7 @@ SMALLEST_SHARP = 48  # pixels of a figure's longer side
 SECOND_PART = 0.25  # of the largest part's pixels: from there on another part is worth a note
 INK_IN_REGION = 0.75  # share of the ink in the salient region from which on both mean one figure
 PALE_SHARE = 0.15  # of the ink, that must be missing in it
+LARGEST_OPENING = 0.25  # of a pale piece's outline, that no ink bounds
 _LONGEST_SIDE = 1024
 
 
@@ -93,7 +94,7 @@ def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
     """A drawing's ink with what a network saw: the most salient of several parts, and what is pale inside it.
 
     White shirts and light skin differ too little from paper to be ink; the region is filled where most of the ink lies
-    in it.
+    in it, as far as ink encloses it: a network also sees the paper between a tail and a back.
     """
     from scipy import ndimage
 
@@ -107,7 +108,22 @@ def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
     region: Bits = salient >= 0.5
     if part[region].sum() < INK_IN_REGION * part.sum() or (region & ~part).sum() < PALE_SHARE * part.sum():
         return part
-    return np.asarray(part | salient_figure(picture, salient))
+    return np.asarray(part | _enclosed(salient_figure(picture, salient) & ~part, part))
+
+
+def _enclosed(pale: Bits, part: Bits) -> Bits:
+    """The pieces of ``pale`` whose outline mostly lies along ``part``."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(pale)
+    sides, opened = np.zeros(count + 1), np.zeros(count + 1)
+    padded = np.pad(part.astype(np.uint8) + 2 * pale, 1)
+    height, width = pale.shape
+    for down, right in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        beyond = padded[down : down + height, right : right + width]
+        sides += np.bincount(labels[pale & (beyond < 2)], minlength=count + 1)
+        opened += np.bincount(labels[pale & (beyond == 0)], minlength=count + 1)
+    return np.asarray(pale & (opened <= LARGEST_OPENING * sides)[labels])
 
 
 def salient_figure(picture: Picture, salient: NDArray[np.float32]) -> Bits:

@@ -13,6 +13,7 @@ const SMALLEST_SHARP = 48;
 const SECOND_PART = 0.25;
 const INK_IN_REGION = 0.75;
 const PALE_SHARE = 0.15;
+const LARGEST_OPENING = 0.25;
 const LONGEST_SIDE = 1024;
 
 /** Where the mask came from. */
@@ -86,7 +87,10 @@ function shareOf(salient: Float32Array): number {
   return salient.reduce((sum, value) => sum + Number(value >= 0.5), 0) / salient.length;
 }
 
-/** The most salient of several parts of the ink, and what is pale inside it: white shirts differ too little from paper. */
+/**
+ * The most salient of several parts of the ink, and what is pale inside it: white shirts differ too little from paper.
+ * A network also sees the paper between a tail and a back: what ink hardly encloses stays out.
+ */
 function agreed(bits: Bits, picture: Raster, salient: Float32Array): Bits {
   const { labels, sizes } = partsOf(bits, true);
   if (sizes.length === 1) return bits;
@@ -106,7 +110,35 @@ function agreed(bits: Bits, picture: Raster, salient: Float32Array): Bits {
   const size = countBits(part);
   if (held < INK_IN_REGION * size || pale < PALE_SHARE * size) return part;
   const region = refined(picture, salient);
-  return bitsWhere(part, (i) => part.data[i] === 1 || region.data[i] === 1);
+  const inside = enclosed(
+    bitsWhere(part, (i) => region.data[i] === 1 && !part.data[i]),
+    part,
+  );
+  return bitsWhere(part, (i) => part.data[i] === 1 || inside.data[i] === 1);
+}
+
+/** The pieces of `pale` whose outline mostly lies along `part`. */
+function enclosed(pale: Bits, part: Bits): Bits {
+  const { width, height, data } = pale;
+  const { labels, sizes } = partsOf(pale, false);
+  const [sides, opened] = [sizes.map(() => 0), sizes.map(() => 0)];
+  const count = (piece: number, x: number, y: number): void => {
+    const inside = x >= 0 && y >= 0 && x < width && y < height;
+    const at = y * width + x;
+    if (inside && data[at]) return;
+    sides[piece]!++;
+    if (!inside || !part.data[at]) opened[piece]!++;
+  };
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (!data[i]) continue;
+      count(labels[i]!, x + 1, y);
+      count(labels[i]!, x - 1, y);
+      count(labels[i]!, x, y + 1);
+      count(labels[i]!, x, y - 1);
+    }
+  }
+  return bitsWhere(part, (i) => data[i] === 1 && opened[labels[i]!]! <= LARGEST_OPENING * sides[labels[i]!]!);
 }
 
 /** The largest part, without pinholes; holes that belong to the figure (an arm on the hip) stay. */
