@@ -104,6 +104,17 @@ describe('drawings', () => {
 });
 
 describe('what a network sees beside the ink', () => {
+  test('is no subject of a photograph where it is scraps', async () => {
+    const said = await page.evaluate(
+      async (c) => {
+        const scraps = async ({ width, height }) =>
+          Float32Array.from({ length: width * height }, (_, i) => Number((i / width) % 4 < 1 && i % width < width / 2));
+        return decode.outcome(() => onpar.findFigure(drawing(c), scraps));
+      },
+      VECTORS.refused.find(({ name }) => name === 'no paper'),
+    );
+    assert.match(said, /^BadInput: no figure found: .* of it; allowed without plain paper: 5 % or more; crop/);
+  });
   test('is filled inside a figure, and stays paper where the figure hardly surrounds it', async () => {
     const found = await page.evaluate(async () => {
       const inside = (x, y, [x0, y0, x1, y1]) => x >= x0 && x < x1 && y >= y0 && y < y1;

@@ -19,6 +19,7 @@ Bits = NDArray[np.bool_]
 Saliency = Callable[[Picture], NDArray[np.float32] | None]
 
 SMALLEST_SHARE = 0.005  # of the picture's pixels; less is a speck
+SMALLEST_IN_PHOTO = 0.05  # of the pixels of a picture that isn't on paper; less is no subject
 LARGEST_SHARE = 0.98
 CUT = 0.03  # share of a side of the picture that the figure covers
 SMALLEST_SHARP = 48  # pixels of a figure's longer side
@@ -83,11 +84,25 @@ def _found(picture: Picture, saliency: Saliency | None, trusted: bool) -> tuple[
         raise
     except BadInput:
         salient = saliency(picture) if saliency is not None else None
-        if salient is None or (salient >= 0.5).mean() < SMALLEST_SHARE:
+        if salient is None:
             raise
+        _refuse_scraps(salient >= 0.5)
         return salient_figure(picture, salient), "saliency"
     salient = saliency(picture) if saliency is not None else None
     return (bits if salient is None else _agreed(bits, picture, salient)), "paper"
+
+
+def _refuse_scraps(region: Bits) -> None:
+    """Raises BadInput where only scraps stand out, as in a photograph of a landscape or of nothing."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(region)
+    largest = np.bincount(labels[region], minlength=1).max() / region.size
+    if largest < SMALLEST_IN_PHOTO:
+        raise BadInput(
+            f"no figure found: what stands out most in the picture covers {100 * largest:.1f} % of it; allowed without "
+            f"plain paper: {100 * SMALLEST_IN_PHOTO:.0f} % or more; crop the picture to the figure, or give --mask"
+        )
 
 
 def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:

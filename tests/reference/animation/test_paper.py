@@ -78,6 +78,20 @@ def test_pale_parts_are_filled_where_a_network_saw_them(tmp_path):
     assert overlap(seen, mask) > 0.9
 
 
+def test_a_photograph_in_which_only_scraps_stand_out_is_refused(tmp_path, refused):
+    picture = np.random.default_rng(4).integers(0, 255, (200, 300, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    region = np.zeros((200, 300), np.float32)
+    region[40:80, 40:100] = 1.0
+    region[150:170, ::4] = 1.0  # many, none of them large
+    with refused(BadInput, "covers 4.0 % of it; allowed without plain paper: 5 % or more", "crop the picture"):
+        load_figure(tmp_path / "p.png", None, lambda _: region)
+    region[40:90, 40:110] = 1.0
+    assert load_figure(tmp_path / "p.png", None, lambda _: region).origin == "saliency"
+    with refused(BadInput, "covers 0.0 % of it"):
+        load_figure(tmp_path / "p.png", None, lambda _: np.zeros_like(region))
+
+
 def test_paper_that_a_figure_half_surrounds_stays_paper(tmp_path):
     mask = np.zeros((256, 256), bool)
     mask[150:230, 30:200] = True

@@ -7,6 +7,7 @@ import { figureOnPaper, NoFigure } from './paper';
 import { area, resized, resizedBytes, type Raster } from './resampling';
 
 const SMALLEST_SHARE = 0.005;
+const SMALLEST_IN_PHOTO = 0.05;
 const LARGEST_SHARE = 0.98;
 const CUT = 0.03;
 const SMALLEST_SHARP = 48;
@@ -77,14 +78,21 @@ async function found(picture: Raster, saliency: Saliency | null): Promise<{ bits
   } catch (error) {
     if (error instanceof NoFigure || !(error instanceof BadInput) || saliency === null) throw error;
     const salient = await saliency(picture);
-    if (shareOf(salient) < SMALLEST_SHARE) throw error;
+    refuseScraps(bitsWhere(picture, (i) => salient[i]! >= 0.5));
     return { bits: refined(picture, salient), origin: 'saliency' };
   }
   return { bits: saliency === null ? bits : agreed(bits, picture, await saliency(picture)), origin: 'paper' };
 }
 
-function shareOf(salient: Float32Array): number {
-  return salient.reduce((sum, value) => sum + Number(value >= 0.5), 0) / salient.length;
+/** Only scraps stand out in a photograph of a landscape or of nothing. */
+function refuseScraps(region: Bits): void {
+  const { sizes } = partsOf(region, false);
+  const largest = Math.max(0, ...sizes.slice(1)) / region.data.length;
+  if (largest >= SMALLEST_IN_PHOTO) return;
+  throw new BadInput(
+    `no figure found: what stands out most in the picture covers ${(100 * largest).toFixed(1)} % of it; allowed ` +
+      `without plain paper: ${100 * SMALLEST_IN_PHOTO} % or more; crop the picture to the figure`,
+  );
 }
 
 /**
