@@ -29,7 +29,9 @@ class Signature:
         """An input as the caller hands it over."""
         feature = self.inputs[name]
         if feature.type.WhichOneof("Type") == "imageType":
-            return image_of(feature)
+            image = image_of(feature)
+            _check_fits(image, given.get(name, image))
+            return image
         if name not in given:
             raise BadInput(f"input '{name}' is described but the program has none of that name")
         return array_of(feature, given[name].shape)
@@ -50,6 +52,14 @@ class Signature:
         if not given[name].is_ranked or None in given[name].shape:
             raise UnsupportedOperation(f"state '{name}' has a flexible shape; allowed: a fixed one")
         return replace(given[name], description=self.states[name].shortDescription)
+
+
+def _check_fits(image: MilTensor, taken: MilTensor) -> None:
+    """Holds a picture's size against the program's own, before anything of that size is made."""
+    sizes, own = image.shape[:2], taken.shape[-2:]
+    is_fixed = taken is not image and taken.is_ranked and None not in (*sizes, *own)
+    if is_fixed and sizes != own:
+        raise BadInput(f"picture '{image.name}' is described as {sizes}, the program takes {taken.shape}")
 
 
 def function_names(description: Any, functions: Mapping[str, Any]) -> tuple[str, ...]:

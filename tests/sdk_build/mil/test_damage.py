@@ -203,6 +203,15 @@ def test_a_constant_that_asks_for_a_terabyte_when_the_model_runs(tmp_path: Path)
         emulated.predict({"x": np.ones((3, 4), np.float32)})
 
 
+def test_a_picture_of_another_size_than_the_program_takes(tmp_path: Path) -> None:
+    def describe(model: Any) -> None:
+        image = model.description.input[0].type.imageType
+        image.height, image.width, image.colorSpace = 1 << 20, 4, 20
+
+    message = _refused(describe, tmp_path)
+    assert "picture 'x' is described as (1048576, 4), the program takes (3, 4)" in message
+
+
 def test_cycles(tmp_path: Path) -> None:
     def turn(model: Any) -> None:
         _block(model).operations[1].inputs["x"].arguments[0].name = "y"
