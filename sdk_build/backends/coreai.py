@@ -36,8 +36,11 @@ FUNCTION = "main"
 CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-def require() -> None:
+def require(converter: bool = True) -> None:
     """Say what the interpreter lacks on this machine.
+
+    Args:
+        converter: whether the converter is needed, too; it imports PyTorch, which an artifact runs without.
 
     Raises:
         BackendUnavailable: the package is not installed, with the reason where this machine can't have it.
@@ -46,7 +49,9 @@ def require() -> None:
         with warnings.catch_warnings():  # it takes torch's CPU build for a newer version than the one that it knows
             warnings.simplefilter("ignore")
             import coreai.runtime  # noqa: F401
-            import coreai_torch  # noqa: F401
+
+            if converter:
+                import coreai_torch  # noqa: F401
     except ImportError as error:
         raise BackendUnavailable(unavailable(str(error))) from error
 
@@ -213,7 +218,7 @@ def load(path: Path, spec: ModelSpec, threads: int = 1) -> CoreAIRunner:
         BackendUnavailable: Core AI is not installed.
     """
     del threads
-    require()
+    require(converter=False)
     _check_digest(path)
     try:
         return CoreAIRunner(path, spec)

@@ -1,6 +1,7 @@
 """Core AI artifacts through the real converter, run by Apple's interpreter."""
 
 import importlib.util
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -149,6 +150,17 @@ def test_a_shipped_model_is_proved_in_a_child_process(tmp_path):
     assert len(artifact.answers) == 2 * len(reference.golden)
     largest = {c.metric: c.value for c in artifact.checks}["max_abs_of_range"]
     assert 0 < largest < 0.02  # 0 would mean that the reference was compared to itself
+
+
+@here
+def test_an_artifact_runs_without_pytorch():
+    """Its import takes longer than the artifact."""
+    code = (
+        "import sys; import sdk_build.proof.sandbox; from sdk_build.backends import coreai;"
+        "coreai.require(converter=False); import coreai.authoring; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @here
