@@ -119,7 +119,7 @@ describe('what a network sees beside the ink', () => {
     const found = await page.evaluate(async () => {
       const inside = (x, y, [x0, y0, x1, y1]) => x >= x0 && x < x1 && y >= y0 && y < y1;
       const body = (x, y) => inside(x, y, [30, 150, 200, 230]) || inside(x, y, [180, 40, 200, 150]);
-      const patch = [80, 180, 130, 205];
+      const patch = [60, 165, 130, 215];
       const side = 256;
       const bytes = new Uint8Array(4 * side * side);
       for (let i = 0; i < side * side; i++) {

@@ -123,7 +123,8 @@ def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
     region: Bits = salient >= 0.5
     if part[region].sum() < INK_IN_REGION * part.sum() or (region & ~part).sum() < PALE_SHARE * part.sum():
         return part
-    return np.asarray(part | _enclosed(salient_figure(picture, salient) & ~part, part))
+    pale = _enclosed(salient_figure(picture, salient) & ~part, part)
+    return np.asarray(part | pale) if pale.sum() >= PALE_SHARE * part.sum() else part  # not gaps between paws alone
 
 
 def _enclosed(pale: Bits, part: Bits) -> Bits:

@@ -97,12 +97,17 @@ def test_paper_that_a_figure_half_surrounds_stays_paper(tmp_path):
     mask[150:230, 30:200] = True
     mask[40:150, 180:200] = True  # a tail that stands up
     picture = picture_of(mask)
-    picture[180:205, 80:130] = (246, 244, 238)  # a pale patch, with ink around it
+    picture[165:215, 60:130] = (246, 244, 238)  # a pale patch, with ink around it
     region = mask.copy()
     region[60:150, 100:180] = True  # what a network takes for a part of it, between tail and back
     Image.fromarray(picture).save(tmp_path / "p.png")
     seen = load_figure(tmp_path / "p.png", None, lambda _: region.astype(np.float32)).mask
     assert overlap(seen, mask) > 0.97 and seen[185:200, 85:125].all() and not seen[70:140, 110:170].any()
+    picture[mask] = picture_of(mask)[mask]
+    picture[210:230, 80:84] = (246, 244, 238)  # a gap as between two paws is no pale part
+    Image.fromarray(picture).save(tmp_path / "q.png")
+    gap = load_figure(tmp_path / "q.png", None, lambda _: region.astype(np.float32)).mask
+    assert not gap[214:228, 81:83].any()
 
 
 def test_a_region_moves_to_the_pictures_edges_and_an_empty_one_is_refused(refused):

@@ -122,6 +122,8 @@ function agreed(bits: Bits, picture: Raster, salient: Float32Array): Bits {
     bitsWhere(part, (i) => region.data[i] === 1 && !part.data[i]),
     part,
   );
+  // Not gaps between paws alone.
+  if (countBits(inside) < PALE_SHARE * size) return part;
   return bitsWhere(part, (i) => part.data[i] === 1 || inside.data[i] === 1);
 }
 
