@@ -271,19 +271,46 @@ function rgbOf(rgba) {
 }
 
 describe('depth PNG files', () => {
-  /** 8 x 8 pixels whose rows name a filter. */
-  const png = (filter) => {
+  /** 8 x 8 pixels whose rows name a filter, or of what a header says. */
+  const png = (filter, kind = [16, 0, 0]) => {
     const rows = Buffer.from(Array.from({ length: 8 * 17 }, (_, i) => (i % 17 ? i : filter)));
     const packed = deflateSync(rows);
     const word = (value) => Buffer.from([value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255]);
-    const header = [word(13), Buffer.from('IHDR'), word(8), word(8), Buffer.from([16, 0, 0, 0, 0]), word(0)];
+    const header = [
+      word(13),
+      Buffer.from('IHDR'),
+      word(8),
+      word(8),
+      Buffer.from([kind[0], kind[1], 0, 0, kind[2]]),
+      word(0),
+    ];
     const data = [word(packed.length), Buffer.from('IDAT'), packed, word(0)];
     return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), ...header, ...data]).toString('base64');
   };
-  const read = (filter) =>
-    page.evaluate((text) => decode.outcome(() => onpar.decodeDepthPng(decode.bytes(text))), png(filter));
+  const read = (filter, kind) =>
+    page.evaluate((text) => decode.outcome(() => onpar.decodeDepthPng(decode.bytes(text))), png(filter, kind));
   test('with the five filters are read', async () => {
     for (const filter of [0, 1, 2, 3, 4]) assert.equal(await read(filter), 'no error');
+  });
+  test('of 8 bits, colours, a palette, or interlaced are refused', async () => {
+    for (const kind of [
+      [8, 0, 0],
+      [16, 2, 0],
+      [8, 3, 0],
+      [16, 0, 1],
+    ])
+      assert.match(
+        await read(0, kind),
+        new RegExp(`^BadInput: the PNG has ${kind[0]} bits, colour type ${kind[1]}; a`),
+      );
+  });
+  test('that are cut are refused', async () => {
+    const whole = Buffer.from(png(0), 'base64');
+    for (const size of [0, 20, 40, whole.length - 30]) {
+      const text = whole.subarray(0, size).toString('base64');
+      const said = await page.evaluate((t) => decode.outcome(() => onpar.decodeDepthPng(decode.bytes(t))), text);
+      assert.match(said, /^BadInput: the (file is no PNG|PNG is damaged)/);
+    }
   });
   test('with another filter are refused', async () => {
     for (const filter of [5, 255])

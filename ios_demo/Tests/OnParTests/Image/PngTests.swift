@@ -2,8 +2,8 @@ import Testing
 
 @testable import OnPar
 
-/// A PNG file of 8 x 8 pixels of 16-bit grey, whose rows name a filter; its pixels are stored as they are.
-private func png(filter: UInt8) -> [UInt8] {
+/// A PNG file of 8 x 8 pixels of 16-bit grey, whose rows name a filter, or of what a header says; stored as it is.
+private func png(filter: UInt8, bits: UInt8 = 16, color: UInt8 = 0, interlaced: UInt8 = 0) -> [UInt8] {
     let rows = (0..<8 * 17).map { i -> UInt8 in i % 17 == 0 ? filter : UInt8(i) }
     var (a, b) = (1, 0)
     for value in rows {
@@ -13,7 +13,8 @@ private func png(filter: UInt8) -> [UInt8] {
     let sum = [b >> 8, b & 255, a >> 8, a & 255].map { UInt8($0) }
     let length = UInt8(rows.count)
     let packed: [UInt8] = [0x78, 0x01, 0x01, length, 0, ~length, 255] + rows + sum
-    let header: [UInt8] = [0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 8, 0, 0, 0, 8, 16, 0, 0, 0, 0, 0, 0, 0, 0]
+    let kind = [bits, color, 0, 0, interlaced]
+    let header: [UInt8] = [0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 8, 0, 0, 0, 8] + kind + [0, 0, 0, 0]
     let data: [UInt8] = [0, 0, 0, UInt8(packed.count), 0x49, 0x44, 0x41, 0x54] + packed + [0, 0, 0, 0]
     return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + header + data
 }
@@ -27,6 +28,21 @@ private func png(filter: UInt8) -> [UInt8] {
     @Test func aRowWithAnotherFilterIsRefused() {
         for filter in [UInt8(5), 255] {
             #expect(throws: OnParError.self) { try Png.decode(png(filter: filter)) }
+        }
+    }
+
+    @Test func palettesGreyWithAlphaFewBitsAndInterlacedFilesAreRefused() {
+        for (bits, color, interlaced) in [(8, 3, 0), (16, 4, 0), (4, 0, 0), (16, 0, 1)] as [(UInt8, UInt8, UInt8)] {
+            #expect(throws: OnParError.self) {
+                try Png.decode(png(filter: 0, bits: bits, color: color, interlaced: interlaced))
+            }
+        }
+    }
+
+    @Test func aFileThatIsCutOrHasRowsMissingIsRefused() {
+        let whole = png(filter: 0)
+        for size in [0, 20, 40, whole.count - 30] {
+            #expect(throws: OnParError.self) { try Png.decode(Array(whole.prefix(size))) }
         }
     }
 
