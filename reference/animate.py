@@ -28,6 +28,7 @@ MAPPINGS = ("error", "degree")
 TOPOLOGIES = ("auto", "two_feet", "four_feet", "winged", "two_feet_tail", "no_feet", "many_feet")
 FACINGS = ("auto", "front", "left", "right")
 STEPS = ("figure", "mesh and skeleton", "motion", "mapping and transfer", "GLB and character file", "preview", "sheet")
+SHEET_FRAMES = 6  # that the sheet shows; without a preview no others are drawn
 MOTION_FILES = (".bvh", ".glb", ".gltf")
 
 
@@ -260,7 +261,9 @@ def _write(request: Request, character: Character, step: Callable[[str], None]) 
         step("preview")
         yaw = view_of(character) if request.yaw is None else request.yaw
         clip = character.clips[0]
-        frames = list(islice(render_clip(character, clip, request.size, yaw), LONGEST_PREVIEW))
+        count = min(len(clip), LONGEST_PREVIEW)
+        step_by = max(1, (count - 1) // (SHEET_FRAMES - 1)) if request.preview == "none" else 1
+        frames = list(islice(render_clip(character, clip, request.size, yaw, step_by), -(-count // step_by)))
         if request.preview in ("gif", "both"):
             write_gif(frames, folder / f"{name}.gif", clip.frame_rate)
         if request.preview in ("mp4", "both"):

@@ -15,6 +15,7 @@ from reference.animate import main
 from reference.animation import bundles
 from reference.animation.motion.gltf import clip_names
 from reference.animation.motion.library import read_library
+from reference.animation.output import preview
 from reference.animation.output.character import open_character
 from reference.errors import BadInput
 from reference.geometry.glb import read_glb
@@ -56,6 +57,15 @@ def test_everything_is_written(drawing, tmp_path, capsys):
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) > 10
     with Image.open(out / "person_steps.png") as sheet:
         assert sheet.width == 1800 and len(sheet.convert("RGB").getcolors(10**7)) > 500
+
+
+def test_without_a_preview_only_the_sheets_frames_are_drawn(drawing, tmp_path, monkeypatch, capsys):
+    drawn = []
+    render = preview._render
+    monkeypatch.setattr(preview, "_render", lambda *arguments: drawn.append(1) or render(*arguments))
+    arguments = [str(drawing / "person.png"), "--preview", "none", "--size", "96", "--out", str(tmp_path)]
+    assert main(arguments) == 0 and 6 <= len(drawn) <= 8
+    assert {path.suffix for path in tmp_path.iterdir()} == {".glb", ".png", ".safetensors"}
 
 
 def test_an_animal_by_label_and_by_fit(drawing, tmp_path, capsys):
