@@ -11,6 +11,7 @@ import contextlib
 import copy
 import datetime
 import hashlib
+import math
 import platform
 import random
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from reference.spec import ModelSpec
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FUNCTION = "main"
+_CONSTANT = "coreai.constant"
 # Apple's tool stamps the hour; a fixed one lets the same weights give the same bytes.
 CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -182,6 +185,42 @@ def inspect(path: Path) -> Delegation:
     summary = AIModelAsset.load(path).summary()
     counts = {} if summary is None else dict(summary.operation_distribution)
     return Delegation(PLACED_BY_CORE_AI, sum(n for name, n in counts.items() if name != "constant"), 0, 0)
+
+
+def steps_of(path: Path) -> list[tuple[str, ...]]:
+    """The operations of an .aimodel in their order, each with the types, settings and constants that it has."""
+    from coreai._compiler.ir import WalkResult
+    from coreai.authoring import AIModelAsset
+
+    steps: list[tuple[str, ...]] = []
+
+    def look(operation: Any) -> Any:
+        if operation.name != _CONSTANT:
+            readings = [_digest(value.owner) for value in operation.operands if _is_constant(value.owner)]
+            settings = [f"{entry.name} = {entry.attr}" for entry in operation.attributes]
+            types = [str(result.type) for result in operation.results]
+            steps.append((operation.name, *types, *settings, *readings))
+        return WalkResult.ADVANCE
+
+    AIModelAsset.load(path).program._module._mlir_module.operation.walk(look)
+    return steps
+
+
+def _is_constant(owner: Any) -> bool:
+    return getattr(owner, "name", "") == _CONSTANT
+
+
+def _digest(constant: Any) -> str:
+    """Of the numbers: a large constant's attribute is the name of its place in the file, whatever is there."""
+    text = str(constant.attributes["value"])
+    if text.startswith("dense_resource"):
+        from coreai._compiler._mlir_libs._coreaiIR import _bindings
+
+        kind = constant.result.type
+        content = np.zeros(-(-math.prod(kind.shape) * kind.element_type.width // 8), np.uint8)
+        _bindings.compiler.copy_constant_value_to_array(constant_op=constant, destination=content)
+        return hashlib.sha256(content.tobytes()).hexdigest()
+    return text
 
 
 class CoreAIRunner:

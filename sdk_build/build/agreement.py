@@ -10,6 +10,7 @@ from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.build.reference import Reference, limits_of
 from sdk_build.bundle.artifact import Artifact
 from sdk_build.errors import ParityError
+from sdk_build.proof.changed_operation import changed_operation
 from sdk_build.proof.first_difference import first_difference
 from sdk_build.proof.first_operation import first_operation
 from sdk_build.proof.parity import REPORTED, Check
@@ -67,6 +68,12 @@ def name_operation(
         if where:
             return f"{where}: write that layer in other operations, or choose another precision"
     found = first_difference(reference.lowered, reference.spec, precisions, general, inputs, folder / "cut")
-    if found is None:
-        return "every operation alone keeps the limits: try another precision"
-    return f"{found.describe()}: write that layer in other operations, or leave out --with"
+    if found is not None:
+        return f"{found.describe()}: write that layer in other operations, or leave out --with"
+    if "coreai" in files:
+        changed = changed_operation(
+            files["coreai"], reference.lowered, reference.spec, precisions["coreai"], folder / "cut"
+        )
+        if changed:
+            return f"{changed}: it is damaged or of another network, export it again"
+    return "every operation alone keeps the limits: try another precision"

@@ -20,6 +20,7 @@ from sdk_build.proof import first_difference as module
 from sdk_build.proof.first_difference import Difference, first_difference
 from sdk_build.proof.first_operation import first_operation
 from sdk_build.proof.witnesses import STAGE, WITNESSES, compare_witnesses, mirrored, mutual_limits
+from sdk_build.quiet import quiet
 
 SPEC = get_spec("voxel64")
 NAMES = [execution_name(name) for name in WITNESSES]
@@ -131,6 +132,35 @@ def test_a_planted_fault_in_a_package_is_named(tmp_path):
             assert found.startswith("first at 'v2' (conv) of model.mlpackage, ") and "dB < 60 dB" in found
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("coreai") is None, reason="coreai-core is not installed (pip install 'onpar[coreai]')"
+)
+def test_a_weight_that_was_changed_in_an_aimodel_is_named(tmp_path):
+    """The interpreter shows nothing of the inside, and the network itself converts right."""
+    from sdk_build.backends import get_backend
+    from sdk_build.backends.coreai import steps_of
+    from sdk_build.proof.changed_operation import changed_operation
+
+    torch.manual_seed(0)
+    net = Net().eval()
+    with torch.no_grad():
+        shape = tuple(net(torch.zeros(SPEC.input.shape)).shape)
+    spec = replace(SPEC, outputs=(TensorSpec("result", shape, "NCHW", "value"),))
+    path = tmp_path / "model.aimodel"
+    with quiet():
+        get_backend("coreai").lower(net, spec, "fp16", path)
+    assert changed_operation(path, net, spec, "fp16", tmp_path) is None
+    program = path / "main.mlirb"
+    content = bytearray(program.read_bytes())
+    place = content.find(net.second.weight.detach().half().numpy().tobytes())
+    content[place + 1] ^= 0x80
+    program.write_bytes(content)
+    assert place > 0
+    found = changed_operation(path, net, spec, "fp16", tmp_path)
+    convolutions = [n for n, step in enumerate(steps_of(path)) if "conv2d" in step[0]]
+    assert found is not None and found.startswith(f"first at operation {convolutions[1]} (conv2d) of model.aimodel, ")
+
+
 class Card:
     parity = {"fp16": {"sqnr_db": 40.0, "voxel_iou": 0.99}}  # noqa: RUF012
 
@@ -148,6 +178,10 @@ def test_a_bundle_whose_artifacts_disagree_is_refused(monkeypatch, refused, tmp_
     monkeypatch.setattr(agreement, "first_difference", lambda *_: None)
     with refused(ParityError, STAGE, "every operation alone keeps the limits"):
         agreement.check_agreement(Reference, [right, wrong], tmp_path)
+    changed = replace(wrong, path=tmp_path / "model.aimodel")
+    monkeypatch.setattr(agreement, "changed_operation", lambda *_: "first at operation 7 (conv2d) of model.aimodel")
+    with refused(ParityError, STAGE, "first at operation 7 (conv2d) of model.aimodel: it is damaged or of another"):
+        agreement.check_agreement(Reference, [right, changed], tmp_path)
     agreed = agreement.check_agreement(Reference, [right, replace(wrong, answers=right.answers)], tmp_path)
     assert agreed and all(check.passed for check in agreed)
     assert agreement.check_agreement(Reference, [right], tmp_path) == ()
