@@ -27,6 +27,7 @@ SECOND_PART = 0.25  # of the largest part's pixels: from there on another part i
 INK_IN_REGION = 0.75  # share of the ink in the salient region from which on both mean one figure
 PALE_SHARE = 0.15  # of the ink, that must be missing in it
 LARGEST_OPENING = 0.25  # of a pale piece's outline, that no ink bounds
+LEAST_INK = 0.03  # share of a piece from which on it is drawn on
 _LONGEST_SIDE = 1024
 
 
@@ -109,7 +110,7 @@ def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
     """A drawing's ink with what a network saw: the most salient of several parts, and what is pale inside it.
 
     White shirts and light skin differ too little from paper to be ink; the region is filled where most of the ink lies
-    in it, as far as ink encloses it: a network also sees the paper between a tail and a back.
+    in it, as far as ink encloses it or it holds ink: a network also sees the paper between a tail and a back.
     """
     from scipy import ndimage
 
@@ -123,12 +124,12 @@ def _agreed(bits: Bits, picture: Picture, salient: NDArray[np.float32]) -> Bits:
     region: Bits = salient >= 0.5
     if part[region].sum() < INK_IN_REGION * part.sum() or (region & ~part).sum() < PALE_SHARE * part.sum():
         return part
-    pale = _enclosed(salient_figure(picture, salient) & ~part, part)
+    pale = _belonging(salient_figure(picture, salient) & ~part, part, bits)
     return np.asarray(part | pale) if pale.sum() >= PALE_SHARE * part.sum() else part  # not gaps between paws alone
 
 
-def _enclosed(pale: Bits, part: Bits) -> Bits:
-    """The pieces of ``pale`` whose outline mostly lies along ``part``."""
+def _belonging(pale: Bits, part: Bits, ink: Bits) -> Bits:
+    """Pieces of ``pale`` whose outline mostly lies along ``part``, or that hold further ink: a body below a head."""
     from scipy import ndimage
 
     labels, count = ndimage.label(pale)
@@ -139,7 +140,8 @@ def _enclosed(pale: Bits, part: Bits) -> Bits:
         beyond = padded[down : down + height, right : right + width]
         sides += np.bincount(labels[pale & (beyond < 2)], minlength=count + 1)
         opened += np.bincount(labels[pale & (beyond == 0)], minlength=count + 1)
-    return np.asarray(pale & (opened <= LARGEST_OPENING * sides)[labels])
+    held = np.bincount(labels[ink & pale], minlength=count + 1) >= LEAST_INK * np.bincount(labels.ravel())
+    return np.asarray(pale & (held | (opened <= LARGEST_OPENING * sides))[labels])
 
 
 def salient_figure(picture: Picture, salient: NDArray[np.float32]) -> Bits:

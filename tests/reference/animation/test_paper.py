@@ -110,6 +110,18 @@ def test_paper_that_a_figure_half_surrounds_stays_paper(tmp_path):
     assert not gap[214:228, 81:83].any()
 
 
+def test_a_body_below_a_head_belongs_to_it(tmp_path):
+    picture = picture_of(np.zeros((256, 256), bool))
+    cv2.circle(picture, (128, 60), 50, (70, 110, 160), -1)
+    cv2.rectangle(picture, (100, 130), (156, 230), (70, 110, 160), 3)  # an outline apart from the head, with a gap
+    picture[180:200, 95:105] = (246, 244, 238)
+    region = np.zeros((256, 256), np.float32)
+    region[10:110, 78:178] = region[108:232, 98:158] = 1.0
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    seen = load_figure(tmp_path / "p.png", None, lambda _: region).mask
+    assert seen[60, 128] and seen[140:220, 110:146].all()
+
+
 def test_a_region_moves_to_the_pictures_edges_and_an_empty_one_is_refused(refused):
     mask = person(256)
     picture = np.random.default_rng(1).integers(60, 110, (256, 256, 3)).astype(np.uint8)

@@ -15,6 +15,7 @@ const SECOND_PART = 0.25;
 const INK_IN_REGION = 0.75;
 const PALE_SHARE = 0.15;
 const LARGEST_OPENING = 0.25;
+const LEAST_INK = 0.03;
 const LONGEST_SIDE = 1024;
 
 /** Where the mask came from. */
@@ -97,7 +98,7 @@ function refuseScraps(region: Bits): void {
 
 /**
  * The most salient of several parts of the ink, and what is pale inside it: white shirts differ too little from paper.
- * A network also sees the paper between a tail and a back: what ink hardly encloses stays out.
+ * A network also sees the paper between a tail and a back: what ink hardly encloses, and nothing is drawn on, stays out.
  */
 function agreed(bits: Bits, picture: Raster, salient: Float32Array): Bits {
   const { labels, sizes } = partsOf(bits, true);
@@ -118,20 +119,21 @@ function agreed(bits: Bits, picture: Raster, salient: Float32Array): Bits {
   const size = countBits(part);
   if (held < INK_IN_REGION * size || pale < PALE_SHARE * size) return part;
   const region = refined(picture, salient);
-  const inside = enclosed(
+  const inside = belonging(
     bitsWhere(part, (i) => region.data[i] === 1 && !part.data[i]),
     part,
+    bits,
   );
   // Not gaps between paws alone.
   if (countBits(inside) < PALE_SHARE * size) return part;
   return bitsWhere(part, (i) => part.data[i] === 1 || inside.data[i] === 1);
 }
 
-/** The pieces of `pale` whose outline mostly lies along `part`. */
-function enclosed(pale: Bits, part: Bits): Bits {
+/** The pieces of `pale` whose outline mostly lies along `part`, or that hold further ink, as a body below a head. */
+function belonging(pale: Bits, part: Bits, ink: Bits): Bits {
   const { width, height, data } = pale;
   const { labels, sizes } = partsOf(pale, false);
-  const [sides, opened] = [sizes.map(() => 0), sizes.map(() => 0)];
+  const [sides, opened, held] = [sizes.map(() => 0), sizes.map(() => 0), sizes.map(() => 0)];
   const count = (piece: number, x: number, y: number): void => {
     const inside = x >= 0 && y >= 0 && x < width && y < height;
     const at = y * width + x;
@@ -142,13 +144,17 @@ function enclosed(pale: Bits, part: Bits): Bits {
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if (!data[i]) continue;
+      if (ink.data[i]) held[labels[i]!]!++;
       count(labels[i]!, x + 1, y);
       count(labels[i]!, x - 1, y);
       count(labels[i]!, x, y + 1);
       count(labels[i]!, x, y - 1);
     }
   }
-  return bitsWhere(part, (i) => data[i] === 1 && opened[labels[i]!]! <= LARGEST_OPENING * sides[labels[i]!]!);
+  const kept = sizes.map(
+    (size, piece) => held[piece]! >= LEAST_INK * size || opened[piece]! <= LARGEST_OPENING * sides[piece]!,
+  );
+  return bitsWhere(part, (i) => data[i] === 1 && kept[labels[i]!]!);
 }
 
 /** The largest part, without pinholes; holes that belong to the figure (an arm on the hip) stay. */
