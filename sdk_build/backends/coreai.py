@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from reference.spec import ModelSpec
 from sdk_build.backends import Tensors
 from sdk_build.backends.delegation import PLACED_BY_CORE_AI, Delegation
+from sdk_build.backends.known_issues import prepare
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs
 from sdk_build.errors import BackendUnavailable, BadInput, LoweringError
@@ -115,6 +116,7 @@ def convert(network: nn.Module, spec: ModelSpec, half: bool = False) -> Any:
     from sdk_build.lowering.core_ai import decompositions
 
     table = decompositions(coreai_torch.get_decomp_table())
+    network = prepare(network, example_inputs(spec), "coreai")
     module = _in_half(network) if half else network
     with torch.no_grad():
         exported = torch.export.export(module, example_inputs(spec)).run_decompositions(table)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, Runner, Tensors
 from sdk_build.backends.delegation import PLACED_ON_DEVICE, Delegation
+from sdk_build.backends.known_issues import prepare
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs, with_types
 
@@ -38,8 +39,9 @@ def lower(
     if recipe.needs_ranges:
         network = pt2e.quantize_for_coreml(network, spec, recipe, quantization)
     types = RUNTIMES["coreml"].types
-    network = with_types(network, spec, types)
-    program = torch.export.export(network, example_inputs(spec, types)).run_decompositions({})
+    examples = example_inputs(spec, types)
+    network = prepare(with_types(network, spec, types), examples, "coreml")
+    program = torch.export.export(network, examples).run_decompositions({})
     model = ct.convert(
         program,
         inputs=[ct.TensorType(t.name, t.shape, dtype=np.dtype(types.get(t.dtype, t.dtype)).type) for t in spec.inputs],

@@ -16,6 +16,7 @@ from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, Tensors
 from sdk_build.backends.delegation import Delegation, count
+from sdk_build.backends.known_issues import prepare
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 from sdk_build.backends.signature import as_spec_types, as_tensors, example_inputs, with_types
 from sdk_build.errors import LoweringError
@@ -95,7 +96,8 @@ def lower_with(
 
     _share_history()
     types = RUNTIMES[runtime].types
-    program = torch.export.export(with_types(network, spec, types), example_inputs(spec, types))
+    examples = example_inputs(spec, types)
+    program = torch.export.export(prepare(with_types(network, spec, types), examples, runtime), examples)
     with _refusals() as refused:
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
     graph_module = edge.exported_program().graph_module

@@ -15,6 +15,7 @@ from reference.errors import BadInput
 from reference.spec import ModelSpec
 from sdk_build.backends import RUNTIMES, Tensors
 from sdk_build.backends.delegation import Delegation, count
+from sdk_build.backends.known_issues import prepare
 from sdk_build.backends.quantizers.recipes import FLOAT, Quantization, Ranges, get_recipe
 from sdk_build.backends.signature import as_artifact_types, as_spec_types, example_inputs
 
@@ -66,6 +67,7 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
     import litert_torch
     import torch
 
+    lowered = prepare(network, example_inputs(spec), "litert")
     _let_pads_keep_channels_last()
     _name_tensors_by_module()
 
@@ -74,16 +76,30 @@ def _convert(network: nn.Module, spec: ModelSpec) -> bytes:
 
         def __init__(self) -> None:
             super().__init__()
-            self.network = network
+            self.network = lowered
 
         def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-            outputs = self.network(*(inputs[t.name] for t in spec.inputs))
+            given = [inputs[t.name] for t in spec.inputs]
+            outputs = self.network(*given) if self.network is network else _run_with_places(self.network, given)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
 
     example = dict(zip((t.name for t in spec.inputs), example_inputs(spec), strict=True))
     # As bytes, not by its export(): litert-torch 0.10 writes natively and ends the whole process on a full disk.
     return bytes(litert_torch.convert(Named().eval(), sample_kwargs=example).model_content())
+
+
+def _run_with_places(graph: Any, given: Sequence[torch.Tensor]) -> Any:
+    """Run a rewritten graph operation by operation, so that each keeps the path of the module that it comes from."""
+    import torch
+    from torch.fx import traceback
+
+    for node in graph.graph.nodes:
+        stack = node.meta.get("nn_module_stack") or {}
+        named = {key: (f"network.{path}".rstrip("."), cls) for key, (path, cls) in stack.items()}
+        node.meta = {**node.meta, "nn_module_stack": named} if named else node.meta
+    with traceback.preserve_node_meta():
+        return torch.fx.Interpreter(graph).run(*given)
 
 
 def _name_tensors_by_module() -> None:
