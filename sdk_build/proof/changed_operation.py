@@ -39,6 +39,6 @@ def changed_operation(path: Path, network: nn.Module, spec: ModelSpec, precision
         return str(error)
     for number, (one, other) in enumerate(zip_longest(kept, made)):
         if one != other:
-            name = (one or other)[0].rpartition(".")[2]  # type: ignore[index]
+            name = (one or other or ("",))[0].rpartition(".")[2]
             return f"first at operation {number} ({name}) of {path.name}, which is not what {spec.name} converts to"
     return None
