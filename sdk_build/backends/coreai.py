@@ -220,7 +220,8 @@ def _digest(constant: Any) -> str:
 
         kind = constant.result.type
         content = np.zeros(-(-math.prod(kind.shape) * kind.element_type.width // 8), np.uint8)
-        _bindings.compiler.copy_constant_value_to_array(constant_op=constant, destination=content)
+        compiler: Any = vars(_bindings)["compiler"]  # the package's stubs don't know it
+        compiler.copy_constant_value_to_array(constant_op=constant, destination=content)
         return hashlib.sha256(content.tobytes()).hexdigest()
     return text
 
