@@ -51,7 +51,7 @@ def _replace(module: fx.GraphModule, node: fx.Node, rewrite: Rewrite, seen: dict
     Args:
         seen: rewrites by operation, shapes and parameters: the blocks of a network repeat them.
     """
-    wanted: set[Any] | None = {user.args[1] for user in node.users} if _gives_several(node) else None
+    wanted: set[Any] | None = {user.args[1] for user in node.users if user.users} if _gives_several(node) else None
     sources = [value for value in pytree.tree_leaves((node.args, dict(node.kwargs))) if isinstance(value, fx.Node)]
     if not all(isinstance(source.meta.get("val"), Tensor) for source in sources):  # sizes that are computed
         return False
@@ -81,7 +81,8 @@ def _replace(module: fx.GraphModule, node: fx.Node, rewrite: Rewrite, seen: dict
         node.replace_all_uses_with(results)
     else:
         for user in list(node.users):
-            user.replace_all_uses_with(results[user.args[1]])
+            if user.users:
+                user.replace_all_uses_with(results[user.args[1]])
             module.graph.erase_node(user)
     module.graph.erase_node(node)
     return True
