@@ -99,9 +99,8 @@ def _is_random(node: fx.Node) -> bool:
         return False
     if torch.Tag.nondeterministic_seeded not in node.target.tags:
         return False
-    training = _given(node, "train") if "dropout" in str(node.target) else True
-    probability = _given(node, "dropout_p") if "dot_product" in str(node.target) else 1.0
-    return bool(training) and bool(probability)
+    switches = [_given(node, name) for name in ("train", "training", "dropout_p")]
+    return all(bool(switch) for switch in switches if switch is not None)
 
 
 def _given(node: fx.Node, name: str) -> Any:
