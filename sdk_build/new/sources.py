@@ -75,7 +75,24 @@ def {FUNCTION}():
     """The program in {PROGRAM_FILE}."""
     return Traced(torch.export.load(Path(__file__).with_name("{PROGRAM_FILE}")).module())
 '''
-    return Source(text, FUNCTION, path.name, {PROGRAM_FILE: path}, {})
+    return Source(text, FUNCTION, path.name, {PROGRAM_FILE: path}, _picture_of(path))
+
+
+def _picture_of(path: Path) -> dict[str, tuple[float, ...]]:
+    """The sides of a program's only colour picture; empty where it has none, several, or can't be read.
+
+    What is wrong with a file is said where its network is made.
+    """
+    import torch
+
+    try:
+        program = torch.export.load(path)
+    except Exception:  # noqa: BLE001 - it raises whatever its parts raise
+        return {}
+    names = program.graph_signature.user_inputs
+    shapes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in names]
+    pictures = [shape for shape in shapes if len(shape) == 4 and shape[:2] == (1, 3)]
+    return {"size": pictures[0][2:]} if len(pictures) == 1 else {}
 
 
 def _from_file(path: Path, name: str) -> Source:

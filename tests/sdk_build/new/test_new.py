@@ -122,6 +122,13 @@ def test_an_exported_program_goes_the_same_way(here):
         np.testing.assert_allclose(case.outputs["output"][0], expected, rtol=1e-4)
 
 
+def test_a_program_knows_how_large_it_sees_a_picture(here):
+    traced = torch.export.export(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).eval(), (torch.rand(1, 3, 16, 16),))
+    torch.export.save(traced, "net.pt2")
+    assert main(["traced", "--program", "net.pt2", "--input", "picture_0.png", "--input", "picture_1.png"]) == 0
+    assert find_model("traced").preprocess.size == (16, 16)
+
+
 def test_outputs_of_other_floats_are_single_precision_as_the_spec_says(here):
     class Net(nn.Module):
         def forward(self, x):
