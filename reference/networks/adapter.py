@@ -7,8 +7,10 @@ picture).
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -85,6 +87,12 @@ class Traced(nn.Module):
         """Nothing changes: a program was traced in one mode."""
         self.training = mode
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
+        """Without the warning that torch gives of its own class when it copies a program."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return Traced(copy.deepcopy(self.program, memo)).train(self.training)
 
     def forward(self, *tensors: Tensor) -> Any:
         """As the program."""

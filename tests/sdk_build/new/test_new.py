@@ -1,5 +1,6 @@
 """A folder for anybody's network: what is found out, what is written, what is refused, and that it exports."""
 
+import copy
 import json
 import os
 import subprocess
@@ -126,7 +127,9 @@ def test_a_program_knows_how_large_it_sees_a_picture(here):
     traced = torch.export.export(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).eval(), (torch.rand(1, 3, 16, 16),))
     torch.export.save(traced, "net.pt2")
     assert main(["traced", "--program", "net.pt2", "--input", "picture_0.png", "--input", "picture_1.png"]) == 0
-    assert find_model("traced").preprocess.size == (16, 16)
+    spec = find_model("traced")
+    assert spec.preprocess.size == (16, 16)
+    copy.deepcopy(load_network(spec, models_dir=models_dir_of(spec)))  # a warning would fail it
 
 
 def test_outputs_of_other_floats_are_single_precision_as_the_spec_says(here):
