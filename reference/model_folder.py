@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,8 @@ from reference.spec import ModelSpec
 
 FILE = "model.py"
 EVALUATE = "evaluate"
+# Working directory, search path and standard output are the whole process's, and models are built in threads.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -84,18 +87,19 @@ def undisturbed(folder: Path, keep_siblings: bool = True) -> Iterator[None]:
     Args:
         keep_siblings: modules of the folder stay imported; otherwise another folder's may have the same names.
     """
-    here, before, known = Path.cwd(), list(sys.path), set(sys.modules)
-    sys.path[:0] = [str(folder), str(here)]
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        sys.path[:] = before
-        os.chdir(here)
-        for name in set() if keep_siblings else set(sys.modules) - known:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).parent == folder and not name.startswith("onpar_model_"):
-                del sys.modules[name]
+    with _ONE_AT_A_TIME:
+        here, before, known = Path.cwd(), list(sys.path), set(sys.modules)
+        sys.path[:0] = [str(folder), str(here)]
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        finally:
+            sys.path[:] = before
+            os.chdir(here)
+            for name in set() if keep_siblings else set(sys.modules) - known:
+                file = getattr(sys.modules[name], "__file__", None)
+                if file and Path(file).parent == folder and not name.startswith("onpar_model_"):
+                    del sys.modules[name]
 
 
 def cause(error: BaseException, path: Path | None = None) -> str:

@@ -14,6 +14,7 @@ from reference.spec import ModelSpec
 from sdk_build.backends.quantizers.recipes import Quantization
 from sdk_build.backends.signature import example_inputs
 from sdk_build.build.cache import digest, folder_digest
+from sdk_build.build.tracing import ONE_AT_A_TIME
 from sdk_build.bundle.contents import git_commit
 from sdk_build.bundle.files import sha256_of
 
@@ -98,7 +99,8 @@ def program_digest(network: nn.Module, spec: ModelSpec) -> str:
     """A digest of what a network computes: its exported graph with paths and classes of modules, and every constant."""
     import torch
 
-    program = torch.export.export(network, example_inputs(spec), strict=False)
+    with ONE_AT_A_TIME:
+        program = torch.export.export(network, example_inputs(spec), strict=False)
     content = hashlib.sha256()
     for node in _nodes(program.graph_module):
         stack = list((node.meta.get("nn_module_stack") or {}).values())

@@ -10,6 +10,7 @@ from sdk_build.backends import RUNTIMES
 from sdk_build.build.agreement import are_both_there
 from sdk_build.build.artifact import Kept, make_artifact
 from sdk_build.build.reference import Reference
+from sdk_build.build.tracing import ONE_AT_A_TIME
 from sdk_build.build.tuning import Tuning
 from sdk_build.build.workers import Workers
 from sdk_build.bundle.artifact import Artifact
@@ -46,7 +47,8 @@ def make_artifacts(
     if workers is None or here:
         for runtime in runtimes:
             progress(f"{name}: {runtime}")
-            found[runtime] = make_artifact(*arguments(runtime))  # type: ignore[arg-type]
+            with ONE_AT_A_TIME:
+                found[runtime] = make_artifact(*arguments(runtime))  # type: ignore[arg-type]
             artifact_done(found[runtime])
         return found
     futures = {

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from reference.registry import get_spec
 from sdk_build.backends.quantizers.recipes import Quantization
 from sdk_build.build.cache import Cache, default_folder, digest
 from sdk_build.build.keys import artifact_key, bundle_key, program_digest
+from sdk_build.build.tracing import ONE_AT_A_TIME
 
 SPEC = get_spec("face_detector_refined")
 
@@ -139,3 +141,17 @@ def test_a_program_is_known_by_its_operations_and_every_number():
     digests = [program_digest(network, SPEC) for network in (Scaled(2.0), Scaled(2.0), Scaled(2.5), Scaled(2.0, 1.5))]
     assert digests[0] == digests[1] and len(set(digests)) == 3
     assert json.dumps(digests)
+
+
+def test_nothing_else_is_traced_meanwhile(monkeypatch):
+    free, trace = [], torch.export.export
+
+    def traced(*arguments, **options):
+        other = threading.Thread(target=lambda: free.append(ONE_AT_A_TIME.acquire(blocking=False)))
+        other.start()
+        other.join()
+        return trace(*arguments, **options)
+
+    monkeypatch.setattr(torch.export, "export", traced)
+    program_digest(Scaled(2.0), SPEC)
+    assert free == [False]
