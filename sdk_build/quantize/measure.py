@@ -66,14 +66,10 @@ def measure(
         OnParError: data or the model itself can't be used. An artifact that fails is part of the result.
     """
     every = [(name, held) for name in RUNTIMES for held in held_by(name)]
-    absent = {} if runtimes else {name: missing for name in RUNTIMES if (missing := lacking(name))}
-    asked = [name for name in runtimes or RUNTIMES if name not in absent]
+    asked = runtimes or _installed(spec, say)
     work = [(name, held) for name, held in every if name in asked and held in (precisions or [held])]
     if not work:
-        wanted = ", ".join(precisions or [])
-        raise BadInput(f"none of {', '.join(runtimes or RUNTIMES)} holds {wanted}; give a pair that exists")
-    for name, missing in absent.items():
-        say(f"{spec.name}: without {name}: {missing[0]} is not installed; pip install 'onpar[{RUNTIMES[name].extra}]'")
+        raise BadInput(f"none of {', '.join(asked)} holds {', '.join(precisions or [])}; give a pair that exists")
     say(f"{spec.name}: reference and data")
     reference = load_reference(spec, models_dir)
     count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)
@@ -107,6 +103,14 @@ def measure(
     save_measured(spec.name, measured, models_dir)
     say("")
     return measured
+
+
+def _installed(spec: ModelSpec, say: Say) -> list[str]:
+    """The runtimes whose packages are there; says which are not."""
+    absent = {name: missing for name in RUNTIMES if (missing := lacking(name))}
+    for name, missing in absent.items():
+        say(f"{spec.name}: without {name}: {missing[0]} is not installed; pip install 'onpar[{RUNTIMES[name].extra}]'")
+    return [name for name in RUNTIMES if name not in absent]
 
 
 def held_by(runtime: str) -> list[str]:
