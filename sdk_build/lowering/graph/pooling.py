@@ -116,12 +116,12 @@ def adaptive_maximum(x: Tensor, size: Sequence[int]) -> tuple[Tensor | None, ...
         return (None, None)
     if all(n % out == 0 for n, out in zip(x.shape[-2:], size, strict=True)):
         kernel = [n // out for n, out in zip(x.shape[-2:], size, strict=True)]
-        return (x if kernel == [1, 1] else F.max_pool2d(x, kernel), None)
+        return (x if kernel == [1, 1] else F.max_pool2d(x, kernel, kernel), None)
     for axis, out in zip((2, 3), size, strict=True):
         n = x.shape[axis]
         bands = [torch.ops.aten.slice.Tensor(x, axis, start, end) for start, end in _windows(n, out)]
         kernels = [(b.shape[2], 1) if axis == 2 else (1, b.shape[3]) for b in bands]
-        x = torch.cat([b if max(k) == 1 else F.max_pool2d(b, k) for b, k in zip(bands, kernels, strict=True)], axis)
+        x = torch.cat([b if max(k) == 1 else F.max_pool2d(b, k, k) for b, k in zip(bands, kernels, strict=True)], axis)
     return (x, None)
 
 

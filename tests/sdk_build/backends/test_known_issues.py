@@ -49,7 +49,6 @@ CASES = {
     "litert_transposed_output_padding": (
         PLANE, lambda m, x: m.layer(x), lambda: nn.ConvTranspose2d(2, 3, 3, 2, 1, output_padding=1),
     ),
-    "litert_transposed_groups": (PLANE, lambda m, x: m.layer(x), lambda: nn.ConvTranspose2d(2, 4, 3, 2, groups=2)),
     "executorch_conv3d": ((1, 2, 4, 5, 5), lambda m, x: m.layer(x), lambda: nn.Conv3d(2, 3, 3, padding=1)),
     "coreml_bicubic": (PLANE, lambda m, x: F.interpolate(x, (13, 14), mode="bicubic")),
     "coreml_average_divisor": (PLANE, lambda m, x: F.avg_pool2d(x, 3, divisor_override=5)),
@@ -99,10 +98,13 @@ def test_the_list_is_well_formed():
         assert any(issue.concerns(node, issue.runtimes[0]) for node in graph.graph.nodes)
 
 
+# coremltools leaves folders of failed conversions to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_converter_alone_is_still_wrong(name, tmp_path, monkeypatch):
     monkeypatch.setattr(sdk_build.lowering.graph, "lower_graph", lambda network, *rest: network)
     error = error_of(name, tmp_path)
+    error = None if isinstance(error, LoweringError) else error  # refused by the backend in the converter's words
     silent = next(issue.silent for issue in load_issues() if issue.name == name)
     assert (error is not None) == silent, f"{name}: the converter's behaviour has changed; is its entry still needed?"
     assert not silent or error > WRONG, f"{name} is mended upstream (error {error:.1g}): drop its entry and its rewrite"
