@@ -85,7 +85,7 @@ def _found(picture: Picture, saliency: Saliency | None, trusted: bool) -> tuple[
         raise
     except BadInput:
         salient = saliency(picture) if saliency is not None else None
-        if salient is None:
+        if salient is None or not (salient >= 0.5).any():
             raise
         _refuse_scraps(salient >= 0.5)
         return salient_figure(picture, salient), "saliency"

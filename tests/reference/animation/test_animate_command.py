@@ -140,7 +140,7 @@ def test_a_blob_is_said_to_have_no_limbs(tmp_path, capsys):
     [
         (["none.png"], ("no picture none.png",)),
         (["{d}/person.png", "--mask", "{d}/black.png"], ("black.png is empty", "inverted")),
-        (["{d}/white.png"], ("no figure found", "--mask")),
+        (["{d}/white.png"], ("nothing in the picture differs", "--mask")),
         (
             ["{d}/person.png", "--motion", "moonwalk"],
             ("motion is 'moonwalk'", "allowed: cheer, crawl"),

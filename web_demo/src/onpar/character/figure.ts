@@ -79,6 +79,7 @@ async function found(picture: Raster, saliency: Saliency | null): Promise<{ bits
   } catch (error) {
     if (error instanceof NoFigure || !(error instanceof BadInput) || saliency === null) throw error;
     const salient = await saliency(picture);
+    if (!salient.some((value) => value >= 0.5)) throw error;
     refuseScraps(bitsWhere(picture, (i) => salient[i]! >= 0.5));
     return { bits: refined(picture, salient), origin: 'saliency' };
   }
