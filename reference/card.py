@@ -35,7 +35,8 @@ class Card:
         comparison: how other ways of training did with the same budget; each row a name and metrics.
         sounds: class to sound file within the model's folder (row I8).
         budget: largest change of an accuracy metric that quantisation may cause, with its sign: ``top1_mean: -1``
-            may fall by 1, ``nme_percent: 0.2`` may rise by 0.2. Without a budget the parity limits alone decide.
+            may fall by 1, ``nme_percent: 0.2`` may rise by 0.2. Without one, what the task
+            assumes (:func:`reference.tasks.budget_of`).
         assumed: stages and precisions whose limits nobody wrote into the card.
     """
 

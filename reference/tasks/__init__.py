@@ -5,8 +5,10 @@ Every task is one module; generic code asks :func:`get_task` and never compares 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from reference.card import Card
 from reference.errors import BadInput
 from reference.inputs.preprocess import Region
 from reference.spec import ModelSpec
@@ -59,6 +61,16 @@ def get_task(spec: ModelSpec) -> Task:
     if result != task.result.__name__:
         raise BadInput(f"result of model {spec.name} is {result!r}; {spec.task} gives {task.result.__name__}")
     return task
+
+
+def budget_of(spec: ModelSpec, card: Card) -> Mapping[str, float]:
+    """By how much fewer bits may change the metrics: as the card says, else one point of the task's own metric.
+
+    Empty where neither says anything, or where a user's model.py measures by itself: its metrics are unknown here.
+    """
+    from reference.tasks.own import measure_by
+
+    return card.budget or ({} if measure_by(spec) else get_task(spec).budget)
 
 
 def decode(outputs: Tensors, spec: ModelSpec, region: Region) -> Result:

@@ -87,6 +87,8 @@ class Task:
         labelled: labels may be given although no output says how many there are.
         threshold: for the spec of a user's network, where the task needs one.
         forms: by the place of an output, what its values may mean where that can't be seen; the first is assumed.
+        budget: what fewer bits may cost where a card has no budget, metric to change with its sign; empty where a task
+            has no metric of its own.
         turnable: a picture that is turned by quarters has the same labels.
     """
 
@@ -100,6 +102,7 @@ class Task:
     )
     cascade: Cascade | None = None
     turnable: bool = False
+    budget: Mapping[str, float] = field(default_factory=dict)
     signature: Callable[[tuple[TensorSpec, ...], tuple[str, ...]], tuple[TensorSpec, ...]] | None = None
     unnamed_labels: Callable[[tuple[TensorSpec, ...]], tuple[str, ...]] = lambda outputs: ()
     labelled: bool = False

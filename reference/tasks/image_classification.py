@@ -174,6 +174,7 @@ TASK = Task(
     decode=decode,
     agreement=Metric("top1_agreement", top1_agreement, True, short="top-1 same"),
     measure=measure,
+    budget={"top1_mean": -1.0},
     turnable=True,
     signature=name_outputs,
     unnamed_labels=number_classes,

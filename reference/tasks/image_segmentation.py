@@ -185,6 +185,7 @@ TASK = Task(
     decode=decode,
     agreement=Metric("pixel_agreement", pixel_agreement, True, short="pixels same"),
     measure=measure,
+    budget={"miou": -1.0},
     signature=name_outputs,
     unnamed_labels=number_classes,
 )

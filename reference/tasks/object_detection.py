@@ -220,6 +220,7 @@ TASK = Task(
     decode=decode,
     agreement=Metric("coordinate_agreement", coordinate_agreement, True, short="coords same"),
     measure=measure,
+    budget={"map50": -1.0},
     signature=name_outputs,
     unnamed_labels=number_classes,
     threshold=0.3,

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import datetime
 import hashlib
+import json
 import math
 import platform
 import random
@@ -98,7 +99,13 @@ def lower(
     path.parent.mkdir(parents=True, exist_ok=True)
     asset = program.save_asset(path, about)
     asset.update_metadata(lambda metadata: setattr(metadata, "creation_date", CREATED.timestamp()))
+    _sort_keys(path / "metadata.json")
     return inspect(path)
+
+
+def _sort_keys(path: Path) -> None:
+    """Let the same network give the same bytes: Apple's tool writes the keys in an order that differs between runs."""
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=2, sort_keys=True) + "\n")
 
 
 def convert(network: nn.Module, spec: ModelSpec, half: bool = False) -> Any:

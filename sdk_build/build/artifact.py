@@ -141,7 +141,7 @@ def measure_accuracy(reference: Reference, runtime: str, held: str, path: Path, 
     if tuning.evaluation is None:
         return tuning.stored_accuracy(reference.lowered, runtime, held)
     accuracy = tuning.evaluation.of_artifact(runtime, path)
-    reason = exceeded(reference.card.budget, accuracy, tuning.evaluation.reference)
+    reason = exceeded(reference.budget, accuracy, tuning.evaluation.reference)
     if reason:
         raise AccuracyError(f"{reference.spec.name} {runtime} {held}: {reason}; try another precision")
     return accuracy

@@ -7,6 +7,7 @@ from typing import Any
 
 from reference.card import MODELS_DIR, load_card
 from reference.spec import ModelSpec
+from reference.tasks import budget_of
 from sdk_build.build.bundles import Built, Progress, build
 from sdk_build.build.measured import load_measured, nearest_miss, smallest
 from sdk_build.errors import ParityError
@@ -31,7 +32,7 @@ def build_default(
             f"{spec.name}: no quantisation is measured within its budget for {', '.join(unknown)} with these weights; "
             f"fp16 instead (python -m sdk_build.quantize {spec.called} --data DIR measures)"
         )
-        budget = load_card(spec.name, models_dir).budget if measured else {}
+        budget = budget_of(spec, load_card(spec.name, models_dir)) if measured else {}
         for missed in filter(None, (nearest_miss(measured, target, budget) for target in unknown if measured)):
             notice(f"{spec.name}: nearest to it came {missed}")
     by_precision: dict[str, list[str]] = {}

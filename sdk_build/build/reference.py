@@ -12,6 +12,7 @@ from reference.card import MODELS_DIR, Card, load_card
 from reference.errors import BadInput
 from reference.golden import Golden, load_golden
 from reference.spec import ModelSpec
+from reference.tasks import budget_of
 from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.recipes import FLOAT_PRECISIONS
 from sdk_build.build.measured import Measured, load_measured
@@ -29,12 +30,14 @@ class Reference:
 
     Attributes:
         folder: the model's own, with weights, golden files and sounds.
+        budget: by how much fewer bits may change the task's metrics, stated in the card or assumed.
         measured: what is stored of its quantised artifacts; None where these weights were not measured.
     """
 
     spec: ModelSpec
     folder: Path
     card: Card
+    budget: Mapping[str, float]
     golden: tuple[Golden, ...]
     lowered: nn.Module
     expected: tuple[Tensors, ...]
@@ -64,7 +67,8 @@ def load_reference(spec: ModelSpec, models_dir: Path = MODELS_DIR) -> Reference:
     lowered = exact.float()
     expected = tuple(parity.run_lowered(lowered, spec, golden))
     measured = load_measured(spec.name, models_dir)
-    return Reference(spec, models_dir / spec.name, card, golden, lowered, expected, tuple(checks), measured)
+    budget = budget_of(spec, card)
+    return Reference(spec, models_dir / spec.name, card, budget, golden, lowered, expected, tuple(checks), measured)
 
 
 def check_limits(spec: ModelSpec, card: Card) -> None:

@@ -1,12 +1,10 @@
 """Quantisation: recipes as data, calibration, the search for mixed precision, and what was measured.
 
 ==================  ====================================================================================
-recipes             the named precisions, and what each toolchain makes of them
-calibration         pictures or depth maps that set the ranges of activations; never evaluation data
-pt2e, tflite, mlpackage  one file per toolchain that rewrites a network or an artifact
+measure             every precision of one model on every runtime, and what the result is called
 sensitivity         how much each part of a network loses by 8 bits, in torch
-search              which parts go back to float until the card's budget holds
-measured            ``models/<name>/quantization.json``: ranges, accuracy per artifact, choices
+search              which parts go back to float until the accuracy budget holds
 sizes               bytes of what was measured anew, without data
-==================  ====================================================================================
+table               what was measured, for people
+==================
 """

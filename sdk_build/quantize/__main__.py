@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 def refresh_all(names: list[str], runtimes: list[str] | None, precisions: list[str] | None, as_json: bool) -> int:
     """Sizes of several models; one that fails does not stop the others."""
     from reference.registry import find_model, models_dir_of
-    from sdk_build.quantize.measure import print_measured
     from sdk_build.quantize.sizes import refresh
+    from sdk_build.quantize.table import print_measured
 
     _check(runtimes, precisions)
     code, documents = 0, []
@@ -101,7 +101,8 @@ def measure_all(
 ) -> int:
     """Measure several models; one that fails does not stop the others."""
     from reference.registry import find_model, models_dir_of
-    from sdk_build.quantize.measure import measure, print_measured
+    from sdk_build.quantize.measure import measure
+    from sdk_build.quantize.table import print_measured
 
     specs = [_writable(find_model(name)) for name in dict.fromkeys(names)]
     _check(runtimes, precisions)

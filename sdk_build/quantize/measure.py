@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +22,6 @@ from sdk_build.build.measured import (
     load_measured,
     range_set,
     save_measured,
-    smallest,
     values_of,
     weights_digest,
 )
@@ -74,7 +72,7 @@ def measure(
     reference = load_reference(spec, models_dir)
     count = samples or (16 if spec.outputs[0].size > LARGE else COUNT)
     drawn = load_calibration(spec, calibration, count, seed, evaluation_digests(data))
-    evaluation = load_evaluation(spec, reference.lowered, data)
+    evaluation = _evaluation(reference, data)
     tuning, began = Tuning(calibration=drawn, evaluation=evaluation), time.monotonic()
     say(f"{spec.name}: sensitivity of every part")
     with quiet():
@@ -103,6 +101,22 @@ def measure(
     save_measured(spec.name, measured, models_dir)
     say("")
     return measured
+
+
+def _evaluation(reference: Reference, data: Path) -> Evaluation:
+    """The float network's metrics, with a budget for what fewer bits may cost.
+
+    Raises:
+        BadInput: nobody said it, and it can't be known which way a metric of the user's own is better.
+    """
+    evaluation = load_evaluation(reference.spec, reference.lowered, data)
+    if not reference.budget:
+        raise BadInput(
+            f"{reference.spec.name}: how much may fewer bits cost? evaluate() gives {', '.join(evaluation.reference)}; "
+            f"write into {reference.folder / 'card.yaml'} by how much a metric may change at most, with its sign, as "
+            f"in 'budget: {{{next(iter(evaluation.reference))}: -0.01}}'"
+        )
+    return evaluation
 
 
 def _installed(spec: ModelSpec, say: Say) -> list[str]:
@@ -134,7 +148,7 @@ def measure_artifact(
         if len(keep_float) > len(always):
             say(f"{reference.spec.name}: {runtime} {held} with {len(keep_float)} parts in float")
         result = _attempt(reference, runtime, held, folder, replace(tuning, keep_float=keep_float))
-        used = budget_used(reference.card.budget, values_of(result.accuracy), values_of(result.reference))
+        used = budget_used(reference.budget, values_of(result.accuracy), values_of(result.reference))
         return Trial(keep_float, result, result.reason, used)
 
     if get_recipe(held).activations != "static":
@@ -173,7 +187,7 @@ def _attempt(reference: Reference, runtime: str, held: str, folder: Path, tuning
     except OnParError as error:
         return replace(failed, reason=" ".join(str(error).split()))
     broken = [check.describe() for check in checks if not check.passed]
-    reason = exceeded(reference.card.budget, accuracy, evaluation.reference)
+    reason = exceeded(reference.budget, accuracy, evaluation.reference)
     return replace(
         failed,
         bytes=size_of(path),
@@ -198,33 +212,3 @@ def _left(started: float, done: int, count: int) -> str:
     """How long the rest will take if it goes on like this; nothing before the first is done."""
     seconds = (time.monotonic() - started) / max(done, 1) * (count - done)
     return f", about {seconds / 60:.0f} min left" if done else ""
-
-
-def print_measured(spec: ModelSpec, measured: Measured) -> None:
-    """A table of at most 100 columns, and what ``default`` means for each target."""
-    from sdk_build.backends import TARGETS
-
-    metric = measured.artifacts[0].reference[0].name if measured.artifacts[0].reference else "accuracy"
-    print(f"{spec.name}, {metric} on {max(a.samples for a in measured.artifacts)} inputs of {measured.data}")
-    print(
-        f"  {'runtime':<19}{'precision':<11}{'MB':>7}{'SQNR dB':>9}{metric[:12]:>13}{'change':>9}  delegated  verdict"
-    )
-    for a in measured.artifacts:
-        value = a.accuracy[0].value if a.accuracy else float("nan")
-        change = value - a.reference[0].value if a.accuracy else float("nan")
-        share = f"{a.delegated}/{a.total}" if a.partitions else "-"
-        verdict = "passed" if a.passed else "FAILED"
-        kept = f", {len(a.keep_float)} float" if len(a.keep_float) > 1 else ""
-        print(
-            f"  {a.runtime:<19}{a.precision:<11}{a.bytes / 1e6:>7.2f}{a.sqnr_db:>9.1f}{value:>13.4g}{change:>+9.3g}"
-            f"  {share:<9}  {verdict}{kept}"
-        )
-        if a.reason:
-            print(textwrap.fill(a.reason, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
-    for target in TARGETS:
-        choice = smallest(measured, target)
-        meaning = f"{choice[0]} ({choice[1] / 1e6:.2f} MB)" if choice else "nothing keeps the budget"
-        print(f"  default for {target}: {meaning}")
-
-
-__all__ = ["Evaluation", "measure", "print_measured"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.animation.figure.paper import NoFigure, figure_on_paper
+from reference.animation.figure.paper import Blank, NoFigure, figure_on_paper
 from reference.errors import BadInput
 from reference.inputs.preprocess import load_picture
 
@@ -83,10 +83,10 @@ def _found(picture: Picture, saliency: Saliency | None, trusted: bool) -> tuple[
         bits = figure_on_paper(picture)
     except NoFigure:
         raise
-    except BadInput:
+    except BadInput as error:
         salient = saliency(picture) if saliency is not None else None
-        if salient is None or not (salient >= 0.5).any():
-            raise
+        if salient is None or (isinstance(error, Blank) and not (salient >= 0.5).any()):
+            raise BadInput(str(error)) from error
         _refuse_scraps(salient >= 0.5)
         return salient_figure(picture, salient), "saliency"
     salient = saliency(picture) if saliency is not None else None

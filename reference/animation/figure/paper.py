@@ -12,6 +12,10 @@ class NoFigure(BadInput):
     """The picture is on paper and shows no figure: no network need be asked."""
 
 
+class Blank(BadInput):
+    """Nothing in the picture differs from its background, unless a network sees something."""
+
+
 Picture = NDArray[np.uint8]
 Bits = NDArray[np.bool_]
 
@@ -49,7 +53,7 @@ def figure_on_paper(picture: Picture) -> Bits:
     lab = np.asarray(rgb2lab(small / 255), np.float32)
     ink = _without_rules(_ink(lab), lab)
     if not ink.any():
-        raise BadInput("nothing in the picture differs from its background; give --mask with white on the figure")
+        raise Blank("nothing in the picture differs from its background; give --mask with white on the figure")
     full = cv2.resize(_filled(ink).astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(full >= 0.4)  # a pen stroke of a pixel must not fade
 

@@ -1,6 +1,7 @@
 """The tasks for any network: decoding and metrics with known answers, and which outputs fit."""
 
 import csv
+import dataclasses
 
 import cv2
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from reference.card import complete
 from reference.errors import BadInput
 from reference.inputs.preprocess import Region
 from reference.spec import ModelSpec, PostprocessSpec, PreprocessSpec, TensorSpec
-from reference.tasks import TASKS, decode, measure
+from reference.tasks import TASKS, budget_of, decode, measure
 from reference.tasks.embedding import Embedding, angle_degrees
 from reference.tasks.keypoints import peaks
 from reference.tasks.object_detection import corners, suppress
@@ -166,6 +168,19 @@ def test_angles_between_embeddings():
     assert angle_degrees(np.array([[0.0, 0.0]]), np.array([[2.0, 0.0]])) == 90
     a, b = Embedding(np.array([1, 0], np.float32)), Embedding(np.array([1, 1], np.float32))
     assert a.similarity(b) == pytest.approx(0.5**0.5)
+
+
+def test_a_budget_is_the_cards_or_one_point_of_the_tasks_own_metric(tmp_path):
+    spec = spec_of("image_classification", found(((1, 3), "float32")))
+    assert budget_of(spec, complete({})) == {"top1_mean": -1.0}
+    assert budget_of(spec, complete({"budget": {"top1_mean": -0.25}})) == {"top1_mean": -0.25}
+    (tmp_path / "model.py").write_text("def evaluate(predict, data):\n    return {'rmse': 1.0}\n")
+    assert budget_of(dataclasses.replace(spec, folder=str(tmp_path)), complete({})) == {}
+    assert {t.name for t in TASKS.values() if t.budget} == {
+        "image_classification",
+        "image_segmentation",
+        "object_detection",
+    }
 
 
 UNFIT = {

@@ -37,7 +37,7 @@ class Compares(Tiny):
 
 def reference(network: nn.Module) -> Reference:
     card = SimpleNamespace(parity={"fp32": {}, "w8": {}}, budget=BUDGET)
-    return Reference(SPEC, None, card, (), network.eval(), (), ())
+    return Reference(SPEC, None, card, BUDGET, (), network.eval(), (), ())
 
 
 def judged(top1):

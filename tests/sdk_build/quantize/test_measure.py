@@ -29,7 +29,9 @@ def measure(spec, tmp_path, monkeypatch):
 
     sample = np.zeros(spec.input.shape, np.float32)
     drawn = lambda *_: Calibration("some", state.seed, f"digest {state.seed}", (sample,))  # noqa: E731
-    monkeypatch.setattr(module, "load_reference", lambda *_: SimpleNamespace(lowered=None))
+    monkeypatch.setattr(
+        module, "load_reference", lambda *_: SimpleNamespace(spec=spec, lowered=None, budget={"top1_mean": -1})
+    )
     monkeypatch.setattr(module, "load_calibration", drawn)
     monkeypatch.setattr(module, "evaluation_digests", lambda _: frozenset())
     monkeypatch.setattr(module, "load_evaluation", lambda *_: None)
@@ -72,6 +74,14 @@ def test_a_runtime_that_is_not_installed_is_left_out_unless_it_is_asked_for(meas
     monkeypatch.setattr(module, "lacking", lambda name: ["coreai-core"] if name == "coreai" else [])
     assert list(measure()) == [pair for pair in EVERY if pair[0] != "coreai"]
     assert {runtime for runtime, _ in measure(["coreai"])} == set(RUNTIMES)
+
+
+def test_a_metric_of_the_users_own_needs_a_budget(measure, monkeypatch, refused, tmp_path, spec):
+    own = SimpleNamespace(lowered=None, budget={}, spec=spec, folder=tmp_path)
+    monkeypatch.setattr(module, "load_reference", lambda *_: own)
+    monkeypatch.setattr(module, "load_evaluation", lambda *_: SimpleNamespace(reference={"rmse": 2.0, "speed": 1.0}))
+    with refused(BadInput, "evaluate() gives rmse, speed; write into", "card.yaml", "as in 'budget: {rmse: -0.01}'"):
+        measure()
 
 
 def test_progress_in_a_log_is_a_line_each_and_none_beside_json(capsys):

@@ -3,7 +3,7 @@ import { BadInput } from '../bundle/errors';
 import type { Picture } from '../image/pixels';
 import { bitsWhere, boundsOf, chamfer, countBits, dilate, disc, largestPart, partsOf, type Bits } from './grids';
 import { refined } from './guided';
-import { figureOnPaper, NoFigure } from './paper';
+import { Blank, figureOnPaper, NoFigure } from './paper';
 import { area, resized, resizedBytes, type Raster } from './resampling';
 
 const SMALLEST_SHARE = 0.005;
@@ -79,7 +79,7 @@ async function found(picture: Raster, saliency: Saliency | null): Promise<{ bits
   } catch (error) {
     if (error instanceof NoFigure || !(error instanceof BadInput) || saliency === null) throw error;
     const salient = await saliency(picture);
-    if (!salient.some((value) => value >= 0.5)) throw error;
+    if (error instanceof Blank && !salient.some((value) => value >= 0.5)) throw error;
     refuseScraps(bitsWhere(picture, (i) => salient[i]! >= 0.5));
     return { bits: refined(picture, salient), origin: 'saliency' };
   }

@@ -21,6 +21,9 @@ import { area, cubic, linear, resized, type Raster } from './resampling';
 /** The picture is on paper and shows no figure: no network need be asked. */
 export class NoFigure extends BadInput {}
 
+/** Nothing in the picture differs from its background, unless a network sees something. */
+export class Blank extends BadInput {}
+
 const MOST_OF_INK = 0.8;
 const COLOURED = 0.6;
 const THICK = 8;
@@ -40,7 +43,7 @@ export function figureOnPaper(picture: Raster): Bits {
   const lab = toLab(resized(picture, width!, height!, scale < 1 ? area : cubic));
   const ink = withoutRules(findInk(lab), lab);
   if (countBits(ink) === 0) {
-    throw new BadInput('nothing in the picture differs from its background; allowed: a drawing on paper');
+    throw new Blank('nothing in the picture differs from its background; allowed: a drawing on paper');
   }
   const filled = filledOutline(ink);
   const full = resized({ ...filled, channels: 1 }, picture.width, picture.height, linear);
