@@ -23,10 +23,13 @@ def transposed(
 ) -> Tensor:
     """One transposed convolution a group, with nothing but a stride; cut and padded behind it.
 
-    A dilated kernel is a larger one with zeros.
+    A dilated kernel is a larger one with zeros. TFLite's own padding either cuts nothing or leaves as many values as
+    the input has, times the stride: those forms stay as they are.
     """
     s, p, o, d = (_pair(v) for v in (stride, padding, output_padding, dilation))
-    if groups == 1 and not any(o) and d == [1, 1]:
+    kernel = list(weight.shape[2:])
+    padded_as_tflite = not any(p) or all(2 * cut == k - step for cut, k, step in zip(p, kernel, s, strict=True))
+    if groups == 1 and not any(o) and d == [1, 1] and padded_as_tflite:
         return NotImplemented
     if groups > _MOST_GROUPS:
         return NotImplemented
@@ -47,10 +50,14 @@ def transposed(
 def _extended(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], padding: list[int], extra: list[int]
 ) -> Tensor:
-    """Rows and columns of ``output_padding`` come from taps that are zero."""
+    """Rows and columns of ``output_padding`` come from taps that are zero; what padding cuts is cut behind."""
     if any(extra):
         weight = F.pad(weight, [0, extra[1], 0, extra[0]])
-    return F.conv_transpose2d(x, weight, bias, stride, padding)
+    result = F.conv_transpose2d(x, weight, bias, stride)
+    for axis, cut in zip((2, 3), padding, strict=True):
+        if cut:
+            result = torch.ops.aten.slice.Tensor(result, axis, cut, result.shape[axis] - cut)
+    return result
 
 
 def _dilated(weight: Tensor, dilation: list[int]) -> Tensor:

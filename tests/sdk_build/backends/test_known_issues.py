@@ -49,6 +49,7 @@ CASES = {
     "litert_transposed_output_padding": (
         PLANE, lambda m, x: m.layer(x), lambda: nn.ConvTranspose2d(2, 3, 3, 2, 1, output_padding=1),
     ),
+    "litert_transposed_groups": (PLANE, lambda m, x: m.layer(x), lambda: nn.ConvTranspose2d(2, 4, 3, 2, 1, groups=2)),
     "executorch_conv3d": ((1, 2, 4, 5, 5), lambda m, x: m.layer(x), lambda: nn.Conv3d(2, 3, 3, padding=1)),
     "coreml_bicubic": (PLANE, lambda m, x: F.interpolate(x, (13, 14), mode="bicubic")),
     "coreml_average_divisor": (PLANE, lambda m, x: F.avg_pool2d(x, 3, divisor_override=5)),

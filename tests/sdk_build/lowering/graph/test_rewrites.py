@@ -342,7 +342,8 @@ def transposed(draw):
     x, weight = values(draw, 1, groups * ins, 4, 3), values(draw, groups * ins, outs, *kernel)
     sizes = zip(x.shape[2:], kernel, stride, dilation, pads, extra, strict=True)
     assume(all((n - 1) * s - 2 * p + d * (k - 1) + e + 1 > 0 for n, k, s, d, p, e in sizes))
-    assume(groups > 1 or any(extra) or dilation != [1, 1])
+    as_tflite = not any(pads) or all(2 * p == k - s for p, k, s in zip(pads, kernel, stride, strict=True))
+    assume(groups > 1 or any(extra) or dilation != [1, 1] or not as_tflite)
     bias = maybe(draw, values(draw, groups * outs))
     arguments = (x, weight, bias, stride, pads, extra, groups, dilation)
     return aten.conv_transpose2d.input, convolution.transposed, arguments
