@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 PROGRAM_FILE = "program.pt2"
 FUNCTION = "network"  # what a written model.py calls it
@@ -60,35 +63,26 @@ def find_source(network: str | None, program: Path | None, classes: int) -> Sour
 
 
 def _from_program(path: Path) -> Source:
-    if not path.is_file():
-        raise BadInput(f"no file {path}; --program takes what torch.export.save wrote")
+    from reference.networks.program import load_program
+
+    program = load_program(path)
     text = f'''"""A program that torch.export saved, as OnPar exports it."""
 
 from pathlib import Path
-from typing import Any
 
-import torch
 from reference.networks.adapter import Traced
+from reference.networks.program import load_program
 
 
 def {FUNCTION}():
     """The program in {PROGRAM_FILE}."""
-    return Traced(torch.export.load(Path(__file__).with_name("{PROGRAM_FILE}")).module())
+    return Traced(load_program(Path(__file__).with_name("{PROGRAM_FILE}")).module())
 '''
-    return Source(text, FUNCTION, path.name, {PROGRAM_FILE: path}, _picture_of(path))
+    return Source(text, FUNCTION, path.name, {PROGRAM_FILE: path}, _picture_of(program))
 
 
-def _picture_of(path: Path) -> dict[str, tuple[float, ...]]:
-    """The sides of a program's only colour picture; empty where it has none, several, or can't be read.
-
-    What is wrong with a file is said where its network is made.
-    """
-    import torch
-
-    try:
-        program = torch.export.load(path)
-    except Exception:  # noqa: BLE001 - it raises whatever its parts raise
-        return {}
+def _picture_of(program: ExportedProgram) -> dict[str, tuple[float, ...]]:
+    """The sides of a program's only colour picture; empty where it has none or several."""
     names = program.graph_signature.user_inputs
     shapes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in names]
     pictures = [shape for shape in shapes if len(shape) == 4 and shape[:2] == (1, 3)]

@@ -27,8 +27,8 @@ def transposed(
     the input has, times the stride: those forms stay as they are.
     """
     s, p, o, d = (_pair(v) for v in (stride, padding, output_padding, dilation))
-    kernel = list(weight.shape[2:])
-    padded_as_tflite = not any(p) or all(2 * cut == k - step for cut, k, step in zip(p, kernel, s, strict=True))
+    taps = list(weight.shape[2:])
+    padded_as_tflite = not any(p) or all(2 * cut == k - step for cut, k, step in zip(p, taps, s, strict=True))
     if groups == 1 and not any(o) and d == [1, 1] and padded_as_tflite:
         return NotImplemented
     if groups > _MOST_GROUPS:

@@ -3,8 +3,10 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,35 @@ def test_a_program_knows_how_large_it_sees_a_picture(here):
     spec = find_model("traced")
     assert spec.preprocess.size == (16, 16)
     copy.deepcopy(load_network(spec, models_dir=models_dir_of(spec)))  # a warning would fail it
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def of_another_torch(path):
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, re.sub(rb'("schema_version": {"major": )\d+', rb"\g<1>99", data))
+
+
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [
+        (cut, "RuntimeError: PytorchStreamReader failed reading zip archive"),
+        (of_another_torch, "Serialized schema version SchemaVersion(major=99"),
+        (lambda path: path.write_text("no archive"), "PytorchStreamReader failed"),
+    ],
+)
+def test_programs_that_cant_be_read(damage, part, here, capsys):
+    torch.export.save(torch.export.export(nn.Linear(4, 2).eval(), (torch.rand(1, 4),)), "net.pt2")
+    damage(Path("net.pt2"))
+    assert main(["traced", "--program", "net.pt2", "--input", "image_0.npy", "--input", "image_1.npy"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1) and not Path("traced").exists()
+    assert "can't read net.pt2" in err and part in err and "torch.export.save of torch" in err
 
 
 def test_outputs_of_other_floats_are_single_precision_as_the_spec_says(here):
