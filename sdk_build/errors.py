@@ -4,6 +4,8 @@
 
     OnParError                    exit 1
     ├── BadInput                  exit 2  wrong use, unreadable or unsuitable input
+    │   ├── UnfitInput            exit 2  an input that a Core ML model can't take; also a RuntimeError, as coremltools'
+    │   └── UnknownInput          exit 2  an input that a Core ML model has not; also a KeyError, as coremltools'
     ├── WeightsError              exit 2  weights missing, damaged, of another network
     ├── BundleNotFound            exit 2  no bundle at that path, or not a bundle
     ├── BundleInvalid             exit 1  bundle.json breaks the schema
@@ -43,6 +45,8 @@ __all__ = [
     "PredictionFailed",
     "RuntimeTooOld",
     "SignatureInvalid",
+    "UnfitInput",
+    "UnknownInput",
     "UnsupportedOperation",
     "WeightsError",
 ]
@@ -82,6 +86,16 @@ class LoweringError(OnParError):
 
 class PredictionFailed(LoweringError, RuntimeError):
     """A Core ML model could not compute its outputs, in the words and under the type of coremltools."""
+
+
+class UnfitInput(BadInput, RuntimeError):
+    """An input of a Core ML model is missing, or has another shape or type, under the type of coremltools."""
+
+
+class UnknownInput(BadInput, KeyError):
+    """A Core ML model has no input of that name, under the type of coremltools."""
+
+    __str__ = Exception.__str__  # a KeyError's own puts quotes around the sentence
 
 
 class UnsupportedOperation(LoweringError):

@@ -19,7 +19,14 @@ import numpy as np
 from PIL import Image
 
 import sdk_build.mil.files.schema as schema
-from sdk_build.errors import BadInput, LoweringError, PredictionFailed, UnsupportedOperation
+from sdk_build.errors import (
+    BadInput,
+    LoweringError,
+    PredictionFailed,
+    UnfitInput,
+    UnknownInput,
+    UnsupportedOperation,
+)
 from sdk_build.mil.emulator import EmulatedCoreML, executor_of
 from sdk_build.mil.executor import ModelState
 from sdk_build.mil.files.package import model_bytes, open_model_file, split_model
@@ -87,7 +94,8 @@ class MLModel:
             dimension, as Core ML's.
 
         Raises:
-            BadInput: An input is missing, unknown, or has another shape than the model states.
+            UnknownInput: The model has no input of that name; also a KeyError.
+            UnfitInput: An input is missing, or has another shape than the model states; also a RuntimeError.
             PredictionFailed: The model could not compute its outputs.
             TypeError: ``data`` is no dictionary or list of dictionaries; or an input that is a picture is given as
                 something else.
@@ -180,11 +188,16 @@ class MLModel:
     def _predict_one(self, data: Mapping[str, Any], state: ModelState | None) -> dict[str, Any]:
         model = self._loaded()
         declared = {tensor.name: tensor for tensor in model.inputs}
-        inputs = {name: _given(declared[name], value) if name in declared else value for name, value in data.items()}
+        unknown = [name for name in data if name not in declared]
+        if unknown:
+            raise UnknownInput(f"no input '{unknown[0]}'; the model has {', '.join(declared)}; rename it")
+        inputs = {name: _given(declared[name], value) for name, value in data.items()}
         try:
             found = model.predict(inputs, state=state)
         except UnsupportedOperation:
             raise
+        except BadInput as error:
+            raise UnfitInput(str(error)) from error
         except LoweringError as error:
             raise PredictionFailed(f"Unable to compute the prediction using ML Program. {error}") from error
         return {tensor.name: _returned(tensor, found[tensor.name]) for tensor in model.outputs}

@@ -114,6 +114,18 @@ def test_a_model_from_its_message(folder: Path) -> None:
         again.save("nowhere")
 
 
+@pytest.mark.parametrize("kind", [BadInput, KeyError])
+def test_an_unknown_name_is_what_coremltools_makes_of_it(folder: Path, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="^no input 'y'; the model has x; rename it"):
+        MLModel(folder / "lstm.mlpackage").predict({"y": np.zeros((1, 6, 8))})
+
+
+@pytest.mark.parametrize("kind", [BadInput, RuntimeError])
+def test_a_missing_input_is_what_coremltools_makes_of_it(folder: Path, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="inputs none; allowed: exactly x"):
+        MLModel(folder / "lstm.mlpackage").predict({})
+
+
 def test_a_wrong_shape_is_named(folder: Path) -> None:
     with pytest.raises(BadInput, match=r"input 'x' has shape \(1, 5, 8\); allowed: \(1, 6, 8\)"):
         MLModel(folder / "lstm.mlpackage").predict({"x": np.zeros((1, 5, 8))})
