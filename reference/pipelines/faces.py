@@ -88,7 +88,7 @@ class FaceKeypointDetector:
         size: int = 112,
         most: int = 8,
         check_every: int = 30,
-        smooth: bool = False,
+        smooth: bool = True,
     ) -> None:
         self.find, self.first, self.second, self.smooth = find, first, second, smooth
         self.size, self.most, self.check_every = size, most, check_every

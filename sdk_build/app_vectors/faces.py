@@ -157,6 +157,8 @@ def tracks() -> list[Json]:
     right, grown, shrunk = ((1.0, 0.1, -0.05, 3.0, 0.08), (1.5, 0, 0, 0, 0.05), (1 / 1.5, 0, 0, 0, 0.05))
     other, lost, huge = [(50.0, 20.0, 30.0, 30.0)], (None, 0, 0, 0, 0), (60.0, 0.0, 0.0, 0.0, 0.05)
     both = [LEFT, RIGHT]
+    shifts = np.random.default_rng(5).normal(0, 0.004, (6, 2)).round(4).tolist()
+    noises: list[Move] = [(1.0, dx, dy, 0.0, 0.05) for dx, dy in shifts]
     return [
         _track("a face is followed", [still, ([], right), ([], right), ([], STILL)]),
         _track("one network alone", [still, ([], right), ([], (1.1, 0, 0.05, -9, 0.1))], refined=False),
@@ -182,6 +184,14 @@ def tracks() -> list[Json]:
         _track("the larger first", [([RIGHT, LEFT],), ([], (0.8, 0, 0, 0, 0.05), (1.3, 0, 0, 0, 0.05)), ([],)]),
         _track("no more than one", [([RIGHT, LEFT],), ([],), ([RIGHT, LEFT],)], most=1, check_every=2),
         _track("two tracks on one face", [([LEFT, (8.0, 22.0, 30.0, 30.0)],), ([],), ([LEFT],), ([],)], check_every=2),
+        _track("a still face with noise", [still, *[([], move) for move in noises]], smooth=True),
+        _track("a face that moves off and stops", [still, *[([], right)] * 3, ([],), ([],)], smooth=True),
+        _track("a face that turns, unevenly timed", [still, *[([], (1.0, 0.02, 0.03, -17.0, 0.05))] * 4], smooth=True,
+               times=(0, 16, 50, 66, 300)),
+        _track("a face that is found anew starts anew", [still, ([], grown), (other, (1.7, 0, 0, 0, 0.05)), ([],)],
+               smooth=True),
+        _track("two faces keep their own", [(both,), ([], right), ([], STILL, right), (both,), ([], noises[0])],
+               smooth=True, check_every=3),
         _track("late and repeated frames", [still, ([],), ([],), ([],)], times=(10, 30, 30, 20)),
     ]  # fmt: skip
 
@@ -223,11 +233,12 @@ def _track(
     video: bool = True,
     times: Sequence[float] | None = None,
     pictures: Mapping[int, str] = MappingProxyType({}),
+    smooth: bool = False,
 ) -> Json:
     """One script: frames of (regions, move, move, ...); missing moves are ``STILL``, all pictures plain but a few."""
     script = _Script()
     second = script.network("second") if refined else None
-    pipeline = FaceKeypointDetector(script.find, script.network("first"), second, SIZE, most, check_every)
+    pipeline = FaceKeypointDetector(script.find, script.network("first"), second, SIZE, most, check_every, smooth)
     found: list[Json] = []
     newest = -1.0
     for number, (regions, *moves) in enumerate(frames):
@@ -247,7 +258,9 @@ def _track(
                 "regions": regions,
                 "calls": script.calls,
                 "detector_runs": pipeline.detector_runs,
-                "faces": None if faces is None else [_face_json(face, number == len(frames) - 1) for face in faces],
+                "faces": None
+                if faces is None
+                else [_face_json(face, smooth or number == len(frames) - 1) for face in faces],
             }
         )
     return {
@@ -259,6 +272,7 @@ def _track(
         "check_every": check_every,
         "refined": refined,
         "video": video,
+        "smooth": smooth,
         "frames": found,
     }
 

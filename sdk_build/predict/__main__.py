@@ -75,7 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="faces: look at N x N parts of the picture, too, for small ones",
     )
     parser.add_argument("--any-roll", action="store_true", help="keypoints: look at four quarter turns of the picture")
-    parser.add_argument("--smooth", action="store_true", help="keypoints: still points on still faces of a video")
+    parser.add_argument(
+        "--smooth",
+        action=argparse.BooleanOptionalAction,
+        help="keypoints: still points on still faces of a video (the default)",
+    )
     depth = parser.add_argument_group("RGB-D frames", "for models that take depth; FILE is then the picture")
     depth.add_argument("--depth", type=Path, metavar="FILE", help=".png in mm, .tif, .npy, .npz, .exr, headerless .raw")
     depth.add_argument("--depth-size", metavar="WxH", help="of a headerless file, e.g. 640x480")
@@ -136,7 +140,13 @@ def run(a: argparse.Namespace) -> int:
     helpers = view.open_helpers(given_bundles(a), box)
     runtime, _ = choose_runtime(bundle, a.runtime)
     request = Request(
-        bundle, a.files, runtime, box, helpers, DepthOptions.of(a), FaceOptions(a.any_roll, a.tiles, a.smooth)
+        bundle,
+        a.files,
+        runtime,
+        box,
+        helpers,
+        DepthOptions.of(a),
+        FaceOptions(a.any_roll, a.tiles, a.smooth is not False),
     )
     if videos:
         return run_video(view, request, videos[0], a.save, a.frames, a.unconfirmed, a.json)
@@ -182,11 +192,11 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
     for option in given_bundles(a):
         if option not in view.helpers:
             raise BadInput(f"{option} is of no use to {id_}; allowed: {', '.join(view.helpers) or 'none'}")
-    asked = (("--tiles", a.tiles != 1), ("--any-roll", a.any_roll), ("--smooth", a.smooth))
+    asked = (("--tiles", a.tiles != 1), ("--any-roll", a.any_roll), ("--smooth", a.smooth is not None))
     for option in (name for name, on in asked if on):
         if option not in view.face_options:
             raise BadInput(f"{option} is of no use to {id_}: leave it out")
-    if a.smooth and not any(is_video(file) for file in a.files):
+    if a.smooth is not None and not any(is_video(file) for file in a.files):
         raise BadInput("--smooth steadies the points of a video; pictures have no frame before: leave it out")
     preprocess = bundle.manifest.spec.preprocess
     takes_depth = preprocess is not None and preprocess.color == "DEPTH"

@@ -38,7 +38,7 @@ class FaceOptions:
 
     any_roll: bool = False
     tiles: int = 1
-    smooth: bool = False
+    smooth: bool = True
 
     def check(self, detector: bool) -> None:
         """Refuse what needs our own detector's points or scores.

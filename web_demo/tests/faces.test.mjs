@@ -130,7 +130,7 @@ describe('faces that are followed', () => {
           return answer(call.move);
         };
         const find = async () => script.regions.map((r) => decode.region(r));
-        const options = { most: c.most, checkEvery: c.check_every };
+        const options = { most: c.most, checkEvery: c.check_every, smooth: c.smooth };
         const second = c.refined ? network('second') : null;
         const tracker = new onpar.FaceTracker(find, network('first'), second, c.size, options);
         const frames = [];
@@ -138,7 +138,7 @@ describe('faces that are followed', () => {
           if (frame.faces === null) continue; // dropped before it comes here; see the pipeline's tests
           [script.regions, script.calls] = [frame.regions, [...frame.calls]];
           const picture = scene(frame.picture, c.width, c.height);
-          const faces = await (c.video ? tracker.detectForVideo(picture) : tracker.detect(picture));
+          const faces = await (c.video ? tracker.detectForVideo(picture, frame.timestamp_ms) : tracker.detect(picture));
           if (script.calls.length > 0) script.faults.push('a network was not run');
           frames.push({
             runs: tracker.detectorRuns,

@@ -16,7 +16,7 @@ public actor FaceKeypointPipeline {
     /// Checks that the bundles belong together and loads them; what was loaded is closed where another can't be.
     init(
         detector: Bundle, keypoints: Bundle, refined: Bundle?, judge: Bundle?, runner: RunnerFactory, most: Int,
-        checkEvery: Int
+        checkEvery: Int, smooth: Bool
     ) throws {
         try demand("FaceBoxes", of: detector)
         if let judge { try demandJudge(judge) }
@@ -36,7 +36,7 @@ public actor FaceKeypointPipeline {
             tracker = try FaceTracker(
                 find: faceFinder(detector, opened[0], clock, judging), first: answers[0],
                 second: answers.count > 1 ? answers[1] : nil, size: size, most: most, checkEvery: checkEvery,
-                clock: clock)
+                smooth: smooth, clock: clock)
             self.clock = clock
         } catch {
             for runner in opened { runner.close() }
@@ -63,7 +63,7 @@ public actor FaceKeypointPipeline {
     >? {
         guard gate.tryEnter(timestampMs) else { return nil }
         defer { gate.leave() }
-        return try await run { try $0.detectForVideo(frame) }
+        return try await run { try $0.detectForVideo(frame, timestampMs: timestampMs) }
     }
 
     /// Forget the video so far: the next frame begins a new one, at any time.

@@ -30,6 +30,19 @@ public struct DetectedFace: Sendable {
     let thumbnail: [Float]
     /// The crop came from the frame before, not from the detector.
     public let tracked: Bool
+    var steady: Steady?
+
+    /// With smoothed points; a face that was not followed from the frame before starts anew.
+    mutating func steadied(_ timestampMs: Int) -> DetectedFace {
+        // On a profile the eyes' distance is nothing; a crop's side never is.
+        let eyes = hypot(
+            Double(pointsPx[90]) - Double(pointsPx[72]), Double(pointsPx[91]) - Double(pointsPx[73]))
+        let now = OnPar.steady(steady, pointsPx, timestampMs, size: max(1, eyes, square.side / 6))
+        steady = now
+        return DetectedFace(
+            pointsPx: now.pointsPx, templatePointsPx: templatePointsPx, square: square, disagreement: disagreement,
+            thumbnail: thumbnail, tracked: tracked)
+    }
 }
 
 /// (1, 3, S, S) RGB in [0, 1] to points and those of the template, in fractions of the crop.
@@ -66,6 +79,7 @@ final class FaceTracker {
     private let size: Int
     private let most: Int
     private let checkEvery: Int
+    private let smooth: Bool
     private let clock: StageClock
     private let regions: PicturePreprocessor
     private let squares: SquareSampler
@@ -75,7 +89,7 @@ final class FaceTracker {
 
     init(
         find: @escaping FindFaces, first: @escaping PointNetwork, second: PointNetwork?, size: Int, most: Int,
-        checkEvery: Int, clock: StageClock = StageClock()
+        checkEvery: Int, smooth: Bool = true, clock: StageClock = StageClock()
     ) throws {
         guard most >= 1, checkEvery >= 1 else {
             throw OnParError.badInput("most is \(most), checkEvery \(checkEvery); allowed: 1 or more")
@@ -85,7 +99,7 @@ final class FaceTracker {
                 "the keypoint network takes \(size) pixels; allowed: a multiple of \(thumbnailSide)")
         }
         (self.find, self.first, self.second, self.clock) = (find, first, second, clock)
-        (self.size, self.most, self.checkEvery) = (size, most, checkEvery)
+        (self.size, self.most, self.checkEvery, self.smooth) = (size, most, checkEvery, smooth)
         regions = PicturePreprocessor(PreprocessSpec(height: size, width: size))
         squares = SquareSampler(size)
     }
@@ -101,11 +115,12 @@ final class FaceTracker {
         try findFaces(picture).compactMap { try fromRegion(picture, $0) }
     }
 
-    /// The faces of the next frame; the detector runs only when a track is lost or a check is due.
-    func detectForVideo(_ frame: any PixelSource) throws -> [DetectedFace] {
+    /// The faces of the next frame, later than the last; the detector runs when a track is lost or a check is due.
+    func detectForVideo(_ frame: any PixelSource, timestampMs: Int) throws -> [DetectedFace] {
         var kept: [DetectedFace] = []
         for before in tracks {
-            let now = try fromSquare(frame, squareFromPoints(before.pointsPx), tracked: true)
+            var now = try fromSquare(frame, squareFromPoints(before.pointsPx), tracked: true)
+            now.steady = before.steady
             if try holds(now, before, frame) { kept.append(now) }
         }
         sinceCheck += 1
@@ -114,7 +129,7 @@ final class FaceTracker {
             sinceCheck = 0
         }
         tracks = Array(largestFirst(kept, by: \.square.side).prefix(most))
-        return tracks
+        return smooth ? tracks.indices.map { tracks[$0].steadied(timestampMs) } : tracks
     }
 
     /// Let the detector confirm tracks, end others, and add new faces.

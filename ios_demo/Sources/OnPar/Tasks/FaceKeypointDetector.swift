@@ -20,14 +20,15 @@ extension Detector where Input == any PixelSource, Value == Keypoints {
     /// - Parameters:
     ///   - most: faces to find or follow, the largest first.
     ///   - checkEvery: frames of a video after which the detector looks again.
+    ///   - smooth: steady the points of videos, so that a still face's stand still; what is tracked stays as it is.
     ///   - detectorRefined: the second network of the detector's cascade, which judges its boxes.
     public static func fromBundles(
         detector: Bundle, keypoints: Bundle, refined: Bundle? = nil, runner: RunnerFactory, most: Int = 8,
-        checkEvery: Int = 30, detectorRefined: Bundle? = nil
+        checkEvery: Int = 30, smooth: Bool = true, detectorRefined: Bundle? = nil
     ) throws -> FaceKeypointPipeline {
         try FaceKeypointPipeline(
             detector: detector, keypoints: keypoints, refined: refined, judge: detectorRefined, runner: runner,
-            most: most, checkEvery: checkEvery)
+            most: most, checkEvery: checkEvery, smooth: smooth)
     }
 }
 

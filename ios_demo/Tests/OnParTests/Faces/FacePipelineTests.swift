@@ -152,14 +152,15 @@ private final class Script {
         let tracker = try FaceTracker(
             find: { _ in script.regions }, first: script.network("first"),
             second: isRefined ? script.network("second") : nil, size: c.int("size"), most: c.int("most"),
-            checkEvery: c.int("check_every"))
+            checkEvery: c.int("check_every"), smooth: (c.json["smooth"] as! NSNumber).boolValue)
         for frame in (c.json["frames"] as! [[String: Any]]).map(Case.init) {
             // Frames that are dropped before they come here have none; see the pipeline's tests.
             guard let expected = (frame.json["faces"] as? [[String: Any]])?.map(Case.init) else { continue }
             script.start(frame)
             let picture = try scene(frame.text("picture"), c.int("width"), c.int("height"))
             let isVideo = (c.json["video"] as! NSNumber).boolValue
-            let faces = try isVideo ? tracker.detectForVideo(picture) : tracker.detect(picture)
+            let faces = try isVideo
+                ? tracker.detectForVideo(picture, timestampMs: frame.int("timestamp_ms")) : tracker.detect(picture)
             #expect(script.calls.isEmpty, "networks were not run")
             #expect(tracker.detectorRuns == frame.int("detector_runs"))
             #expect(faces.map(\.tracked) == expected.map { ($0.json["tracked"] as! NSNumber).boolValue })

@@ -57,8 +57,8 @@ export class FaceKeypointPipeline extends FacePipeline<readonly DetectedFace[]> 
     return this.#tracker.detect(picture);
   }
 
-  protected override follow(frame: PixelSource): Promise<readonly DetectedFace[]> {
-    return this.#tracker.detectForVideo(frame);
+  protected override follow(frame: PixelSource, timestampMs: number): Promise<readonly DetectedFace[]> {
+    return this.#tracker.detectForVideo(frame, timestampMs);
   }
 
   /** Forget the video so far: the next frame begins a new one, at any time. */

@@ -21,7 +21,7 @@ export abstract class FacePipeline<T> {
   protected abstract find(picture: PixelSource): Promise<T>;
 
   /** The same of a frame, with what is known of the ones before. */
-  protected follow(frame: PixelSource): Promise<T> {
+  protected follow(frame: PixelSource, _timestampMs: number): Promise<T> {
     return this.find(frame);
   }
 
@@ -34,7 +34,7 @@ export abstract class FacePipeline<T> {
   async detectForVideo(frame: PixelSource, timestampMs: number): Promise<Detection<T> | null> {
     if (this.#busy > 0 || timestampMs <= this.#lastTimestampMs) return null;
     this.#lastTimestampMs = timestampMs;
-    return this.#enqueue(() => this.follow(frame));
+    return this.#enqueue(() => this.follow(frame, timestampMs));
   }
 
   /** Give the models' memory back; a call that runs is finished first, later ones are refused. */

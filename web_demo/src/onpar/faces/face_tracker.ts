@@ -4,6 +4,7 @@ import type { PixelSource } from '../image/pixels';
 import { PicturePreprocessor } from '../image/preprocess';
 import { toPicture, type Region } from '../image/region';
 import { FACE_POINTS, LARGEST_SIDE_OF_PICTURE, squareFromPoints, SquareSampler, Square } from './square';
+import { steady, type Steady } from './steady';
 
 /** Mean distance of result and template, in outer eye distances; 0.05 is usual on faces. */
 const LOST_DISAGREEMENT = 0.25;
@@ -34,9 +35,10 @@ export interface DetectedFace {
   readonly tracked: boolean;
 }
 
-/** A face with a grey 16 x 16 picture of its crop. */
+/** A face with a grey 16 x 16 picture of its crop, and what is known of how it moved. */
 interface Track extends DetectedFace {
   readonly thumbnail: Float32Array;
+  steady: Steady | null;
 }
 
 /** Points and those of the template, in fractions of the crop; read before the next run. */
@@ -56,6 +58,8 @@ export interface TrackerOptions {
   readonly most?: number;
   /** Frames of a video after which the detector looks again; 30 without it. */
   readonly checkEvery?: number;
+  /** Steady the points of videos, so that a still face's stand still; true without it. What is tracked stays as it is. */
+  readonly smooth?: boolean;
 }
 
 /** Milliseconds spent before and inside the networks. */
@@ -83,6 +87,7 @@ export class FaceTracker {
   readonly #squares: SquareSampler;
   readonly #most: number;
   readonly #checkEvery: number;
+  readonly #smooth: boolean;
   #tracks: readonly Track[] = [];
   #sinceCheck = 0;
   #detectorRuns = 0;
@@ -92,7 +97,7 @@ export class FaceTracker {
     private readonly first: PointNetwork,
     private readonly second: PointNetwork | null,
     private readonly size: number,
-    { most = 8, checkEvery = 30 }: TrackerOptions = {},
+    { most = 8, checkEvery = 30, smooth = true }: TrackerOptions = {},
     readonly clock = new StageClock(),
   ) {
     if (!(most >= 1 && checkEvery >= 1)) {
@@ -101,7 +106,7 @@ export class FaceTracker {
     if (!(size >= THUMBNAIL && size % THUMBNAIL === 0)) {
       throw new BadInput(`the keypoint network takes ${size} pixels; allowed: a multiple of ${THUMBNAIL}`);
     }
-    [this.#most, this.#checkEvery] = [most, checkEvery];
+    [this.#most, this.#checkEvery, this.#smooth] = [most, checkEvery, smooth];
     this.#regions = new PicturePreprocessor({ size: [size, size], color: 'RGB', resize: 'cover', boxGrow: 0 });
     this.#squares = new SquareSampler(size);
   }
@@ -128,11 +133,12 @@ export class FaceTracker {
     return faces;
   }
 
-  /** The faces of the next frame; the detector runs only when a track is lost or a check is due. */
-  async detectForVideo(frame: PixelSource): Promise<readonly DetectedFace[]> {
+  /** The faces of the next frame, later than the last; the detector runs when a track is lost or a check is due. */
+  async detectForVideo(frame: PixelSource, timestampMs: number): Promise<readonly DetectedFace[]> {
     let kept: Track[] = [];
     for (const before of this.#tracks) {
       const now = await this.#fromSquare(frame, squareFromPoints(before.pointsPx), true);
+      now.steady = before.steady;
       if (holds(now, before, frame)) kept.push(now);
     }
     this.#sinceCheck++;
@@ -141,7 +147,7 @@ export class FaceTracker {
       this.#sinceCheck = 0;
     }
     this.#tracks = kept.sort((a, b) => b.square.side - a.square.side).slice(0, this.#most);
-    return this.#tracks;
+    return this.#smooth ? this.#tracks.map((track) => steadied(track, timestampMs)) : this.#tracks;
   }
 
   /** Let the detector confirm tracks, end others, and add new faces. */
@@ -186,8 +192,18 @@ export class FaceTracker {
       disagreement: disagreementOf(pointsPx, templatePointsPx),
       tracked,
       thumbnail: thumbnailOf(tensor, this.size),
+      steady: null,
     };
   }
+}
+
+/** The face with smoothed points; one that was not followed from the frame before starts anew. */
+function steadied(track: Track, timestampMs: number): DetectedFace {
+  const { pointsPx: points, square } = track;
+  // On a profile the eyes' distance is nothing; a crop's side never is.
+  const eyes = Math.hypot(points[90]! - points[72]!, points[91]! - points[73]!);
+  track.steady = steady(track.steady, points, timestampMs, Math.max(1, eyes, square.side / 6));
+  return { ...track, pointsPx: track.steady.pointsPx };
 }
 
 function disagreementOf(points: Float32Array, template: Float32Array): number {

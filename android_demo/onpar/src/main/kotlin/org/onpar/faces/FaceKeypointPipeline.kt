@@ -13,19 +13,20 @@ class FaceKeypointPipeline internal constructor(
     runners: List<Runner>,
     most: Int,
     checkEvery: Int,
+    smooth: Boolean,
 ) : FacePipeline<List<DetectedFace>>(runners) {
     private val squares = faceFinder(detector, runners[0], clock, judge?.let { FaceJudge.of(it, runners.last(), clock) })
     private val networks =
         runners.subList(1, runners.size - if (judge == null) 0 else 1).map { runner -> PointNetwork { answer(keypoints, runner, it) } }
     private val tracker =
-        FaceTracker(squares, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, clock)
+        FaceTracker(squares, networks[0], networks.getOrNull(1), keypoints.manifest.preprocess.width, most, checkEvery, smooth, clock)
 
     /** How often the detector ran since the video began. */
     val detectorRuns: Int get() = alone { tracker.detectorRuns }
 
     override fun find(picture: PixelSource): List<DetectedFace> = tracker.detect(picture)
 
-    override fun follow(frame: PixelSource): List<DetectedFace> = tracker.detectForVideo(frame)
+    override fun follow(frame: PixelSource, timestampMs: Long): List<DetectedFace> = tracker.detectForVideo(frame, timestampMs)
 
     /** Forget the video so far: the next frame begins a new one, at any time. */
     fun reset() =
@@ -50,6 +51,7 @@ class FaceKeypointPipeline internal constructor(
             runners: RunnerFactory,
             most: Int,
             checkEvery: Int,
+            smooth: Boolean,
         ): FaceKeypointPipeline {
             demand(detector, "FaceBoxes")
             judge?.let { FaceJudge.demand(it) }
@@ -60,7 +62,7 @@ class FaceKeypointPipeline internal constructor(
             }
             val opened = loadAll(listOfNotNull(detector, keypoints, refined, judge), runners)
             try {
-                return FaceKeypointPipeline(detector, keypoints, judge, opened, most, checkEvery)
+                return FaceKeypointPipeline(detector, keypoints, judge, opened, most, checkEvery, smooth)
             } catch (error: Throwable) {
                 opened.forEach { it.close() }
                 throw error

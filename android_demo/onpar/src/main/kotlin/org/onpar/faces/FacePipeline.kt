@@ -18,7 +18,7 @@ abstract class FacePipeline<T> internal constructor(private val runners: List<Ru
     internal abstract fun find(picture: PixelSource): T
 
     /** The same of a frame, with what is known of the ones before. */
-    internal open fun follow(frame: PixelSource): T = find(frame)
+    internal open fun follow(frame: PixelSource, timestampMs: Long): T = find(frame)
 
     /** Image mode: every face. Every call is answered. */
     fun detect(picture: PixelSource): Detection<T> = lock.withLock { timed { find(picture) } }
@@ -29,7 +29,7 @@ abstract class FacePipeline<T> internal constructor(private val runners: List<Ru
         try {
             if (timestampMs <= lastTimestampMs) return null
             lastTimestampMs = timestampMs
-            return timed { follow(frame) }
+            return timed { follow(frame, timestampMs) }
         } finally {
             lock.unlock()
         }

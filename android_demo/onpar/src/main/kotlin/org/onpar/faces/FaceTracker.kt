@@ -39,7 +39,17 @@ class DetectedFace internal constructor(
     val disagreement: Double,
     internal val thumbnail: FloatArray,
     val tracked: Boolean,
-)
+    internal var steady: Steady? = null,
+) {
+    /** With smoothed points; a face that was not followed from the frame before starts anew. */
+    internal fun steadied(timestampMs: Long): DetectedFace {
+        // On a profile the eyes' distance is nothing; a crop's side never is.
+        val eyes = hypot(pointsPx[90] - pointsPx[72].toDouble(), pointsPx[91] - pointsPx[73].toDouble())
+        val now = steady(steady, pointsPx, timestampMs, maxOf(1.0, eyes, square.side / 6))
+        steady = now
+        return DetectedFace(now.pointsPx, templatePointsPx, square, disagreement, thumbnail, tracked)
+    }
+}
 
 /** Points and those of the template, in fractions of the crop; read before the next run. */
 internal class PointAnswer(val points: FloatArray, val template: FloatArray)
@@ -95,6 +105,7 @@ internal class FaceTracker(
     private val size: Int,
     private val most: Int,
     private val checkEvery: Int,
+    private val smooth: Boolean = true,
     private val clock: StageClock = StageClock(),
 ) {
     private val regions = PicturePreprocessor(PreprocessSpec(size, size))
@@ -119,11 +130,12 @@ internal class FaceTracker(
     /** Every face of a picture, largest first. */
     fun detect(picture: PixelSource): List<DetectedFace> = findFaces(picture).mapNotNull { fromRegion(picture, it) }
 
-    /** The faces of the next frame; the detector runs only when a track is lost or a check is due. */
-    fun detectForVideo(frame: PixelSource): List<DetectedFace> {
+    /** The faces of the next frame, later than the last; the detector runs when a track is lost or a check is due. */
+    fun detectForVideo(frame: PixelSource, timestampMs: Long): List<DetectedFace> {
         var kept = ArrayList<DetectedFace>(tracks.size)
         for (before in tracks) {
             val now = fromSquare(frame, squareFromPoints(before.pointsPx), true)
+            now.steady = before.steady
             if (holds(now, before, frame)) kept.add(now)
         }
         sinceCheck++
@@ -132,7 +144,7 @@ internal class FaceTracker(
             sinceCheck = 0
         }
         tracks = kept.sortedByDescending { it.square.side }.take(most)
-        return tracks
+        return if (smooth) tracks.map { it.steadied(timestampMs) } else tracks
     }
 
     /** Let the detector confirm tracks, end others, and add new faces. */

@@ -26,6 +26,7 @@ class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
          *
          * @param most faces to find or follow, the largest first.
          * @param checkEvery frames of a video after which the detector looks again.
+         * @param smooth steady the points of videos, so that a still face's stand still; what is tracked stays as it is.
          * @param detectorRefined the second network of the detector's cascade, which judges its boxes.
          */
         fun fromBundles(
@@ -36,8 +37,9 @@ class FaceKeypointDetector private constructor(bundle: Bundle, runner: Runner) :
             most: Int = 8,
             checkEvery: Int = 30,
             detectorRefined: Bundle? = null,
+            smooth: Boolean = true,
         ): FaceKeypointPipeline =
-            FaceKeypointPipeline.open(detector, keypoints, refined, detectorRefined, runners, most, checkEvery)
+            FaceKeypointPipeline.open(detector, keypoints, refined, detectorRefined, runners, most, checkEvery, smooth)
 
         fun fromBundles(detector: File, keypoints: File, refined: File? = null, detectorRefined: File? = null): FaceKeypointPipeline =
             fromBundles(

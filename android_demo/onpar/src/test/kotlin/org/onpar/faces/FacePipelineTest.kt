@@ -171,12 +171,12 @@ class TrackVectorTest(name: String, private val case: JSONObject) {
         val script = Script(case.getInt("size"))
         val second = if (case.getBoolean("refined")) script.network("second") else null
         val tracker =
-            FaceTracker({ script.regions }, script.network("first"), second, case.getInt("size"), case.getInt("most"), case.getInt("check_every"))
+            FaceTracker({ script.regions }, script.network("first"), second, case.getInt("size"), case.getInt("most"), case.getInt("check_every"), case.getBoolean("smooth"))
         for (frame in case.getJSONArray("frames").objects()) {
             if (frame.isNull("faces")) continue // dropped before it comes here; see FaceKeypointPipelineTest
             script.start(frame)
             val picture = scene(frame.getString("picture"), width, height)
-            val faces = if (case.getBoolean("video")) tracker.detectForVideo(picture) else tracker.detect(picture)
+            val faces = if (case.getBoolean("video")) tracker.detectForVideo(picture, frame.getLong("timestamp_ms")) else tracker.detect(picture)
             script.end()
             assertEquals(frame.getInt("detector_runs"), tracker.detectorRuns)
             compare(faces, frame.getJSONArray("faces").objects())
