@@ -157,7 +157,7 @@ def exceeded(budget: Mapping[str, float], accuracy: Mapping[str, float], referen
     for metric, allowed in budget.items():
         if metric not in accuracy:
             raise BadInput(f"the card's budget names {metric!r}; the evaluation gives {', '.join(accuracy)}")
-        change = accuracy[metric] - reference[metric]
+        change = _change(accuracy, reference, metric)
         if (change < allowed) if allowed < 0 else (change > allowed):
             return (
                 f"{metric} {accuracy[metric]:.4g} is {change:+.3g} from {reference[metric]:.4g}, allowed {allowed:+g}"
@@ -169,10 +169,15 @@ def budget_used(budget: Mapping[str, float], accuracy: Mapping[str, float], refe
     """Largest share of an accuracy budget that is used: above 1 it is exceeded; infinite where nothing was measured."""
     if not accuracy:
         return math.inf
-    changes = {metric: accuracy[metric] - reference[metric] for metric in budget}
+    changes = {metric: _change(accuracy, reference, metric) for metric in budget}
     # Nothing allowed: any change for the worse is endlessly too much. Which way that is, zero does not say.
     shares = (changes[m] / allowed if allowed else (math.inf if changes[m] else 0.0) for m, allowed in budget.items())
     return max(shares, default=0.0)
+
+
+def _change(accuracy: Mapping[str, float], reference: Mapping[str, float], metric: str) -> float:
+    """To nine digits: shares of pictures in percent have rounding errors, and a whole budget may be used."""
+    return round(accuracy[metric] - reference[metric], 9)
 
 
 def nearest_miss(measured: Measured, target: str, budget: Mapping[str, float]) -> str:

@@ -119,6 +119,7 @@ def test_budget(refused):
     assert "top1 88.9 is -1.1 from 90, allowed -1" in exceeded({"top1": -1.0}, {"top1": 88.9}, reference)
     assert "nme" in exceeded({"nme": 0.2}, {"nme": 5.3}, reference)
     assert exceeded({"top1": -1.0}, {"top1": 99.0}, reference) == ""
+    assert exceeded({"top1": -1.0}, {"top1": 100 * 0.715}, {"top1": 100 * 0.725 + 1e-13}) == ""  # all of it
     with refused(BadInput, "'psnr'", "top1"):
         exceeded({"psnr": -1.0}, {"top1": 1.0}, reference)
 
