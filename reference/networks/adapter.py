@@ -39,6 +39,7 @@ class Adapter(nn.Module):
         self.order = places(network, self.names)
         self.singles = tuple(t.dtype == "float32" for t in spec.outputs)
         self.halves = tuple(t.dtype == "float16" for t in spec.inputs)
+        self.writes: bool | None = None  # into its inputs; unknown before the first call
         mean, std = (spec.preprocess.mean, spec.preprocess.std) if spec.preprocess else ((), ())
         self.normalizes = any(m != 0 for m in mean) or any(s != 1 for s in std)
         self.mean: Tensor
@@ -57,10 +58,7 @@ class Adapter(nn.Module):
         given = [x.float() if half else x for x, half in zip(tensors, self.halves, strict=True)]
         if self.normalizes:
             given[0] = (given[0] - self.mean) / self.std
-        if self.by_name:
-            answer = self.network(**dict(zip(self.names, given, strict=True)))
-        else:
-            answer = self.network(*(given[i] for i in self.order))
+        answer = self._answer(given)
         outputs = tuple(value for _, value in flatten(answer))
         if len(outputs) != len(self.singles):
             raise BadInput(
@@ -68,6 +66,19 @@ class Adapter(nn.Module):
             )
         outputs = tuple(_single(y) if single else y for y, single in zip(outputs, self.singles, strict=True))
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _answer(self, given: list[Tensor]) -> Any:
+        """What the network gives; one that writes into its inputs is handed copies, as every runtime's inputs stay."""
+        first = self.writes is None and not torch.compiler.is_compiling()
+        if first or self.writes:
+            given = [x.clone() for x in given]
+        if self.by_name:
+            answer = self.network(**dict(zip(self.names, given, strict=True)))
+        else:
+            answer = self.network(*(given[i] for i in self.order))
+        if first:
+            self.writes = any(not x.is_inference() and x._version > 0 for x in given)
+        return answer
 
 
 def _single(output: Tensor) -> Tensor:

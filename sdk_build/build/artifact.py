@@ -10,8 +10,10 @@ from pathlib import Path
 from reference.errors import OnParError
 from reference.spec import from_json
 from sdk_build.backends import RUNTIMES, execution_name, get_backend, missing_package
+from sdk_build.backends.blame import blame
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import get_recipe
+from sdk_build.backends.signature import example_inputs
 from sdk_build.build.agreement import name_operation, witness_inputs
 from sdk_build.build.cache import Cache
 from sdk_build.build.keys import artifact_key
@@ -129,6 +131,9 @@ def lower_artifact(
             remedy += (
                 f", or measure the ranges of this graph anew: python -m sdk_build.quantize {spec.called} --data DIR"
             )
+        where = blame(reference.lowered, example_inputs(spec), str(error))
+        if where:
+            line, remedy = f"{line}, in {where}", "write it in other operations"
         raise LoweringError(f"{runtime} can't convert {spec.name} in {held} ({line}); {remedy}") from error
 
 

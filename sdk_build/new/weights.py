@@ -89,5 +89,7 @@ def check_finite(network: nn.Module, what: str) -> None:
     import torch
 
     for name, tensor in network.state_dict().items():
+        if tensor.layout is not torch.strided:
+            raise WeightsError(f"{what}: {name} is sparse; no converter takes that: store it by its to_dense()")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f"{what}: {name} holds values that are not finite; mend or train the weights again")

@@ -259,6 +259,11 @@ BODIES = {
     "raises": ("\n\n1 / 0\n", "ZeroDivisionError: division by zero, line"),
     "syntax": ("def broken(:\n", "SyntaxError"),
     "text": (FORWARD + "return 'no'\n", "answer holds str"),
+    "sparse": (
+        FORWARD.replace("    def forward", "    def __init__(self):\n        super().__init__()\n        "
+        "self.register_buffer('table', torch.eye(3).to_sparse())\n\n    def forward") + "return x @ self.table\n",
+        "table is sparse; no converter takes that: store it by its to_dense()",
+    ),
     "equal": (FORWARD + "return x * 0\n", "is the same for two golden inputs"),
     "nan": (FORWARD + "return x / 0\n", "holds NaN or infinity"),
     "shapes": (
@@ -368,3 +373,19 @@ def test_stored_weights_of_another_network_are_counted(here, refused):
     save_file({"other": torch.zeros(2)}, "mine/weights.safetensors")
     with refused(WeightsError, "4 missing", "1 unexpected (other)"):
         load_network(find_model("mine"), models_dir=here)
+
+
+def test_a_network_that_writes_into_its_inputs_is_handed_copies(here):
+    Path("writes.py").write_text(
+        "import torch\nfrom torch import nn\n\n\n" + FORWARD + "x[:, 0] = 0.5\n        return x.mul_(2).mean((2, 3))\n"
+    )
+    inputs = ("--input", "image_0.npy", "--input", "image_1.npy")
+    assert main(["writes", "--network", "writes.py:Net", "--task", "tensors", *inputs]) == 0
+    network = load_network(find_model("writes"), models_dir=here)
+    x = torch.rand(1, 3, 16, 16)
+    kept = x.clone()
+    expected = torch.cat([torch.ones(1, 1), 2 * x[:, 1:].mean((2, 3))], 1)
+    for _ in range(2):
+        torch.testing.assert_close(network(x), expected)
+        assert torch.equal(x, kept)
+    assert export.main(["--target", "web", "--model", "writes", "--precision", "fp32"]) == 0
