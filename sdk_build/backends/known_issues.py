@@ -70,11 +70,8 @@ def refuse(graph: fx.GraphModule, runtime: str) -> None:
         LoweringError: in one line.
     """
     for node in graph.graph.nodes:
-        if _is_random(node):
-            raise LoweringError(
-                f"{place(node)} draws random numbers ({node.target}), so no artifact can be held to a reference; "
-                "call eval(), and give functions training=self.training"
-            )
+        if is_random(node):
+            raise LoweringError(random_line(node))
         for issue in load_issues():
             if issue.concerns(node, runtime):
                 raise LoweringError(
@@ -92,7 +89,16 @@ def place(node: fx.Node) -> str:
     return f"module {path!r}{line}" if path else f"the network's forward{line}"
 
 
-def _is_random(node: fx.Node) -> bool:
+def random_line(node: fx.Node) -> str:
+    """Why a network that draws random numbers is refused."""
+    return (
+        f"{place(node)} draws random numbers ({node.target}), so no artifact can be held to a reference; "
+        "call eval(), and give functions training=self.training"
+    )
+
+
+def is_random(node: fx.Node) -> bool:
+    """True where an operation gives other numbers at every call: noise, and dropout that was left on."""
     import torch
 
     if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):

@@ -114,20 +114,24 @@ def _require_response(names: Sequence[str], answers: Sequence[Sequence[tuple[str
 
 
 def check_export(network: Callable[..., Any], examples: tuple[Tensor, ...], path: Path) -> None:
-    """Refuse what torch.export can't trace, before any converter sees it.
+    """Refuse what torch.export can't trace, and networks that draw random numbers, before any converter sees them.
 
     Raises:
         BadInput: its reason, and the line of the user's code.
     """
     import torch
 
+    from sdk_build.backends.known_issues import is_random, random_line
     from sdk_build.quiet import quiet
 
     try:
         with contextlib.redirect_stderr(io.StringIO()), quiet(), torch.no_grad():  # it prints the graph, too
-            torch.export.export(network, examples, strict=False)  # type: ignore[arg-type]
+            program = torch.export.export(network, examples, strict=False)  # type: ignore[arg-type]
     except Exception as error:  # torch.export raises anything
         raise BadInput(
             f"torch.export can't trace the network: {cause(error, path)}; take the control flow out of forward, or "
             "write it with torch.where or torch.cond"
         ) from error
+    drawn = next((node for node in program.graph.nodes if is_random(node)), None)
+    if drawn is not None:
+        raise BadInput(random_line(drawn))

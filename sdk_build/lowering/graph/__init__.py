@@ -32,13 +32,15 @@ def lower_graph(
         check: looks at what is left, and may refuse it.
     """
     from sdk_build.lowering.graph.batch_norm import BATCH_NORM
-    from sdk_build.lowering.graph.tables import TABLES
+    from sdk_build.lowering.graph.outputs import shared_outputs
+    from sdk_build.lowering.graph.tables import OWN_OUTPUTS, TABLES
 
     graph, new = _TRACED.get(network), None
     if graph is None:
         graph = new = _TRACED.setdefault(network, trace(network, examples))
     changed = False
-    if not {n.target for n in graph.graph.nodes}.isdisjoint({*TABLES[runtime], BATCH_NORM}):
+    concerned = not {n.target for n in graph.graph.nodes}.isdisjoint({*TABLES[runtime], BATCH_NORM})
+    if concerned or (runtime in OWN_OUTPUTS and shared_outputs(graph)):
         graph = new or trace(network, examples)  # anew, as its weights may be others by now
         changed = rewrite(graph, runtime)
         if changed:
@@ -65,7 +67,8 @@ def rewrite(graph: fx.GraphModule, runtime: str) -> bool:
     from sdk_build.lowering.graph.batch_norm import fold_batch_norms
     from sdk_build.lowering.graph.functional import make_functional
     from sdk_build.lowering.graph.inline import apply_table
-    from sdk_build.lowering.graph.tables import LATE, TABLES
+    from sdk_build.lowering.graph.outputs import part_outputs
+    from sdk_build.lowering.graph.tables import LATE, OWN_OUTPUTS, TABLES
     from sdk_build.lowering.graph.tidy import tidy
 
     if not make_functional(graph):
@@ -76,6 +79,9 @@ def rewrite(graph: fx.GraphModule, runtime: str) -> bool:
         tidy(graph)
         if apply_table(graph, LATE.get(runtime, {})):
             tidy(graph)
+    parted = runtime in OWN_OUTPUTS and part_outputs(graph)
+    changed = folded or replaced or parted
+    if changed:
         graph.graph.lint()
         graph.recompile()
-    return folded or replaced
+    return changed

@@ -116,6 +116,8 @@ _CORE_AI: Table = {
 
 # Behind all others: an expansion that an operation needs, because it doesn't broadcast by itself.
 LATE: dict[str, Table] = {"executorch": {aten.expand.default: pieces.expand}}
+# Core ML names a tensor once: an output can't be an input or another output.
+OWN_OUTPUTS = {"coreml", "executorch_coreml"}
 TABLES: dict[str, Table] = {
     "executorch": _EXECUTORCH,
     "litert": _LITERT,

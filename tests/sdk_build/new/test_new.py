@@ -265,6 +265,8 @@ BODIES = {
         "table is sparse; no converter takes that: store it by its to_dense()",
     ),
     "equal": (FORWARD + "return x * 0\n", "is the same for two golden inputs"),
+    "dropout": (FORWARD + "return nn.functional.dropout(x, 0.5)\n", "draws random numbers (aten.dropout.default)"),
+    "noise": (FORWARD + "return x + torch.randn_like(x)\n", "draws random numbers (aten.randn_like.default)"),
     "nan": (FORWARD + "return x / 0\n", "holds NaN or infinity"),
     "shapes": (
         FORWARD + "return x[x > 0.5][None]\n", "has shapes",

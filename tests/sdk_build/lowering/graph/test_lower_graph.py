@@ -1,7 +1,9 @@
 """Whole graphs: the same numbers in float64, and only what needs it is rewritten."""
 
 import copy
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,9 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from reference.registry import get_spec
+from reference.spec import TensorSpec
+from sdk_build.backends import get_backend
 from sdk_build.lowering.graph import lower_graph, tables, trace
 from sdk_build.lowering.graph.batch_norm import fold_batch_norms
 from sdk_build.lowering.graph.functional import make_functional, writes
+from sdk_build.lowering.graph.outputs import shared_outputs
+from sdk_build.quiet import quiet
 
 aten = torch.ops.aten
 
@@ -235,3 +242,32 @@ def test_random_graphs(names, runtime, half, height, width):
 @any_chain
 def test_five_hundred_random_graphs(names, runtime, half, height, width):
     check_chain(names, runtime, half, height, width)
+
+
+class Shares(nn.Module):
+    def forward(self, x):
+        y = x * 2
+        return y, x, y
+
+
+def test_outputs_that_are_one_tensor_are_parted_where_names_are_single():
+    network, x = Shares().eval(), torch.rand(1, 3)
+    assert lower_graph(network, (x,), "litert") is network
+    parted = lower_graph(network, (x,), "coreml")
+    assert parted is not network and shared_outputs(parted) == []
+    assert shared_outputs(trace(network, (x,))) == [1, 2]
+    for found, expected in zip(parted(x), network(x), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_core_ml_gives_an_input_and_one_tensor_twice(tmp_path):
+    x = torch.rand(1, 3)
+    inputs = (TensorSpec("x", (1, 3), "any", "value"),)
+    outputs = tuple(TensorSpec(name, (1, 3), "any", "value") for name in ("twice", "same", "again"))
+    spec = replace(get_spec("classifier"), inputs=inputs, outputs=outputs, preprocess=None, intermediate="")
+    backend, path = get_backend("coreml"), tmp_path / "model.mlpackage"
+    with quiet():
+        backend.lower(Shares().eval(), spec, "fp32", path)
+    found = backend.load(path, spec).predict({"x": x.numpy()})
+    for name, expected in zip(("twice", "same", "again"), Shares()(x), strict=True):
+        np.testing.assert_array_equal(found[name], expected.numpy())
