@@ -93,10 +93,10 @@ class UnpackedRunner:
 
     Args:
         runner: of the Core ML model.
-        names: of its inputs and outputs, in the order of the spec's.
+        names: of its inputs and outputs, in the order of the spec's; None for an input that the network never reads.
     """
 
-    def __init__(self, runner: Runner, names: tuple[list[str], list[str]], spec: ModelSpec) -> None:
+    def __init__(self, runner: Runner, names: tuple[list[str | None], list[str]], spec: ModelSpec) -> None:
         self.runner = runner
         self.inputs, self.outputs = names
         self.spec = spec
@@ -104,7 +104,8 @@ class UnpackedRunner:
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """See :class:`sdk_build.backends.Runner`."""
         typed = as_artifact_types(self.spec, inputs, RUNTIMES["coreml"].types)
-        given = {inner: typed[t.name] for inner, t in zip(self.inputs, self.spec.inputs, strict=True)}
+        pairs = zip(self.inputs, self.spec.inputs, strict=True)
+        given = {inner: typed[t.name] for inner, t in pairs if inner is not None}
         outputs = self.runner.predict(given)
         named = {t.name: outputs[inner] for inner, t in zip(self.outputs, self.spec.outputs, strict=True)}
         return as_spec_types(self.spec, named)
@@ -122,8 +123,9 @@ def load(path: Path, spec: ModelSpec, threads: int = 1) -> UnpackedRunner:
         root = unpack(program, path.name, Path(folder))
         metadata = json.loads((root / "metadata.json").read_text())
         runner = coreml.open_package(root / "model.mlpackage")
-        inputs, outputs = positions(program, path.name)
-        names = [metadata["inputNames"][i] for i in inputs], [metadata["outputNames"][i] for i in outputs]
+        known = metadata["inputNames"]
+        inputs, outputs = positions(program, path.name, len(known))
+        names = [None if i is None else known[i] for i in inputs], [metadata["outputNames"][i] for i in outputs]
         return UnpackedRunner(runner, names, spec)
 
 
@@ -153,8 +155,11 @@ def _unflatten(content: bytes, name: str, folder: Path) -> Path:
     return root / "lowered_module"
 
 
-def positions(program: Any, name: str) -> tuple[list[int], list[int]]:
-    """Where in the delegate's lists the program's inputs and outputs stand.
+def positions(program: Any, name: str, count: int) -> tuple[list[int | None], list[int]]:
+    """Where in the delegate's lists the program's inputs and outputs stand; None for inputs that it does not take.
+
+    Args:
+        count: the delegate's inputs; those that the network never reads are none of them.
 
     The delegate lists its outputs in the order in which they are computed, which need not be the program's.
     """
@@ -163,5 +168,6 @@ def positions(program: Any, name: str) -> tuple[list[int], list[int]]:
     if len(calls) != 1 or not hasattr(calls[0], "delegate_index"):
         raise BadInput(f"{name} does more than call its Core ML model; export it again")
     values = list(calls[0].args)
-    inputs, outputs = values[: len(plan.inputs)], values[len(plan.inputs) :]
-    return [inputs.index(value) for value in plan.inputs], [outputs.index(value) for value in plan.outputs]
+    inputs, outputs = values[:count], values[count:]
+    places = [inputs.index(value) if value in inputs else None for value in plan.inputs]
+    return places, [outputs.index(value) for value in plan.outputs]

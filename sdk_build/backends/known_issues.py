@@ -45,6 +45,9 @@ class Issue:
         return all(_given(node, name) not in (None, _default(node, name)) for name in self.arguments)
 
 
+_ANY_SHAPE = {"coreml"}  # runtimes whose tensors may have any size
+
+
 @functools.cache
 def load_issues() -> tuple[Issue, ...]:
     """Every entry of the list."""
@@ -60,7 +63,23 @@ def prepare(network: nn.Module, examples: tuple[Tensor, ...], runtime: str) -> n
     """
     from sdk_build.lowering.graph import lower_graph
 
-    return lower_graph(network, examples, runtime, lambda graph: refuse(graph, runtime))
+    return lower_graph(
+        network, examples, runtime, lambda graph: refuse(graph, runtime), lambda graph: refuse_shapes(graph, runtime)
+    )
+
+
+def refuse_shapes(graph: fx.GraphModule, runtime: str) -> None:
+    """Refuse a graph with shapes that depend on values, where the runtime has none of them.
+
+    Raises:
+        LoweringError: in one line.
+    """
+    for node in graph.graph.nodes:
+        if runtime not in _ANY_SHAPE and _is_shapeless(node):
+            raise LoweringError(
+                f"{place(node)} gives a shape that depends on values ({node.target}); {runtime} needs fixed ones: "
+                "weigh with a mask, or take torch.topk"
+            )
 
 
 def refuse(graph: fx.GraphModule, runtime: str) -> None:
@@ -95,6 +114,11 @@ def random_line(node: fx.Node) -> str:
         f"{place(node)} draws random numbers ({node.target}), so no artifact can be held to a reference; "
         "call eval(), and give functions training=self.training"
     )
+
+
+def _is_shapeless(node: fx.Node) -> bool:
+    shape = getattr(node.meta.get("val"), "shape", ())
+    return node.op == "call_function" and any(not isinstance(size, int) for size in shape)
 
 
 def is_random(node: fx.Node) -> bool:

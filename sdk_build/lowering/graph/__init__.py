@@ -25,11 +25,13 @@ def lower_graph(
     examples: tuple[Tensor, ...],
     runtime: str,
     check: Callable[[fx.GraphModule], None] = lambda graph: None,
+    first: Callable[[fx.GraphModule], None] = lambda graph: None,
 ) -> nn.Module:
     """The same function in operations that ``runtime`` takes; ``network`` itself if it needs no rewrite.
 
     Args:
         check: looks at what is left, and may refuse it.
+        first: likewise at the graph as it was traced.
     """
     from sdk_build.lowering.graph.batch_norm import BATCH_NORM
     from sdk_build.lowering.graph.outputs import shared_outputs
@@ -38,6 +40,7 @@ def lower_graph(
     graph, new = _TRACED.get(network), None
     if graph is None:
         graph = new = _TRACED.setdefault(network, trace(network, examples))
+    first(graph)
     changed = False
     concerned = not {n.target for n in graph.graph.nodes}.isdisjoint({*TABLES[runtime], BATCH_NORM})
     if concerned or (runtime in OWN_OUTPUTS and shared_outputs(graph)):

@@ -15,7 +15,7 @@ import sdk_build.lowering.graph
 from reference.registry import get_spec
 from reference.spec import TensorSpec
 from sdk_build.backends import RUNTIMES, get_backend
-from sdk_build.backends.known_issues import load_issues, refuse
+from sdk_build.backends.known_issues import load_issues, refuse, refuse_shapes
 from sdk_build.errors import LoweringError
 from sdk_build.lowering.graph import trace
 from sdk_build.quiet import quiet
@@ -150,3 +150,11 @@ def test_a_wrong_operation_that_could_not_be_rewritten_is_refused():
             get_spec("classifier"), inputs=(TensorSpec("image", PLANE, "any", "value"),), preprocess=None,
             intermediate="", outputs=(TensorSpec("result", (1, 2, 13, 13), "any", "value"),),
         ))  # fmt: skip
+
+
+def test_shapes_that_depend_on_values_are_refused_where_they_must_be_fixed():
+    network = Net(lambda m, x: m.layer(x)[x > 0].sum(0, keepdim=True), layer=nn.Tanh()).eval()
+    graph = trace(network, (torch.ones(1, 3),))
+    with pytest.raises(LoweringError, match=r"\(test_known_issues.py:\d+\) gives a shape that depends on values"):
+        refuse_shapes(graph, "litert")
+    refuse_shapes(graph, "coreml")

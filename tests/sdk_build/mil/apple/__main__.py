@@ -60,6 +60,8 @@ GROUPS = {
         Selection(4, 2),
     ),
 }
+# They predict and look at no value (assert_model_is_valid without shapes): nothing can be wrong for them.
+COMPARE_NOTHING = ("test_type_inference_dynamic_x_with_groups",)
 TIMEOUT_S = 600  # a test; the slowest of the older layers need minutes, more where others compute, too
 RESTARTS = 5  # where a test ends the whole process
 
@@ -144,6 +146,7 @@ def run_corrupted(suite: Path, name: str, out: Path, paths: tuple[str, ...], num
     """Tests that passed, with wrong outputs; returns 1 if one of them still passes."""
     passed = [e["id"] for file in out.glob(f"{name}-[0-9]*.jsonl") for e in read(file).values() if kind_of(e) == PASSED]
     passed = [test for test in passed if "array(" not in test]  # numbers drawn anew by every process
+    passed = [test for test in passed if not test.endswith(COMPARE_NOTHING)]
     ids = random.Random(0).sample(sorted(passed), min(number, len(passed)))
     results = out / f"{name}-corrupted.jsonl"
     results.unlink(missing_ok=True)
