@@ -85,4 +85,4 @@ def test_a_program_with_more_than_its_delegate_is_refused(tmp_path):
     program = executorch_coreml.read_program(path)
     program.execution_plan[0].chains[0].instructions *= 2
     with pytest.raises(BadInput, match="does more than call its Core ML model"):
-        executorch_coreml.positions(program, path.name)
+        executorch_coreml.positions(program, path.name, 1)
