@@ -35,6 +35,7 @@ KEEP = {"two_feet": 0.4}  # 0.5 for all others
 SYMMETRIC = 0.65  # overlap of a bird with its mirror image from which on it may be seen from the front
 LIFTED, LIFTED_COST = 0.45, 2.0  # share of the figure's height from which on an end is no foot: a muzzle, an ear
 THICKNESS_COST = 0.5  # against squared distances in a figure of size 1
+LOW_HEAD_COST = {"four_feet": 0.4}  # of a head on the ground: a giraffe's neck is no tail; none for all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +107,13 @@ def map_motion(rig: Rig, motion: Motion, method: str = "error", facing: str | No
 
 
 def _thickness_costs(rig: Rig, motion: Motion) -> Array:
-    """(S, T) what it costs to take a thin limb for a head, a thick one for a tail, or what is up for a foot."""
+    """(S, T) what it costs to take a thin or low limb for a head, a thick one for a tail, or what is up for a foot."""
     thickness = limb_thickness(rig)
     costs = np.zeros((len(motion.skeleton), len(rig.skeleton)))
     costs[list(motion.thick)] += THICKNESS_COST * (1 - thickness)
     costs[list(motion.thin)] += THICKNESS_COST * thickness
     heights = rig.skeleton.positions[:, 1] / max(float(rig.skeleton.positions[:, 1].max()), TINY)
+    costs[list(motion.thick)] += LOW_HEAD_COST.get(motion.topology or "", 0.0) * (1 - np.maximum(heights, 0))
     costs[list(motion.feet)] += LIFTED_COST * np.maximum(heights - LIFTED, 0)
     return costs
 

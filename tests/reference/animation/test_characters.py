@@ -113,6 +113,18 @@ def test_facing_can_be_given():
     assert [facing_of(m) for m in (free, right, left)] == ["right", "right", "left"]
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_long_thin_neck_is_no_tail(mirrored):
+    mask = np.zeros((320, 320), np.uint8)
+    cv2.rectangle(mask, (90, 150), (240, 205), 1, -1)
+    for x in (95, 120, 210, 232):
+        cv2.rectangle(mask, (x - 6, 200), (x + 6, 300), 1, -1)
+    cv2.line(mask, (100, 160), (70, 40), 1, 10)
+    cv2.line(mask, (236, 165), (295, 140), 1, 26)
+    mapping = map_motion(rig_of(mask[:, ::-1] if mirrored else mask), load_motion(LIBRARY["deer"], "walk"))
+    assert facing_of(mapping) == ("right" if mirrored else "left")
+
+
 @pytest.mark.parametrize("method", ["error", "degree"])
 def test_no_limb_is_driven_by_one_of_the_other_side(method):
     character = animate(rig_of(person()), [load_motion(LIBRARY["knight"], "walk")], method=method)

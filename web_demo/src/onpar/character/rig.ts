@@ -22,6 +22,8 @@ const VIEWS: Readonly<Record<Topology, readonly number[]>> = {
 const SYMMETRIC = 0.65;
 const [LIFTED, LIFTED_COST] = [0.45, 2];
 const THICKNESS_COST = 0.5;
+/** Of a head on the ground: a giraffe's neck is no tail. */
+const LOW_HEAD_COST: Readonly<Partial<Record<Topology, number>>> = { four_feet: 0.4 };
 
 export interface Rig {
   readonly contours: Contours;
@@ -56,13 +58,18 @@ export function facingOf({ view }: Mapping): Facing {
   return view[2]! > 0 ? 'right' : 'left';
 }
 
-/** What it costs to take a thin limb for a head, a thick one for a tail, or what is up for a foot. */
-function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet }: Source): number[][] {
+/** What it costs to take a thin or a low limb for a head, a thick one for a tail, or what is up for a foot. */
+function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet, topology }: Source): number[][] {
   const thickness = limbThickness(rig);
   const costs = skeleton.names.map(() => thickness.map(() => 0));
   const tallest = Math.max(...rig.skeleton.positions.map(([, y]) => y), 1e-9);
   for (const joint of thick) thickness.forEach((value, t) => (costs[joint]![t]! += THICKNESS_COST * (1 - value)));
   for (const joint of thin) thickness.forEach((value, t) => (costs[joint]![t]! += THICKNESS_COST * value));
+  const lowHead = LOW_HEAD_COST[topology] ?? 0;
+  for (const joint of thick)
+    rig.skeleton.positions.forEach(([, y], t) => {
+      costs[joint]![t]! += lowHead * (1 - Math.max(y / tallest, 0));
+    });
   for (const joint of feet)
     rig.skeleton.positions.forEach(([, y], t) => {
       costs[joint]![t]! += LIFTED_COST * Math.max(y / tallest - LIFTED, 0);
