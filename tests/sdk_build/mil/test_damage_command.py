@@ -56,7 +56,7 @@ def test_a_child_that_dies_or_hangs_costs_one_damage(package: Path, monkeypatch:
     assert [entry["seed"] for entry in entries if entry["fault"]] == [2, 4]
 
 
-@pytest.mark.parametrize(("megabytes", "outcome"), [(1, "refused"), (64, "memory")])
+@pytest.mark.parametrize(("megabytes", "outcome"), [(1, "refused"), (512, "memory")])
 def test_memory_is_measured(megabytes: int, outcome: str, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(path: Path) -> dict[str, Any]:
         np.ones(megabytes << 20, np.uint8)
