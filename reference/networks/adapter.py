@@ -76,8 +76,8 @@ class Adapter(nn.Module):
             answer = self.network(**dict(zip(self.names, given, strict=True)))
         else:
             answer = self.network(*(given[i] for i in self.order))
-        if first:
-            self.writes = any(not x.is_inference() and x._version > 0 for x in given)
+        if first and not any(x.is_inference() for x in given):  # which count no writes
+            self.writes = any(x._version > 0 for x in given)
         return answer
 
 

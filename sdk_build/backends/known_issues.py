@@ -74,8 +74,8 @@ def refuse_shapes(graph: fx.GraphModule, runtime: str) -> None:
     Raises:
         LoweringError: in one line.
     """
-    for node in graph.graph.nodes:
-        if runtime not in _ANY_SHAPE and _is_shapeless(node):
+    for node in graph.graph.nodes if runtime not in _ANY_SHAPE else ():
+        if _is_shapeless(node):
             raise LoweringError(
                 f"{place(node)} gives a shape that depends on values ({node.target}); {runtime} needs fixed ones: "
                 "weigh with a mask, or take torch.topk"

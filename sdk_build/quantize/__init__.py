@@ -6,5 +6,5 @@ sensitivity         how much each part of a network loses by 8 bits, in torch
 search              which parts go back to float until the accuracy budget holds
 sizes               bytes of what was measured anew, without data
 table               what was measured, for people
-==================
+==================  ====================================================================================
 """

@@ -92,7 +92,7 @@ def test_what_the_apps_rely_on(vectors):
 
 
 def test_small_enough_to_commit(vectors):
-    assert len(to_text(vectors)) < 720_000
+    assert len(to_text(vectors)) < 660_000
 
 
 def test_command(tmp_path, capsys, vectors):

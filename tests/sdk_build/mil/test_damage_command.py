@@ -66,6 +66,8 @@ def test_memory_is_measured(megabytes: int, outcome: str, package: Path, monkeyp
     monkeypatch.setattr(damage, "_warm_up", lambda models, folder: None)
     (entry,) = damage.batch([package], range(1))
     assert (entry["outcome"], entry["fault"]) == (outcome, outcome == "memory")
+    # The kernel may drop up to tens of megabytes of mapped files meanwhile, which the peak then lacks.
+    assert outcome == "refused" or entry["more"] > (megabytes - 128) << 20
 
 
 def test_what_a_command_must_not_do_is_a_fault(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
