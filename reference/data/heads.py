@@ -49,7 +49,7 @@ _MAKEHUMAN_GROUPS = ("body", "l-eye", "r-eye")
 # The file's vertices next to the 68 landmarks of an ICT head that was fitted to an average MakeHuman head by closest
 # points (1 mm apart on average); checked by eye from the front and from the side.
 _MAKEHUMAN_VERTICES = 5071
-_MAKEHUMAN_LANDMARKS = (
+MAKEHUMAN_LANDMARKS = (
     1652, 1651, 1507, 898, 737, 1359, 1709, 1582, 1640, 3699, 3819, 3482, 2887, 3032, 3626, 3764, 2995,
     262, 232, 222, 223, 228, 2431, 2427, 2426, 2435, 2461, 133, 131, 201, 294, 360, 314, 343,
     2507, 2551, 1051, 2192, 2193, 72, 1427, 1424, 2286, 4294, 4293, 3175, 3546, 3549, 425, 410, 456,
@@ -166,7 +166,7 @@ def load_ict(path: Path) -> HeadModel:
     Raises:
         BadInput: the file can't be read, or is no such head model.
     """
-    with _opened(path) as data:
+    with opened(path) as data:
         keep = _in_ranges(data["part_vertex_ranges"][list(_ICT_PARTS)], len(data["neutral"]))
         offsets = np.concatenate([data["identity"][:, keep], data["expression"][:, keep]]).astype(np.float32)
         identities = len(data["identity"])
@@ -185,14 +185,14 @@ def load_ict(path: Path) -> HeadModel:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A head model's arrays; whatever is wrong with them is the file's fault."""
+def opened(path: Path, kind: str = "is no head model", advice: str = "take it from the data pack") -> Iterator[Any]:
+    """A file's arrays; whatever is wrong with them is the file's fault."""
     try:
         with np.load(path) as data:
             yield data
     except (OSError, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError, BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise BadInput(f"{path} is no head model ({reason}); take it from the data pack") from error
+        raise BadInput(f"{path} {kind} ({reason}); {advice}") from error
 
 
 def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
@@ -205,22 +205,21 @@ def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 def load_makehuman(path: Path) -> HeadModel:
     """Reads ``makehuman_heads.npz`` of the data pack (skin and eyes); raises as :func:`load_ict`."""
-    with _opened(path) as data:
+    with opened(path) as data:
         groups = data["group_names"].tolist()
         quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
         eyes = np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS[1:]])
         keep = np.zeros(len(data["vertices"]), bool)
         keep[quads] = True
-        names = {name: number for number, name in enumerate(data["target_names"].tolist()) if _is_used(name)}
-        index = {name.removeprefix("macrodetails/"): k for k, name in enumerate(names)}
+        names = {name: number for number, name in enumerate(data["target_names"].tolist()) if is_used(name)}
         offsets = _dense_offsets(data, list(names.values()))[:, keep]
         return HeadModel(
             neutral=data["vertices"][keep],
             faces=select_vertices(triangulate(quads), keep),
             offsets=offsets,
-            draw_weights=_MakeHumanWeights(index, _detail_controls(index), len(offsets)),
+            draw_weights=makehuman_weights(list(names)),
             # Another cut of the base mesh has other numbers.
-            landmarks68=(np.cumsum(keep) - 1)[list(_MAKEHUMAN_LANDMARKS)] if len(keep) == _MAKEHUMAN_VERTICES else None,
+            landmarks68=(np.cumsum(keep) - 1)[list(MAKEHUMAN_LANDMARKS)] if len(keep) == _MAKEHUMAN_VERTICES else None,
             eyes=np.isin(np.arange(len(keep)), data["quads"][eyes])[keep],
         )
 
@@ -245,8 +244,14 @@ def find_head_models(data: Path) -> list[HeadModel]:
     return [load(data / name) for name, load in HEAD_LOADERS.items() if (data / name).is_file()]
 
 
-def _is_used(target: str) -> bool:
-    """Whether heads are drawn with this target: faces of the macrodetails, and the details of the face."""
+def makehuman_weights(targets: list[str]) -> DrawWeights:
+    """How weights of a plausible person are drawn, in the order of MakeHuman's ``targets``."""
+    index = {name.removeprefix("macrodetails/"): k for k, name in enumerate(targets)}
+    return _MakeHumanWeights(index, _detail_controls(index), len(targets))
+
+
+def is_used(target: str) -> bool:
+    """Whether heads are drawn with this target of MakeHuman: faces of the macrodetails, and details of the face."""
     kind, _, rest = target.partition("/")
     return kind in _MAKEHUMAN_DETAILS or (kind == "macrodetails" and "/" not in rest)
 
@@ -294,9 +299,15 @@ def sample_of(
     Returns:
         (size, size) float32 depth as normalize_depth gives it; (size, size, size) bool [d, row, col].
     """
-    posed = transform(mesh, random_viewpoint(mesh, rng, augment, any_yaw))
-    depth, voxels = depth_and_voxels(posed, size)
+    depth, voxels = posed_pair(mesh, rng, size, augment, any_yaw)
     return (disturb_depth(depth, rng) if augment else depth), voxels
+
+
+def posed_pair(
+    mesh: Mesh, rng: np.random.Generator, size: int, augment: bool, any_yaw: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """As :func:`sample_of`, the depth as it is, without disturbances."""
+    return depth_and_voxels(transform(mesh, random_viewpoint(mesh, rng, augment, any_yaw)), size)
 
 
 def depth_and_voxels(mesh: Mesh, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

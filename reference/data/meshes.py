@@ -7,6 +7,7 @@ every mesh is fitted into the canonical cube. One mesh in ten, chosen by the nam
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,28 +15,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.data.heads import HEAD_LOADERS, depth_and_voxels, sample_of
+from reference.data.heads import HEAD_LOADERS, depth_and_voxels, posed_pair
 from reference.errors import BadInput
-from reference.geometry.mesh import Mesh, fit_to_cube
+from reference.geometry.mesh import Mesh, fit_to_cube, transform
 from reference.geometry.mesh_io import MESH_SUFFIXES, read_mesh
 
 HELD_OUT = 10  # one in so many
 # Below this share of the cube a shape is thinner than a voxel nearly everywhere: it teaches noise.
 THINNEST = 0.004
+# Objects are stretched by up to this along each axis, so that a few hundred stand for more.
+STRETCH = 1.35
 
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """Meshes to draw training samples from, each fitted into the cube."""
+    """Meshes to draw training samples from, each fitted into the cube.
+
+    Attributes:
+        chances: (N,) of each mesh; they sum to 1.
+    """
 
     meshes: tuple[Mesh, ...]
+    chances: NDArray[np.float64]
 
-    def sample(
-        self, rng: np.random.Generator, size: int, augment: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """A random object seen from a random side: see :func:`reference.data.heads.sample_of`."""
-        mesh = self.meshes[int(rng.integers(len(self.meshes)))]
-        return sample_of(mesh, rng, size, augment, any_yaw=True)
+    def pair(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """A random object, stretched, from a random side: see :func:`reference.data.heads.posed_pair`."""
+        mesh = self.meshes[int(rng.choice(len(self.meshes), p=self.chances))]
+        stretch = np.diag([*STRETCH ** rng.uniform(-1, 1, 3), 1.0])
+        return posed_pair(transform(mesh, stretch), rng, size, True, any_yaw=True)
 
 
 def find_meshes(folder: Path) -> list[Path]:
@@ -70,18 +77,22 @@ def load_fitted(path: Path) -> Mesh:
 def load_objects(folder: Path, size: int = 32) -> Objects:
     """The meshes of a folder that may be trained on, without those that are too thin for voxels.
 
+    A folder in it counts by the square root of its meshes: a dozen sculptures are seen beside hundreds of crates.
+
     Raises:
         BadInput: a file can't be used, or nothing is left.
     """
     paths = [path for path in find_meshes(folder) if not is_held_out(path)]
-    meshes = [load_fitted(path) for path in paths]
-    kept = tuple(mesh for mesh in meshes if depth_and_voxels(mesh, size)[1].mean() >= THINNEST)
+    meshes = [(path.relative_to(folder).parts[0], load_fitted(path)) for path in paths]
+    kept = [(group, mesh) for group, mesh in meshes if depth_and_voxels(mesh, size)[1].mean() >= THINNEST]
     if not kept:
         raise BadInput(
             f"no mesh to train on in {folder} ({len(paths)} files of {', '.join(MESH_SUFFIXES)}, none solid enough);"
             " give a folder with solid objects"
         )
-    return Objects(kept)
+    groups = [group if (folder / group).is_dir() else "" for group, _ in kept]
+    chances = np.array([Counter(groups)[group] ** -0.5 for group in groups])
+    return Objects(tuple(mesh for _, mesh in kept), chances / chances.sum())
 
 
 def front_view(path: Path, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

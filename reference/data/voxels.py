@@ -1,4 +1,4 @@
-"""Pairs of a depth image and the voxels behind it, drawn from head models and meshes (document V, row V3)."""
+"""Pairs of a depth image and the voxels behind it, drawn from head models (document V, row V3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reference.data.heads import HeadModel, voxel_sample
-from reference.data.meshes import Objects
 
 VALIDATION_SEED = 1_000_000  # far from every training seed: held-out identities
 
@@ -18,40 +17,21 @@ class HeadVoxels(Dataset[tuple[Tensor, Tensor]]):
     """Random heads as (depth (1, S, S) float32, voxels (S, S, S) float32 of 0 and 1).
 
     Every item is a new identity, expression and pose, fixed by its seed.
-
-    Args:
-        objects: other shapes, which take the place of ``object_share`` of the heads.
     """
 
-    def __init__(
-        self,
-        models: list[HeadModel],
-        size: int,
-        count: int,
-        augmented: bool,
-        seed: int,
-        objects: Objects | None = None,
-        object_share: float = 0.0,
-    ) -> None:
+    def __init__(self, models: list[HeadModel], size: int, count: int, augmented: bool, seed: int) -> None:
         self.models = models
         self.size = size
         self.count = count
         self.augmented = augmented
         self.seed = seed
-        self.objects = objects
-        self.object_share = object_share if models else 1.0
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        # Heads draw the same numbers with and without objects, so that held-out heads stay the same.
-        if self.objects is not None and np.random.default_rng((self.seed, index, 1)).random() < self.object_share:
-            depth, voxels = self.objects.sample(rng, self.size, self.augmented)
-        else:
-            depth, voxels = voxel_sample(self.models[index % len(self.models)], rng, self.size, self.augmented)
-        return as_tensors(depth, voxels)
+        return as_tensors(*voxel_sample(self.models[index % len(self.models)], rng, self.size, self.augmented))
 
 
 def as_tensors(depth: NDArray[np.float32], voxels: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:

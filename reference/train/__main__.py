@@ -52,6 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
     parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
     parser.add_argument(
+        "--bust-share", type=float, default=0.45, metavar="SHARE",
+        help="of the heads, people with hair and shoulders, where makehuman_busts.npz is there (voxel models)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--surface-weight", type=float, default=0.0, help="of voxels at a surface, above the others (voxel models)"
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep rendered pairs, 40 kB each at 64 (likewise)")
+    parser.add_argument("--cached", type=int, default=100_000, metavar="N", help="pairs to keep, with --cache")
+    parser.add_argument(
+        "--bf16", action="store_true", help="compute in bfloat16 where that is exact enough: faster on CPUs with AMX"
+    )
+    parser.add_argument(
         "--init", metavar="NAME|FILE",
         help="start from these weights, e.g. backbone (voxel: another member; classifier, saliency: features)",
     )  # fmt: skip
@@ -134,7 +146,7 @@ def run(name: str, folders: list[Path], out: Path, a: argparse.Namespace) -> dic
         qat.simulate(recipe.network)
     config = LoopConfig(
         out, a.learning_rate, evaluate_every=a.evaluate_every, quiet=a.json, average=a.average, device=device,
-        minutes=a.minutes, patience=a.patience,
+        minutes=a.minutes, patience=a.patience, bf16=a.bf16,
     )  # fmt: skip
     try:
         metrics = train(recipe, config)
@@ -180,7 +192,7 @@ def check(name: str, folders: list[Path], a: argparse.Namespace) -> None:
         check_name(a.name, a.models_dir)
     if len(folders) > 1 and not get_entry(name).many_folders:
         raise BadInput(f"--data names {len(folders)} folders; {name} takes one")
-    for option in ("epochs", "batch", "samples", "rendered", "evaluate_every"):
+    for option in ("epochs", "batch", "samples", "cached", "rendered", "evaluate_every"):
         if getattr(a, option) < 1:
             raise BadInput(f"--{option.replace('_', '-')} is {getattr(a, option)}; allowed: 1 or more")
     if not 0.25 <= a.width <= 2:

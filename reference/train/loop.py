@@ -65,6 +65,7 @@ class LoopConfig:
         patience: evaluations without a better result after which the training stops; 0: it runs to its end.
         minutes: time that the training may take, resumed parts together; learning rate and pictures' sizes then follow
             the clock instead of the number of epochs. 0: no limit.
+        bf16: compute the loss in bfloat16 where torch holds that for exact enough (autocast); weights stay float32.
     """
 
     out: Path
@@ -77,6 +78,7 @@ class LoopConfig:
     device: str = "cpu"
     minutes: float = 0.0
     patience: int = 0
+    bf16: bool = False
 
 
 def rate_at(progress: float, config: LoopConfig) -> float:
@@ -264,7 +266,8 @@ def _one_epoch(
             break
         for group in recipe.optimizer.param_groups:
             group["lr"] = rate_at(progress, config) * group.get("lr_scale", 1.0)
-        total, parts = recipe.loss([part.to(config.device) for part in batch], progress)
+        with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bf16):
+            total, parts = recipe.loss([part.to(config.device) for part in batch], progress)
         if not torch.isfinite(total):
             raise BadInput(f"loss is {total.item()} in epoch {epoch + 1}; use a smaller --learning-rate")
         recipe.optimizer.zero_grad(set_to_none=True)

@@ -30,6 +30,10 @@ class Options:
     backgrounds: tuple[Path, ...]
     objects: Path | None
     object_share: float
+    bust_share: float
+    surface_weight: float
+    cache: Path | None
+    cached: int
     drawings: Path | None
     unlabelled: tuple[Path, ...]
     pretraining: float

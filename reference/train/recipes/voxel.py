@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from torch.utils.data import DataLoader
 
 from reference.checkpoint import load_weights
 from reference.data import WORKERS
-from reference.data.heads import HeadModel, find_head_models
-from reference.data.meshes import Objects, chosen_meshes, find_meshes, front_view, load_objects, no_shapes
-from reference.data.voxels import HeadVoxels, as_tensors, held_out_heads
+from reference.data.meshes import chosen_meshes, front_view
+from reference.data.solids.samples import Sources, VoxelSamples, load_sources, make_cache
+from reference.data.voxels import as_tensors, held_out_heads
 from reference.errors import BadInput, WeightsError
 from reference.networks.voxel import THRESHOLD, VOLUME_CHANNELS, VoxelNetwork
 from reference.registry import get_spec
@@ -85,97 +84,69 @@ def resample_slices(values: Tensor, channels: int) -> Tensor:
     return resampled.permute(0, 2, 1).reshape(channels, *values.shape[1:])
 
 
-@dataclass(frozen=True)
-class VoxelData:
-    """What a training is shown.
-
-    Attributes:
-        objects: other shapes than heads, or None.
-        object_share: of all samples, in [0, 1]; without head models it is 1.
-    """
-
-    models: list[HeadModel]
-    objects: Objects | None
-    object_share: float
-
-
-def load_voxel_data(data: Path, objects: Path | None, object_share: float) -> VoxelData:
-    """Head models and meshes of a folder, and meshes of another.
-
-    Raises:
-        BadInput: neither is there, or the share is out of range.
-    """
-    if not 0 <= object_share <= 1:
-        raise BadInput(f"--object-share is {object_share}; allowed: 0 to 1, the share of samples that are no heads")
-    if objects is not None and not objects.is_dir():
-        raise BadInput(f"no folder {objects}; --objects names a folder with meshes")
-    models = find_head_models(data)
-    folder = objects or (data if find_meshes(data) else None)
-    if not models and folder is None:
-        raise no_shapes(data)
-    return VoxelData(models, load_objects(folder) if folder is not None else None, object_share)
-
-
 class VoxelRecipe:
     """See :class:`reference.train.loop.Recipe`; ``data`` is the folder with the head models or meshes."""
 
     monitor = "iou_mean"
     larger_is_better = True
 
-    def __init__(
-        self,
-        size: int,
-        data: Path,
-        epochs: int,
-        batch: int,
-        seed: int,
-        samples: int,
-        init: Path | None,
-        objects: Path | None = None,
-        object_share: float = 0.15,
-    ) -> None:
-        self.size = size
-        self.epochs = epochs
-        self.batch = batch
-        self.samples = samples
-        self.seed = seed
-        self.data = load_voxel_data(data, objects, object_share)
+    def __init__(self, size: int, sources: Sources, options: Options) -> None:
+        o = options
+        self.size, self.sources = size, sources
+        self.epochs, self.batch, self.samples, self.seed = o.epochs, o.batch, o.samples, o.seed
+        self.surface_weight = o.surface_weight
+        self.cache = make_cache(o.cache, sources, size, o.seed, o.cached) if o.cache is not None else None
         self.network = VoxelNetwork(size)
-        if init is not None:
-            copied = start_from(self.network, init)
-            print(f"{copied} of {len(self.network.state_dict())} tensors start from {init}", file=sys.stderr)
+        if o.init is not None:
+            copied = start_from(self.network, o.init)
+            print(f"{copied} of {len(self.network.state_dict())} tensors start from {o.init}", file=sys.stderr)
         # Channels last is a tenth faster on a CPU.
         self.network.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.decoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         count = 32 if size <= 128 else 8
         self.validation = (
-            held_out_heads(self.data.models, size)
-            if self.data.models
-            else [as_tensors(*front_view(p, size)) for p in chosen_meshes(objects or data, True)[:count]]
+            held_out_heads(sources.models, size)
+            if sources.models
+            else [as_tensors(*front_view(p, size)) for p in chosen_meshes(o.objects or o.data, True)[:count]]
         )
         # Adam keeps a running mean of past gradients, which is the document's "gradient of the last training"; its
-        # per-weight step is ours, because minutes must do here what the document gives 200 epochs.
+        # per-weight step is ours, because hours must do here what the document gives 200 epochs.
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-5)
 
     def batches(self, epoch: int) -> DataLoader[Any]:
-        d = self.data
-        data = HeadVoxels(d.models, self.size, self.samples, True, self.seed + epoch, d.objects, d.object_share)
+        data = VoxelSamples(self.sources, self.size, self.seed, epoch * self.samples, self.samples, self.cache)
         return DataLoader(data, batch_size=self.batch, num_workers=WORKERS)
 
     def loss(self, batch: Any, progress: float) -> tuple[Tensor, dict[str, float]]:
         depth, voxels = batch
         volume = self.network.to_volume(self.network.encoder(depth))
-        before_last = self.network.decoder[:-1](volume).flatten(1, 2)
+        before_last = self.network.decoder[:-1](volume).flatten(1, 2).float()
         # The document's last rectifier can fall silent for good: once every voxel is negative, no gradient is left.
         # A slight slope below zero, in training only, keeps it alive.
-        return (nn.functional.leaky_relu(before_last, 0.1) - voxels).square().mean(), {}
+        error = (nn.functional.leaky_relu(before_last, 0.1) - voxels).square()
+        plain = error.detach().mean()
+        if not self.surface_weight:
+            return error.mean(), {}
+        return (error * (1 + self.surface_weight * near_surface(voxels))).mean(), {"plain_loss": float(plain)}
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         scores = [iou_of(network, depth, voxels, THRESHOLD) for depth, voxels in self.validation]
         return {"iou_mean": float(np.mean(scores)), "iou_worst": min(scores)}
 
 
+def near_surface(voxels: Tensor) -> Tensor:
+    """(B, S, S, S) 1 where a filled and an empty voxel are neighbours within one step along any axis, else 0."""
+    around = nn.functional.avg_pool3d(voxels[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+    return ((around > 1e-4) & (around < 1 - 1e-4)).float()
+
+
 def make(o: Options) -> VoxelRecipe:
-    """The recipe of the training command."""
+    """The recipe of the training command.
+
+    Raises:
+        BadInput: an option makes no sense, or the data can't be used.
+    """
+    if o.surface_weight < 0:
+        raise BadInput(f"--surface-weight is {o.surface_weight}; allowed: 0 (every voxel alike) or more")
     size = get_spec(o.name).sampling.size[0]
-    return VoxelRecipe(size, o.data, o.epochs, o.batch, o.seed, o.samples, o.init, o.objects, o.object_share)
+    return VoxelRecipe(size, load_sources(o.data, o.objects, o.object_share, o.bust_share), o)

@@ -10,7 +10,6 @@ import torch
 
 from reference import evaluate
 from reference.data.meshes import chosen_meshes, find_meshes, front_view, is_held_out, load_objects
-from reference.data.voxels import HeadVoxels
 from reference.errors import BadInput
 from reference.geometry.mesh import Mesh, scaling, transform, triangulate
 from reference.geometry.mesh_io import write_mesh
@@ -136,9 +135,10 @@ def test_no_held_out_mesh(tmp_path, refused):
         chosen_meshes(tmp_path, held_out=True)
 
 
-def test_training_on_a_folder_of_meshes(folder, tmp_path, capsys):
+@pytest.mark.parametrize("more", ["", "--cache {tmp}/cache --cached 3 --surface-weight 2 --bf16"])
+def test_training_on_a_folder_of_meshes(more, folder, tmp_path, capsys):
     out = tmp_path / "out"
-    options = f"--data {folder} --samples 4 --batch 2 --epochs 1 --out {out} --json"
+    options = f"--data {folder} --samples 4 --batch 2 --epochs 1 --out {out} --json {more.format(tmp=tmp_path)}"
     assert train(["voxel64", *options.split()]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert set(metrics) == {"iou_mean", "iou_worst"}
@@ -150,26 +150,13 @@ def test_training_on_a_folder_of_meshes(folder, tmp_path, capsys):
     assert (out / "log.csv").read_text().count("\n") == 3
 
 
-def test_heads_stay_the_same_beside_objects(folder):
-    """Held-out heads are fixed by their seed, with or without other shapes in the training."""
-
-    class Ball:
-        def sample(self, rng):
-            return box(0.5, 0.5 + 0.4 * rng.random())
-
-    objects = load_objects(folder)
-    plain = HeadVoxels([Ball()], 16, 20, True, 3)
-    mixed = HeadVoxels([Ball()], 16, 20, True, 3, objects, 0.4)
-    same = [torch.equal(plain[i][0], mixed[i][0]) for i in range(20)]
-    assert 0 < sum(same) < 20
-    alone = HeadVoxels([], 16, 4, True, 3, objects, 0.4)
-    assert all(depth.shape == (1, 16, 16) and voxels.any() for depth, voxels in (alone[i] for i in range(4)))
-
-
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
         (["--object-share", "1.5"], ("--object-share is 1.5; allowed: 0 to 1",)),
+        (["--bust-share", "-1"], ("--bust-share is -1.0; allowed: 0 to 1",)),
+        (["--surface-weight", "-1"], ("--surface-weight is -1.0; allowed: 0",)),
+        (["--cached", "0"], ("--cached is 0; allowed: 1 or more",)),
         (["--objects", "{tmp}/none"], ("no folder", "--objects names a folder with meshes")),
     ],
 )
