@@ -114,11 +114,15 @@ def _check(options: FileOptions) -> None:
         raise BadInput(f"topology is '{options.topology}'; allowed: {', '.join(TOPOLOGIES)}")
     if not (np.isfinite(options.scale) and options.scale > 0):
         raise BadInput(f"--scale is {options.scale}; allowed: above 0")
-    if options.heading not in HEADINGS:
-        try:
-            float(options.heading)
-        except ValueError as error:
-            raise BadInput(f"--heading is '{options.heading}'; allowed: {', '.join(HEADINGS)}, or degrees") from error
+    if options.heading not in HEADINGS and not _is_number(options.heading):
+        raise BadInput(f"--heading is '{options.heading}'; allowed: {', '.join(HEADINGS)}, or degrees")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _at_rest(file: str, motion: Motion, rest: str) -> Motion:

@@ -153,6 +153,7 @@ def test_a_blob_is_said_to_have_no_limbs(tmp_path, capsys):
         (["{d}/person.png", "--motion", str(HORSE), "--root", "Nose"], ("has no joint 'Nose'",)),
         (["{d}/person.png", "--motion", str(HORSE), "--feet", "Wheel*"], ("has no joint like Wheel*",)),
         (["{d}/person.png", "--motion", str(HORSE), "--heading", "north"], ("--heading is 'north'", "or degrees")),
+        (["{d}/person.png", "--motion", str(HORSE), "--heading", "nan"], ("--heading is 'nan'", "or degrees")),
         (["{d}/person.png", "--motion", str(HORSE), "--scale", "0"], ("--scale is 0.0", "above 0")),
         (["{d}/person.png", "--labels", "none.yaml"], ("can't read none.yaml",)),
         (["{d}/person.png", "--keep", "1.5"], ("--keep is 1.5", "0 (the motion's pose) to 1")),

@@ -41,6 +41,9 @@ async function openFile(source: string | Blob): Promise<void> {
 
 async function make(file: Blob): Promise<void> {
   drawing = file;
+  // Where WebGL has no GPU, every frame that is played delays the work: the texture waited a second for its turn.
+  player?.stop();
+  play.textContent = 'Play';
   at('character-about').textContent = 'Making a character of it …';
   at('character-verdict').textContent = '';
   // The text is painted before the work begins.
