@@ -206,11 +206,8 @@ def _in_ranges(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 def load_makehuman(path: Path) -> HeadModel:
     """Reads ``makehuman_heads.npz`` of the data pack (skin and eyes); raises as :func:`load_ict`."""
     with opened(path) as data:
-        groups = data["group_names"].tolist()
-        quads = data["quads"][np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS])]
-        eyes = np.isin(data["quad_group"], [groups.index(name) for name in _MAKEHUMAN_GROUPS[1:]])
-        keep = np.zeros(len(data["vertices"]), bool)
-        keep[quads] = True
+        quads, eyes = (data["quads"][_of_groups(data, names)] for names in (_MAKEHUMAN_GROUPS, _MAKEHUMAN_GROUPS[1:]))
+        keep = makehuman_skin(data)
         names = {name: number for number, name in enumerate(data["target_names"].tolist()) if is_used(name)}
         offsets = _dense_offsets(data, list(names.values()))[:, keep]
         return HeadModel(
@@ -220,8 +217,20 @@ def load_makehuman(path: Path) -> HeadModel:
             draw_weights=makehuman_weights(list(names)),
             # Another cut of the base mesh has other numbers.
             landmarks68=(np.cumsum(keep) - 1)[list(MAKEHUMAN_LANDMARKS)] if len(keep) == _MAKEHUMAN_VERTICES else None,
-            eyes=np.isin(np.arange(len(keep)), data["quads"][eyes])[keep],
+            eyes=np.isin(np.arange(len(keep)), eyes)[keep],
         )
+
+
+def makehuman_skin(data: Any) -> NDArray[np.bool_]:
+    """The vertices of the opened ``makehuman_heads.npz`` that its head model has: skin and eyeballs."""
+    keep = np.zeros(len(data["vertices"]), bool)
+    keep[data["quads"][_of_groups(data, _MAKEHUMAN_GROUPS)]] = True
+    return keep
+
+
+def _of_groups(data: Any, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    groups = data["group_names"].tolist()
+    return np.isin(data["quad_group"], [groups.index(name) for name in names])
 
 
 HEAD_LOADERS = {"ict_facekit.npz": load_ict, "makehuman_heads.npz": load_makehuman}

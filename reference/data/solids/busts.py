@@ -71,6 +71,7 @@ class Busts:
         faces: (M, 3) int32 of skin and eyes.
         offsets: per target the vertices that it moves and by how much.
         face68: (68,) the vertices of the face's landmarks.
+        head_vertices: (N,) the same vertex in the head model of ``makehuman_heads.npz``, -1 where it has none.
     """
 
     neutral: Floats
@@ -78,24 +79,28 @@ class Busts:
     offsets: tuple[tuple[NDArray[np.int32], Floats], ...]
     draw_weights: DrawWeights
     face68: NDArray[np.int64]
+    head_vertices: NDArray[np.int64]
     hair: tuple[Hair, ...]
 
-    def sample(self, rng: np.random.Generator) -> tuple[Mesh, Floats]:
-        """A random person in decimetres, with or without hair, and the landmarks (68, 3)."""
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, Hair | None]:
+        """A random person's body (N, 3) in decimetres, and the hair on it, if there is any."""
         body = self.neutral.copy()
         for weight, (moved, by) in zip(self.draw_weights(rng), self.offsets, strict=True):
             if weight:
                 body[moved] += weight * by
-        mesh = Mesh(body, self.faces)
-        if rng.random() >= _BALD:
-            hair = self.hair[int(rng.integers(len(self.hair)))]
-            vertices = np.concatenate([body, hair.on(body)])
-            mesh = Mesh(vertices, np.concatenate([self.faces, hair.faces + np.int32(len(body))]))
-        return mesh, body[self.face68]
+        return body, None if rng.random() < _BALD else self.hair[int(rng.integers(len(self.hair)))]
+
+    def mesh(self, body: Floats, hair: Hair | None) -> Mesh:
+        """A body with its hair, whose vertices and faces follow the body's."""
+        if hair is None:
+            return Mesh(body, self.faces)
+        faces = np.concatenate([self.faces, hair.faces + np.int32(len(body))])
+        return Mesh(np.concatenate([body, hair.on(body)]), faces)
 
     def pair(self, rng: np.random.Generator, size: int) -> tuple[Floats, NDArray[np.bool_]]:
         """A random person in a random pose, as (S, S) normalised depth and (S, S, S) voxels of a head's crop."""
-        mesh, face = self.sample(rng)
+        body, hair = self.draw(rng)
+        mesh, face = self.mesh(body, hair), body[self.face68]
         yaw, pitch, roll = (float(rng.normal(0, spread)) for spread in (20, 10, 7))
         turn = rotation(float(np.clip(yaw, -60, 60)), float(np.clip(pitch, -30, 30)), roll)[:3, :3]
         middle = face.mean(axis=0)
@@ -157,5 +162,6 @@ def load_busts(path: Path) -> Busts:
             offsets=tuple((moved[part], by[part]) for part in parts),
             draw_weights=makehuman_weights(data["target_names"].tolist()),
             face68=data["face68"],
+            head_vertices=data["head_vertices"],
             hair=tuple(styles),
         )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.data.heads import MAKEHUMAN_LANDMARKS, is_used, opened
+from reference.data.heads import MAKEHUMAN_LANDMARKS, is_used, makehuman_skin, opened
 from reference.data.solids.busts import HAIR_PARTS, Hair
 from reference.errors import BadInput, OnParError
 from reference.geometry.mesh import select_vertices
@@ -49,7 +49,9 @@ def pack(base: Path, hair: Path, heads: Path) -> dict[str, Any]:
     """The arrays of ``makehuman_busts.npz``."""
     vertices, faces, groups = read_obj(base / "3dobjs" / "base.obj")
     with opened(heads) as data:
-        face68 = data["base_vertex_ids"][list(MAKEHUMAN_LANDMARKS)]
+        ids = data["base_vertex_ids"]
+        head = ids[makehuman_skin(data)]
+        face68 = ids[list(MAKEHUMAN_LANDMARKS)]
         names = [name for name in data["target_names"].tolist() if is_used(name)]
     styles = {style: read_hair(hair / style / f"{style}.mhclo") for style in STYLES}
     skin = faces[np.isin(groups, _SKIN)]
@@ -61,6 +63,8 @@ def pack(base: Path, hair: Path, heads: Path) -> dict[str, Any]:
     keep[np.concatenate([skin.ravel(), face68, *(s.anchors.ravel() for s in styles.values())])] = True
     keep[np.concatenate([s.spans.ravel() for s in styles.values()])] = True
     number = np.cumsum(keep, dtype=np.int32) - 1
+    in_head = np.full(len(vertices), -1)
+    in_head[head] = np.arange(len(head))
     moved, by, ends = [], [], [0]
     for name in names:
         index, delta = read_target(base / "targets" / f"{name}.target.gz")
@@ -72,6 +76,7 @@ def pack(base: Path, hair: Path, heads: Path) -> dict[str, Any]:
         "vertices": vertices[keep].astype(np.float32),
         "faces": select_vertices(skin, keep),
         "face68": number[face68].astype(np.int64),
+        "head_vertices": in_head[keep],
         "target_names": np.array(names),
         "target_indptr": np.array(ends),
         "target_indices": np.concatenate(moved).astype(np.int32),

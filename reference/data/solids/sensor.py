@@ -74,3 +74,35 @@ def _smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, sigma: float
     """Noise of variance 1 whose neighbours are alike."""
     noise = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), sigma)
     return np.asarray(noise / max(float(noise.std()), 1e-6), np.float32)
+
+
+def measure(true_mm: Depth, wall_mm: float, of_hair: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint16]:
+    """What a structured-light camera measures at its full resolution, in millimetres.
+
+    Args:
+        true_mm: (H, W) distances, 0 where the wall behind is seen.
+        wall_mm: its distance.
+        of_hair: (H, W) where light is swallowed in patches.
+
+    Returns:
+        (H, W) uint16 millimetres, 0 in holes.
+    """
+    height, width = true_mm.shape
+    behind = np.where(true_mm > 0, true_mm, np.float32(wall_mm)).astype(np.float32)
+    kernel = np.ones((3, 3), np.uint8)
+    far, near = cv2.dilate(behind, kernel), cv2.erode(behind, kernel)
+    row, column = np.mgrid[:height, :width]
+    moves = [np.rint(0.8 * _smooth_noise(true_mm.shape, rng, 2.5)).astype(int) for _ in range(2)]
+    measured = behind[np.clip(row + moves[0], 0, height - 1), np.clip(column + moves[1], 0, width - 1)]
+    farther = (measured / 1000) ** 2  # errors grow with the square of the distance
+    measured = measured + 1.2 * farther * _smooth_noise(true_mm.shape, rng, 1.5)
+    step = np.maximum(0.35 * rng.uniform(*_STEPS_MM) * farther, 1)
+    measured = np.rint(measured / step) * step
+    flying = (far - near > 60) & (rng.random(true_mm.shape) < 0.08)
+    measured = np.where(flying, near + (far - near) * rng.random(true_mm.shape), measured)
+    # The lamp stands beside the camera: what is near throws a shadow on the wall to its left.
+    edge = np.roll(behind, -1, axis=1) < behind - 60
+    for shift in range(int(rng.integers(2, 7))):
+        measured[np.roll(edge, -shift, axis=1) & (true_mm == 0)] = 0
+    measured[of_hair & (_smooth_noise(true_mm.shape, rng, 4) > 1.35)] = 0
+    return np.clip(np.rint(measured), 0, 65535).astype(np.uint16)

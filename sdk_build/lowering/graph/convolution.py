@@ -47,6 +47,43 @@ def transposed(
     return parts[0] if groups == 1 else torch.cat(parts, 1)
 
 
+def interleaved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (0, 0),
+    output_padding: Sequence[int] = (0, 0),
+    groups: int = 1,
+    dilation: Sequence[int] = (1, 1),
+) -> Tensor:
+    """A transposed convolution as one convolution that gives all places between two of the input's, laid side by side.
+
+    In each direction the taps of the kernel that meet the same places of the input belong to one result; as many
+    results as the stride has steps are channels of the convolution, and go to their rows and columns behind it.
+    """
+    s, p, o, d = (_pair(v) for v in (stride, padding, output_padding, dilation))
+    taps = list(weight.shape[2:])
+    windows = [-(-k // step) for k, step in zip(taps, s, strict=True)]
+    beyond = [extra - cut - w * step + k for extra, cut, w, step, k in zip(o, p, windows, s, taps, strict=True)]
+    if groups > 1 or d != [1, 1] or s == [1, 1] or max(beyond) > 0:
+        return NotImplemented
+    (ins, outs), (high, wide) = weight.shape[:2], windows
+    whole = F.pad(weight, [0, wide * s[1] - taps[1], 0, high * s[0] - taps[0]])
+    parts = whole.reshape(ins, outs, high, s[0], wide, s[1]).permute(3, 5, 1, 0, 2, 4).flip(4, 5)
+    kernel = parts.reshape(s[0] * s[1] * outs, ins, high, wide)
+    own = None if bias is None else torch.cat([bias] * (s[0] * s[1]))
+    places = F.conv2d(x, kernel, own, padding=(high - 1, wide - 1))
+    rows, columns = places.shape[2:]
+    laid = places.reshape(-1, s[0], s[1], outs, rows, columns).permute(0, 3, 4, 1, 5, 2)
+    result = laid.reshape(-1, outs, rows * s[0], columns * s[1])
+    for axis, n, step, cut, extra, k in zip((2, 3), x.shape[2:], s, p, o, taps, strict=True):
+        size = (n - 1) * step - 2 * cut + k + extra
+        if size != result.shape[axis]:
+            result = torch.ops.aten.slice.Tensor(result, axis, cut, cut + size)
+    return result
+
+
 def _extended(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], padding: list[int], extra: list[int]
 ) -> Tensor:

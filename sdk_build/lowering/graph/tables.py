@@ -112,6 +112,9 @@ _CORE_ML: Table = {
 _CORE_AI: Table = {
     **_FILTERS,
     aten.adaptive_max_pool2d.default: pooling.adaptive_maximum,
+    # Apple's interpreter (coreai-core 1.0.0b3) needs 75 times as long for one in half precision as for a convolution of
+    # the same size, and 18 times as long as in float32.
+    aten.conv_transpose2d.input: convolution.interleaved,
 }
 
 # Behind all others: an expansion that an operation needs, because it doesn't broadcast by itself.

@@ -34,7 +34,15 @@ def busts():
     """A cube as body, whose one target makes it wider, and a triangle as hair."""
     cube = box(0.7, 0.7, 0.7)
     wider = (np.arange(8, dtype=np.int32), cube.vertices * [1, 0, 0])
-    return Busts(cube.vertices, cube.faces, (wider,), lambda rng: np.float32([1]), np.arange(8).repeat(9)[:68], (CAP,))
+    return Busts(
+        cube.vertices,
+        cube.faces,
+        (wider,),
+        lambda rng: np.float32([1]),
+        np.arange(8).repeat(9)[:68],
+        np.full(8, -1),
+        (CAP,),
+    )
 
 
 def test_hair_sits_on_the_body_and_grows_with_it():
@@ -45,7 +53,7 @@ def test_hair_sits_on_the_body_and_grows_with_it():
 
 
 def test_a_person_has_weights_and_sometimes_hair():
-    people = [busts().sample(np.random.default_rng(seed))[0] for seed in range(40)]
+    people = [busts().mesh(*busts().draw(np.random.default_rng(seed))) for seed in range(40)]
     assert all(np.abs(p.vertices[:8, 0]).max() == pytest.approx(1.4) for p in people)
     assert {len(p.vertices) for p in people} == {8, 11}
 
@@ -95,12 +103,16 @@ def test_the_file_of_people(tmp_path, refused):
         (tmp_path / style / f"{style}.obj").write_text("v 0 0 0\nv 0 0 0\nv 0 0 0\nf 1 2 3\n")
     heads = tmp_path / "heads.npz"
     ids = np.zeros(5071, np.int32)
-    np.savez(heads, base_vertex_ids=ids, target_names=["nose/nose-hump-decr", "measure/unused"])
+    ids[9] = 5
+    quads = {"group_names": ["body", "l-eye", "r-eye"], "quads": [[0, 9, 9, 9]], "quad_group": [0]}
+    names = ["nose/nose-hump-decr", "measure/unused"]
+    np.savez(heads, base_vertex_ids=ids, vertices=np.zeros((5071, 3)), target_names=names, **quads)
     out = tmp_path / FILE
     assert pack_busts.main([str(tmp_path), str(tmp_path), str(heads), str(out)]) == 0
     people = load_busts(out)
     np.testing.assert_array_equal(people.neutral, cube.vertices)
     assert [(m.tolist(), d.tolist()) for m, d in people.offsets] == [([1], [[0.5, 0, 0]])]
+    assert people.head_vertices.tolist() == [0, -1, -1, -1, -1, 1, -1, -1]
     assert people.hair[0].anchors.tolist() == [[3, 3, 3], [0, 1, 2], [7, 7, 7]]
     assert people.hair[0].units[0] == 2 and len(people.hair) == len(pack_busts.STYLES)
     with refused(BadInput, f"{heads} is no file of busts"):
@@ -215,6 +227,7 @@ def test_objects_alone_and_beside_people(tmp_path):
     assert [share for _, share in load_sources(tmp_path, None, 0.3, 0.5).draws] == [1.0]
     people = busts()
     arrays = {"vertices": people.neutral, "faces": people.faces, "face68": people.face68, "hair_names": ["cap"]}
+    arrays["head_vertices"] = people.head_vertices
     arrays |= {f"hair_cap_{field.name}": getattr(CAP, field.name) for field in fields(Hair)}
     arrays |= {"target_names": ["x"], "target_indptr": [0, 0], "target_indices": [], "target_deltas": []}
     np.savez(tmp_path / FILE, **arrays)

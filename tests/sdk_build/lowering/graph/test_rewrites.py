@@ -349,6 +349,21 @@ def transposed(draw):
     return aten.conv_transpose2d.input, convolution.transposed, arguments
 
 
+def interleaved(draw):
+    ins, outs = draw(small), draw(small)
+    kernel, stride = ([draw(st.integers(1, 5)) for _ in range(2)] for _ in range(2))
+    pads = [draw(st.integers(0, k - 1)) for k in kernel]
+    extra = [draw(st.integers(0, s - 1)) for s in stride]
+    assume(stride != [1, 1])
+    # Rows behind all taps hold the bias alone: those are left as they are.
+    assume(all(e - p <= -(-k // s) * s - k for e, p, k, s in zip(extra, pads, kernel, stride, strict=True)))
+    x, weight = values(draw, draw(small), ins, 4, 3), values(draw, ins, outs, *kernel)
+    sizes = zip(x.shape[2:], kernel, stride, pads, extra, strict=True)
+    assume(all((n - 1) * s - 2 * p + k + e > 0 for n, k, s, p, e in sizes))
+    bias = maybe(draw, values(draw, outs))
+    return aten.conv_transpose2d.input, convolution.interleaved, (x, weight, bias, stride, pads, extra)
+
+
 def conv3d(draw):
     groups, ins, outs = draw(st.integers(1, 2)), draw(small), draw(small)
     kernel, stride, pads, dilation = ([draw(st.integers(low, high)) for _ in range(3)] for low, high in
@@ -367,7 +382,7 @@ DRAWS = {
         f.__name__: f
         for f in (strided_slice, stack, roll, repeat, repeat_interleave, glu, average, average_divided, largest)
     },
-    **{f.__name__: f for f in (transposed, conv3d)},
+    **{f.__name__: f for f in (transposed, interleaved, conv3d)},
     "mish": plain(aten.mish.default, activations.mish),
     "log_sigmoid": plain(aten.log_sigmoid.default, activations.log_sigmoid),
     "selu": plain(aten.selu.default, activations.selu),
