@@ -201,9 +201,13 @@ def check_options(bundle: Bundle, view: View, a: argparse.Namespace) -> None:
     preprocess = bundle.manifest.spec.preprocess
     takes_depth = preprocess is not None and preprocess.color == "DEPTH"
     for_depth = [o for o in DEPTH_OPTIONS if getattr(a, o) not in (None, 0, "scale", "on")]
-    if for_depth and not takes_depth:
-        name = for_depth[0].replace("_", "-")
+    if unknown := [o for o in for_depth if not takes_depth and o not in view.depth_options]:
+        name = unknown[0].replace("_", "-")
         raise BadInput(f"--{name} is for models that take depth; {id_} takes pictures: leave it out")
+    if for_depth and not takes_depth and a.depth is None:
+        raise BadInput(f"--{for_depth[0].replace('_', '-')} says how to read a depth map; give it with --depth")
+    if a.depth is not None and any(is_video(file) for file in a.files):
+        raise BadInput(f"--depth is one depth map, {a.files[0]} a video; give one picture with it")
     meshes = view.writers or any(is_video(file) for file in a.files)
     if a.save is not None and a.save.suffix.lower() in MESHES and not meshes:
         raise BadInput(f"--save is {a.save}; {id_} gives no solid: give an ending such as .png, or a folder")

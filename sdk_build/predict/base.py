@@ -200,6 +200,7 @@ class View:
         helpers: options of bundles that work with one of this task.
         open_helpers: opens those that were given.
         face_options: options of looking for faces that one of this task knows.
+        depth_options: options of depth maps that one of this task knows whose network takes pictures.
         writers: other files than pictures that a result is saved to, by the ending of their names.
         caption: class and remark below a tile of a contact sheet; None for a task without classes.
     """
@@ -212,5 +213,6 @@ class View:
     helpers: tuple[str, ...] = ()
     open_helpers: Callable[[GivenBundles, Box | None], Helpers] = no_helpers
     face_options: tuple[str, ...] = ()
+    depth_options: tuple[str, ...] = ()
     writers: Mapping[str, Callable[[Prediction, Path], Path]] = field(default_factory=dict)
     caption: Callable[[Prediction], tuple[str, str]] | None = None

@@ -16,6 +16,7 @@ from reference.tasks.base import Result
 from reference.tasks.face_reconstruction import FaceMesh
 from sdk_build.predict.base import FrameResult, Prediction, Request, View
 from sdk_build.predict.canvas import Picture, enlarge
+from sdk_build.predict.depth_options import DepthOptions
 from sdk_build.predict.faces import FINDERS, open_detectors, open_finder
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ def describe(prediction: Prediction) -> str:
     first, count = prediction.results[0], len(prediction.results)
     assert isinstance(first, FaceMesh)
     pose = ", ".join(f"{name} {round(value)}" for name, value in first.pose_degrees.items())
-    return f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
+    line = f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
+    if (depth := first.to_json().get("depth")) is not None:
+        line += f"; {depth['distance_mm']:.0f} mm away, {depth['off_mm']} mm off the measured surface"
+    return line
 
 
 def draw(prediction: Prediction, on_picture: bool) -> Picture:
@@ -58,7 +62,27 @@ def predict(request: Request) -> list[Prediction]:
     """See :func:`predict_face_meshes`."""
     with open_finder(request.helpers, request.runtime) as find:
         found = predict_face_meshes(request.spec, request.runtime, request.artifact, request.files, request.box, find)
+    if request.depth.file is not None:
+        [(faces, picture)] = found
+        found = [((_measured(faces[0], picture, request.depth), *faces[1:]), picture)]
     return request.answer(found)
+
+
+def _measured(face: Result, picture: NDArray[np.uint8], options: DepthOptions) -> Result:
+    """The largest face in the shape and size that the depth map shows."""
+    from reference.geometry.solids.camera import make_camera
+    from reference.inputs.depth_files import read_depth
+    from reference.pipelines.depth import to_depth_pixels
+    from reference.pipelines.face_depth import fit_to_depth
+
+    assert isinstance(face, FaceMesh) and options.file is not None
+    depth = read_depth(options.file, options.form)
+    height, width = depth.shape
+    size = (picture.shape[1], picture.shape[0])
+    to_depth_pixels((0.0, 0.0, *size), size, (width, height))  # the same view, or refused
+    told = None if options.camera is None else options.camera.scaled_to(width, height)
+    camera = make_camera(width, height, *((told.focal_px, told.center_px) if told else (None, None)))
+    return fit_to_depth(face, depth, camera, size)
 
 
 def predict_face_meshes(
@@ -119,5 +143,9 @@ VIEW = View(
     predict=predict,
     helpers=FINDERS,
     open_helpers=lambda given, box: open_detectors(given),
+    depth_options=(
+        *(f"depth{name}" for name in ("", "_size", "_type", "_unit", "_scale", "_turn")),
+        *("focal", "principal", "camera"),
+    ),
     writers=dict.fromkeys((".glb", ".obj"), save_mesh_file),
 )

@@ -3,7 +3,10 @@
 import io
 import json
 import struct
+from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +17,12 @@ from reference.geometry.face_topology import load_topology
 from reference.geometry.mesh_text import read_obj
 from reference.inputs.preprocess import Region
 from reference.networks import face3d
+from reference.pipelines.face_depth import MeasuredFace
 from reference.pipelines.face_sheet import load_sheet
 from reference.pipelines.face_texture import make_texture
 from reference.pipelines.reconstruction import draw_faces, draw_views, save_mesh, to_glb
 from reference.tasks.face_reconstruction import FaceMesh
+from sdk_build.predict.__main__ import DEPTH_OPTIONS, check_options
 from sdk_build.predict.base import Prediction
 from sdk_build.predict.face_reconstruction import VIEW, describe, draw, predict_face_meshes
 from sdk_build.predict.saving import save_all
@@ -111,3 +116,36 @@ def test_a_box_outside_the_picture_is_refused(tmp_path, refused):
     Image.fromarray(np.full((64, 64, 3), 120, np.uint8)).save(tmp_path / "wall.png")
     with refused(BadInput, "box"):
         predict_face_meshes(face3d.SPEC, "litert", tmp_path / "none", [tmp_path / "wall.png"], (100, 100, 120, 120))
+
+
+def test_a_measured_face_says_how_far_away_it_is(face, picture):
+    points = np.asarray(face.neutral * 100 + [0, 0, -700], np.float32)
+    own = {field.name: getattr(face, field.name) for field in fields(FaceMesh)}
+    measured = MeasuredFace(**own, points_mm=points, measured=points[:, 2] > -700, moved_mm=2.0, left_mm=0.5)
+    said = describe(Prediction(Path("photo.jpg"), (measured,), picture, "here"))
+    assert said.endswith(" mm away, 0.5 mm off the measured surface")
+    np.testing.assert_allclose(np.ptp(measured.shape, axis=0), np.ptp(face.neutral, axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({"depth": Path("d.png"), "focal": 525.0}, ""),
+        ({"focal": 525.0}, "--focal says how to read a depth map; give it with --depth"),
+        ({"depth": Path("d.png"), "fuse": "off"}, "--fuse is for models that take depth"),
+        ({"depth": Path("d.png"), "files": [Path("film.mp4")]}, "--depth is one depth map, film.mp4 a video"),
+    ],
+    ids=["depth", "camera alone", "of solids", "a video"],
+)
+def test_options_of_depth_maps(given, part, refused):
+    spec = SimpleNamespace(preprocess=face3d.SPEC.preprocess)
+    bundle = SimpleNamespace(manifest=SimpleNamespace(id="face3d-web-fp16", labels=(), sounds=(), spec=spec))
+    options = {**dict.fromkeys(DEPTH_OPTIONS), "depth_turn": 0, "depth_fit": "scale", "fuse": "on"}
+    helpers = dict.fromkeys(("detector", "refined", "detector_refined"))
+    others = {"sheet": None, "audio": False, "label": "beside", "tiles": 1, "any_roll": False, "smooth": None}
+    asked = {**options, **helpers, **others, "files": [Path("a.png")], "save": None, "box": None, **given}
+    if not part:
+        check_options(bundle, VIEW, Namespace(**asked))
+        return
+    with refused(BadInput, part):
+        check_options(bundle, VIEW, Namespace(**asked))
