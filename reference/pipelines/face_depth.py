@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.errors import BadInput
-from reference.geometry.face_topology import load_topology
+from reference.geometry.face_topology import EYE_CORNERS, load_topology
 from reference.geometry.mesh import Mesh, vertex_normals
 from reference.geometry.raster import rasterize
 from reference.geometry.solids.camera import Camera
@@ -36,6 +36,8 @@ GATES_MM = (25.0, 12.0, 8.0)  # of one round each: how far from the mesh a measu
 _HAIR_SHARE = 0.4  # of a gate above the brows, where hair may stand before the skin
 _ABOVE_BROWS = 0.1  # decimetres
 FEWEST = 150  # measured vertices of 2,500; a face from the side still has 700
+_EYES_MM = (55.0, 135.0)  # between the outer corners: children to adults, and what an assumed focal length may err
+_LEAST_RELIEF = 0.4  # of the mesh's
 _FACING = 0.35  # cosine between a vertex' normal and its ray
 _STEP_MM = 15.0  # neighbours that differ by more don't belong together
 _BENDING = 60.0  # of an offset's bend against a measurement's difference
@@ -95,6 +97,7 @@ def fit_to_depth(face: FaceMesh, depth_mm: Floats, camera: Camera, picture_size:
     sampled, sure = _sample(depth_mm, place)
     distance = _first_distances(face, sampled, sure & front, float(across[0]), camera)
     bending, skin = _laplacian(), _sureness()
+    _check_sense(face, sampled, distance, front & sure, float(across[0]) / camera.focal_px)
     before = left = float("nan")
     seen = np.zeros(len(place), bool)
     for number, gate in enumerate(GATES_MM):
@@ -152,6 +155,32 @@ def _first_distances(face: FaceMesh, sampled: Doubles, seen: Mask, across: float
         nearer = face.vertices_px[:, 2].astype(np.float64) * across * away / camera.focal_px
         away = float(np.median(sampled[seen] + nearer[seen]))
     return np.asarray(away - nearer, np.float64)
+
+
+def _check_sense(face: FaceMesh, sampled: Doubles, distance: Doubles, seen: Mask, pixel_share: float) -> None:
+    """Refuse a map that shows something else where the face is, such as a wall, or has another unit.
+
+    Raises:
+        BadInput: the face would be of a size that none has, or what was measured has not its relief.
+    """
+    corners = face.vertices_px[list(EYE_CORNERS), :2]
+    apart = float(np.linalg.norm(corners[0] - corners[1])) * pixel_share * float(np.median(distance[seen]))
+    turned = max(abs(float(face.rotation[0, 0])), 0.5)  # seen from the side eyes are nearer to each other
+    if not _EYES_MM[0] < apart / turned < _EYES_MM[1]:
+        raise BadInput(
+            f"at the measured {float(np.median(sampled[seen])):.0f} mm the eyes would be {apart / turned:.0f} mm apart;"
+            f" faces have {_EYES_MM[0]:g} to {_EYES_MM[1]:g}: give the depth map of the same view, its unit"
+            " (--depth-scale) and the focal length (--focal)"
+        )
+    own = distance[seen] - np.median(distance[seen])
+    # Flying pixels and hair apart.
+    found = np.clip(sampled[seen] - np.median(sampled[seen]), *np.percentile(own, (0, 100)) * 1.5)
+    gain = float(own @ found / max(float(own @ own), 1e-9))
+    if gain < _LEAST_RELIEF:
+        raise BadInput(
+            f"what was measured where the face is has {max(gain, 0):.0%} of its relief; needed: {_LEAST_RELIEF:.0%};"
+            " the depth map shows something else there, or is of another time"
+        )
 
 
 def smooth_offsets(difference: Doubles, seen: Mask, laplacian: Any) -> Doubles:

@@ -104,8 +104,10 @@ def test_offsets_are_smooth_and_fade():
         (lambda d: np.zeros_like(d), "no distance was measured on the face"),
         (lambda d: np.where(np.arange(WIDTH) % 2 == 0, d, d + 90).astype(np.float32), "no distance was measured"),
         (lambda d: np.where(np.arange(HEIGHT)[:, None] < 72, d, 0).astype(np.float32), "vertices of the face were"),
+        (lambda d: np.full_like(d, AWAY), "has 0% of its relief; needed: 40%"),
+        (lambda d: 3 * d, "the eyes would be 263 mm apart; faces have 55 to 135"),
     ],
-    ids=["nothing", "steps everywhere", "a mask"],
+    ids=["nothing", "steps everywhere", "a mask", "a wall", "another unit"],
 )
 def test_maps_that_do_not_show_the_face(change, part, refused):
     with refused(BadInput, part):
