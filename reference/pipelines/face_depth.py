@@ -53,12 +53,15 @@ class MeasuredFace(FaceMesh):
         points_mm: (V, 3) float32 millimetres, x right, y up, z towards the viewer, the origin at the camera.
         measured: (V,) bool: the sensor saw the vertex.
         moved_mm: median distance by which measured vertices had been off; ``left_mm`` by which they are now.
+        focal_px: of the camera in pixels of the depth map; ``assumed``: nobody told it.
     """
 
     points_mm: Floats
     measured: Mask
     moved_mm: float
     left_mm: float
+    focal_px: float
+    assumed: bool = False
 
     @property
     def shape(self) -> Floats:
@@ -74,6 +77,7 @@ class MeasuredFace(FaceMesh):
             "measured_vertices": int(self.measured.sum()),
             "off_before_mm": round(self.moved_mm, 2),
             "off_mm": round(self.left_mm, 2),
+            "camera": {"focal_px": round(self.focal_px, 3), "assumed": self.assumed},
         }
         return {**super().to_json(), "depth": depth}
 
@@ -114,7 +118,7 @@ def fit_to_depth(face: FaceMesh, depth_mm: Floats, camera: Camera, picture_size:
         left = float(np.median(np.abs(sampled - distance)[seen]))
     points = camera.to_points(place[:, 0], place[:, 1], distance)
     own = {field.name: getattr(face, field.name) for field in fields(FaceMesh)}
-    return MeasuredFace(**own, points_mm=points, measured=seen, moved_mm=before, left_mm=left)
+    return MeasuredFace(**own, points_mm=points, measured=seen, moved_mm=before, left_mm=left, focal_px=camera.focal_px)
 
 
 def front_vertices(face: FaceMesh) -> Mask:

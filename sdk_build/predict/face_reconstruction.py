@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def describe(prediction: Prediction) -> str:
     line = f"{count} face{'s' if count > 1 else ''}; the largest: {pose} degrees"
     if (depth := first.to_json().get("depth")) is not None:
         line += f"; {depth['distance_mm']:.0f} mm away, {depth['off_mm']} mm off the measured surface"
+        line += "; focal length assumed, give --focal" * depth["camera"]["assumed"]
     return line
 
 
@@ -82,7 +84,7 @@ def _measured(face: Result, picture: NDArray[np.uint8], options: DepthOptions) -
     to_depth_pixels((0.0, 0.0, *size), size, (width, height))  # the same view, or refused
     told = None if options.camera is None else options.camera.scaled_to(width, height)
     camera = make_camera(width, height, *((told.focal_px, told.center_px) if told else (None, None)))
-    return fit_to_depth(face, depth, camera, size)
+    return replace(fit_to_depth(face, depth, camera, size), assumed=told is None)
 
 
 def predict_face_meshes(

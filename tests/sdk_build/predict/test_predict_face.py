@@ -4,7 +4,7 @@ import io
 import json
 import struct
 from argparse import Namespace
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,9 +121,12 @@ def test_a_box_outside_the_picture_is_refused(tmp_path, refused):
 def test_a_measured_face_says_how_far_away_it_is(face, picture):
     points = np.asarray(face.neutral * 100 + [0, 0, -700], np.float32)
     own = {field.name: getattr(face, field.name) for field in fields(FaceMesh)}
-    measured = MeasuredFace(**own, points_mm=points, measured=points[:, 2] > -700, moved_mm=2.0, left_mm=0.5)
+    numbers = {"moved_mm": 2.0, "left_mm": 0.5, "focal_px": 500.0}
+    measured = MeasuredFace(**own, points_mm=points, measured=points[:, 2] > -700, **numbers)
     said = describe(Prediction(Path("photo.jpg"), (measured,), picture, "here"))
     assert said.endswith(" mm away, 0.5 mm off the measured surface")
+    assumed = describe(Prediction(Path("photo.jpg"), (replace(measured, assumed=True),), picture, "here"))
+    assert assumed == said + "; focal length assumed, give --focal"
     np.testing.assert_allclose(np.ptp(measured.shape, axis=0), np.ptp(face.neutral, axis=0), rtol=1e-4)
 
 
