@@ -68,9 +68,7 @@ class Sheet:
     def upright(self, shape: Floats) -> Floats:
         """(V', 3) an upright face (V, 3) in decimetres, closed, with a straight lower edge."""
         closed = self.close(shape, np.array([0.0, 0.0, 1.0]))
-        lowest = np.median(closed[self.edge, 1])
-        closed[self.edge, 1] = lowest
-        closed[:, 1] = np.maximum(closed[:, 1], lowest)  # nothing hangs below it
+        closed[self.edge, 1] = np.median(closed[self.edge, 1])
         return closed
 
 

@@ -50,6 +50,11 @@ class FaceMesh:
     @property
     def shape(self) -> NDArray[np.float32]:
         """(V, 3) float32 like ``neutral``, with the expression: the face before its pose."""
+        return self.network_shape
+
+    @property
+    def network_shape(self) -> NDArray[np.float32]:
+        """(V, 3) float32: ``shape`` as the network has it, in the size of ``neutral``."""
         viewed = (self.vertices_px - np.append(self.center_px, 0)) * [1, -1, 1] / self.scale_px
         return np.asarray(viewed @ self.rotation, np.float32)
 
@@ -81,7 +86,7 @@ class FaceMesh:
         neutral, 1 shut, negative wide open.
         """
         size = float(np.linalg.norm(self.neutral[36] - self.neutral[45]))
-        now, rest = _face_measures(self.shape), _face_measures(self.neutral)
+        now, rest = _face_measures(self.network_shape), _face_measures(self.neutral)
         changes = {
             name: (now[name] - rest[name]) / size for name in ("mouth_open", "mouth_wide", "smile", "brow_raise")
         }

@@ -74,6 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"can't write into {a.out} ({error.strerror}); give a writable folder", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -41,7 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OnParError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
-    np.savez_compressed(a.out, **arrays)
+    try:
+        np.savez_compressed(a.out, **arrays)
+    except OSError as error:
+        print(f"can't write {a.out} ({error.strerror}); give a file in a writable folder", file=sys.stderr)
+        return 2
     return 0
 
 

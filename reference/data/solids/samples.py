@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from reference.data.heads import HeadModel, disturb_depth, find_head_models, posed_pair
+from reference.data.heads import HEAD_LOADERS, HeadModel, disturb_depth, find_head_models, posed_pair
 from reference.data.meshes import Objects, find_meshes, load_objects, no_shapes
 from reference.data.solids import busts
 from reference.data.solids.cache import Pair, PairCache, mirrored
@@ -35,7 +36,7 @@ class Sources:
     Attributes:
         models: head models; their identities are held out by the seed.
         draws: a way to draw a pair, and its share of all samples; shares sum to 1.
-        key: what they depend on, as text: another text is another cache.
+        key: what they depend on, as text: shares and the files' contents. Another text is another cache.
     """
 
     models: list[HeadModel]
@@ -86,7 +87,10 @@ def load_sources(data: Path, objects: Path | None, object_share: float, bust_sha
     of_things = 0.0 if things is None else object_share if heads else 1.0
     of_people = 0.0 if people is None else (1 - of_things) * (bust_share if models else 1.0)
     draws = _draws(models, people, things, of_people, of_things)
-    return Sources(models, draws, f"{[m.neutral.shape for m in models]} {of_people} {of_things} {_names(things)}")
+    files = [data / name for name in (*HEAD_LOADERS, busts.FILE) if (data / name).is_file()]
+    files += [] if folder is None else find_meshes(folder)
+    contents = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+    return Sources(models, draws, f"{of_people} {of_things} {contents}")
 
 
 def _draws(
@@ -104,10 +108,6 @@ def _draws(
     if things is not None:
         draws.append((things.pair, of_things))
     return tuple(draws)
-
-
-def _names(things: Objects | None) -> str:
-    return "" if things is None else str([mesh.vertices.shape[0] for mesh in things.meshes])
 
 
 class VoxelSamples(Dataset[tuple[Tensor, Tensor]]):

@@ -112,8 +112,8 @@ _CORE_ML: Table = {
 _CORE_AI: Table = {
     **_FILTERS,
     aten.adaptive_max_pool2d.default: pooling.adaptive_maximum,
-    # Apple's interpreter (coreai-core 1.0.0b3) needs 75 times as long for one in half precision as for a convolution of
-    # the same size, and 18 times as long as in float32.
+    # Apple's interpreter (coreai-core 1.0.0b3) computes them in half precision many times as slowly as in float32, so
+    # that the proof of a volume took minutes; convolutions are as fast in both.
     aten.conv_transpose2d.input: convolution.interleaved,
 }
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reference.data.meshes import load_objects
-from reference.data.solids import pack_busts
+from reference.data.solids import frames, pack_busts
 from reference.data.solids.busts import FILE, Busts, Hair, crop_pair, load_busts
 from reference.data.solids.cache import PairCache, mirrored
 from reference.data.solids.samples import Sources, VoxelSamples, fit_size, load_sources
@@ -117,6 +117,22 @@ def test_the_file_of_people(tmp_path, refused):
     assert people.hair[0].units[0] == 2 and len(people.hair) == len(pack_busts.STYLES)
     with refused(BadInput, f"{heads} is no file of busts"):
         load_busts(heads)
+
+
+def test_frames_that_can_not_be_rendered(tmp_path, capsys):
+    assert frames.main([str(tmp_path), "--data", str(tmp_path)]) == 2
+    assert "makehuman_busts.npz is no file of busts" in capsys.readouterr().err
+    assert frames.main([str(tmp_path), "--data", str(tmp_path), "--count", "0"]) == 2
+    assert capsys.readouterr().err == "BadInput: --count is 0; allowed: 1 or more\n"
+
+
+def test_another_file_is_another_cache(tmp_path):
+    for number in (0, 1):
+        write_mesh(box(0.5 + 0.1 * number), tmp_path / names(False)[number])
+    before = load_sources(tmp_path, None, 0.3, 0.5).key
+    assert load_sources(tmp_path, None, 0.3, 0.5).key == before
+    write_mesh(box(0.9), tmp_path / names(False)[1])  # as many vertices
+    assert load_sources(tmp_path, None, 0.3, 0.5).key != before
 
 
 def test_packing_from_the_wrong_folder(tmp_path, capsys):

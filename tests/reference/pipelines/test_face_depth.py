@@ -52,6 +52,8 @@ def test_the_measured_shape_takes_the_place_of_the_guess():
     nose, ear = np.linalg.norm(PERSON[30] - PERSON[27]), np.linalg.norm(PERSON[0] - PERSON[16])
     assert np.linalg.norm(fitted.shape[30] - fitted.shape[27]) == pytest.approx(nose, rel=0.08)
     assert np.linalg.norm(fitted.shape[0] - fitted.shape[16]) == pytest.approx(ear, rel=0.08)
+    # What the face does is told against the network's own neutral face, whatever its size.
+    assert fitted.expression == face_of(MEAN, TURN).expression
     seen = fitted.to_json()["depth"]
     assert seen["distance_mm"] == pytest.approx(AWAY - 10, abs=20)
     assert to_glb(fitted, np.full((HEIGHT, WIDTH, 3), 128, np.uint8))[:4] == b"glTF"
