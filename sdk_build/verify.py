@@ -154,10 +154,10 @@ def _replay_artifact(bundle: Bundle, entry: ModelFile) -> list[Check]:
 
 
 def _replay_witnesses(bundle: Bundle) -> list[Check]:
-    """The artifacts of both witnesses against each other, on the golden inputs and their mirror images."""
+    """The artifacts of both witnesses against each other, on the golden inputs and a mirror image."""
     from sdk_build.backends import execution_name
     from sdk_build.proof.sandbox import run_artifact
-    from sdk_build.proof.witnesses import STAGE, WITNESSES, compare_witnesses, mirrored
+    from sdk_build.proof.witnesses import STAGE, WITNESSES, compare_witnesses, witness_inputs
 
     files = {entry.runtime: entry.file for entry in bundle.manifest.model_files}
     limits = {c.metric: c.limit for c in bundle.manifest.parity if c.stage == STAGE and c.limit is not None}
@@ -165,7 +165,7 @@ def _replay_witnesses(bundle: Bundle) -> list[Check]:
         return []
     spec = bundle.manifest.spec
     golden = [bundle.golden_inputs(i) for i in range(len(bundle.manifest.golden))]
-    inputs = [*golden, *map(mirrored, golden)]
+    inputs = witness_inputs(golden)
     first, second = (run_artifact(name, bundle.path / files[name], spec, inputs) for name in WITNESSES)
     return compare_witnesses([execution_name(name) for name in WITNESSES], spec, limits, first, second)
 

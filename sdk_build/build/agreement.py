@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from sdk_build.backends import Tensors
 from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.build.reference import Reference, limits_of
 from sdk_build.bundle.artifact import Artifact
@@ -14,17 +13,12 @@ from sdk_build.proof.changed_operation import changed_operation
 from sdk_build.proof.first_difference import first_difference
 from sdk_build.proof.first_operation import first_operation
 from sdk_build.proof.parity import REPORTED, Check
-from sdk_build.proof.witnesses import WITNESSES, compare_witnesses, mirrored, mutual_limits
+from sdk_build.proof.witnesses import WITNESSES, compare_witnesses, mutual_limits, witness_inputs
 
 
 def are_both_there(runtimes: Collection[str]) -> bool:
     """True if a bundle holds the artifacts of both witnesses."""
     return set(WITNESSES) <= set(runtimes)
-
-
-def witness_inputs(golden: Sequence[Tensors]) -> list[Tensors]:
-    """The golden inputs, and each of them mirrored."""
-    return [*golden, *map(mirrored, golden)]
 
 
 def check_agreement(reference: Reference, artifacts: Sequence[Artifact], folder: Path) -> tuple[Check, ...]:

@@ -14,7 +14,7 @@ from sdk_build.backends.blame import blame
 from sdk_build.backends.delegation import Delegation
 from sdk_build.backends.quantizers.recipes import get_recipe
 from sdk_build.backends.signature import example_inputs
-from sdk_build.build.agreement import name_operation, witness_inputs
+from sdk_build.build.agreement import name_operation
 from sdk_build.build.cache import Cache
 from sdk_build.build.keys import artifact_key
 from sdk_build.build.measured import exceeded
@@ -25,7 +25,7 @@ from sdk_build.bundle.artifact import Artifact
 from sdk_build.errors import AccuracyError, LoweringError, ParityError
 from sdk_build.proof import parity
 from sdk_build.proof.sandbox import run_artifact
-from sdk_build.proof.witnesses import WITNESSES
+from sdk_build.proof.witnesses import WITNESSES, witness_inputs
 from sdk_build.quiet import quiet
 
 

@@ -119,7 +119,7 @@ def agreement_lines(manifest: Manifest) -> list[str]:
     if not between:
         return []
     worst = min(check.value for check in between)
-    return [f"  {between[0].runtime} agree to {worst:.1f} dB, also on mirrored inputs"]
+    return [f"  {between[0].runtime} agree to {worst:.1f} dB, also on a mirrored input"]
 
 
 def megabytes(size_bytes: int) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +90,7 @@ class Workers:
                 return self._pool.submit(function, *arguments)
 
     def _open(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.jobs, mp_context=self._context(), initializer=one_thread)
+        return ProcessPoolExecutor(self.jobs, mp_context=self._context(), initializer=set_up)
 
     def _context(self) -> Any:
         server = "forkserver" in multiprocessing.get_all_start_methods()
@@ -112,8 +112,17 @@ class Workers:
             ) from error
 
 
-def one_thread() -> None:
-    """Set a worker up: workers share the cores among them, not their threads."""
+def set_up() -> None:
+    """Set a worker up: workers share the cores among them, not their threads, and end when the export ends."""
     import torch
 
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """An export that is killed can't tell its workers, which would wait for their next call for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

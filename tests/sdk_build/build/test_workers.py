@@ -1,7 +1,11 @@
 """Workers: results, errors and deaths of other processes."""
 
 import os
+import select
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +45,32 @@ def test_a_dead_worker_is_one_error_and_the_next_call_works(pool, refused):
     with refused(LoweringError, "a worker ended while a thing was made", "--jobs 1"):
         pool.result(pool.submit(die, signal.SIGKILL), "a thing")
     assert pool.result(pool.submit(pow, 2, 3), "x") == 8
+
+
+WAITING = """
+import sys, threading
+from sdk_build.build.workers import Workers
+def wait(pipe):
+    with open(pipe, "w") as opened:
+        print("working", file=opened, flush=True)
+        threading.Event().wait()
+if __name__ == "__main__":
+    with Workers(1, ()) as pool:
+        pool.submit(wait, sys.argv[1]).result()
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_an_export_that_is_killed(kind, tmp_path):
+    script, pipe = tmp_path / "waiting.py", tmp_path / "pipe"
+    script.write_text(WAITING)
+    os.mkfifo(pipe)
+    where = os.environ | {"PYTHONPATH": str(Path(workers.__file__).parents[2])}
+    with subprocess.Popen([sys.executable, script, pipe], env=where) as export, pipe.open() as worker:
+        assert worker.readline() == "working\n"
+        export.send_signal(kind)
+        ready, _, _ = select.select([worker], [], [], 60)
+        assert ready and worker.read() == "", "the pipe has an end when the worker has one"
 
 
 def test_as_many_as_the_memory_holds(monkeypatch):
