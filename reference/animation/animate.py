@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.animation.figure.evidence import symmetry
+from reference.animation.figure.evidence import lean, symmetry
 from reference.animation.figure.mask import Figure
 from reference.animation.figure.medial import Medial, find_skeleton
 from reference.animation.figure.shape import Body, Contours, find_contours, inflate
@@ -35,7 +35,9 @@ KEEP = {"two_feet": 0.4}  # 0.5 for all others
 SYMMETRIC = 0.65  # overlap of a bird with its mirror image from which on it may be seen from the front
 LIFTED, LIFTED_COST = 0.45, 2.0  # share of the figure's height from which on an end is no foot: a muzzle, an ear
 THICKNESS_COST = 0.5  # against squared distances in a figure of size 1
-LOW_HEAD_COST = {"four_feet": 0.4}  # of a head on the ground: a giraffe's neck is no tail; none for all others
+# Of looking away from the side that the figure is high on (evidence.lean): a head is held up, also on a thin neck.
+HEADS_UP = ("four_feet", "winged", "two_feet_tail")
+LEAN_COST = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,37 +105,40 @@ def map_motion(rig: Rig, motion: Motion, method: str = "error", facing: str | No
     if facing is None and motion.topology == "winged" and symmetry(rig.contours.grid) < SYMMETRIC:
         angles = _SIDES
     views = [about_y(angle) for angle in angles]
-    return map_nodes(motion.skeleton, rig.skeleton, views, method, _thickness_costs(rig, motion))
+    up = lean(rig.contours.grid) if motion.topology in HEADS_UP else 0.0
+    against = [LEAN_COST * max(0.0, -up * np.sign(angle)) for angle in angles]
+    return map_nodes(motion.skeleton, rig.skeleton, views, method, _thickness_costs(rig, motion), against)
 
 
 def _thickness_costs(rig: Rig, motion: Motion) -> Array:
-    """(S, T) what it costs to take a thin or low limb for a head, a thick one for a tail, or what is up for a foot."""
+    """(S, T) what it costs to take a thin limb for a head, a thick one for a tail, or what is up for a foot."""
     thickness = limb_thickness(rig)
     costs = np.zeros((len(motion.skeleton), len(rig.skeleton)))
     costs[list(motion.thick)] += THICKNESS_COST * (1 - thickness)
     costs[list(motion.thin)] += THICKNESS_COST * thickness
     heights = rig.skeleton.positions[:, 1] / max(float(rig.skeleton.positions[:, 1].max()), TINY)
-    costs[list(motion.thick)] += LOW_HEAD_COST.get(motion.topology or "", 0.0) * (1 - np.maximum(heights, 0))
     costs[list(motion.feet)] += LIFTED_COST * np.maximum(heights - LIFTED, 0)
     return costs
 
 
 def limb_thickness(rig: Rig) -> Array:
-    """(J,) greatest radius near each end, relative to the figure's thickest limb; 0 for joints that end nothing.
+    """(J,) greatest radius in each limb's outer half, relative to the figure's thickest; 0 for joints that end nothing.
 
     Small things at the end of a limb (a giraffe's horns) count as a part of that limb.
     """
     # Seen from the thickest joint: the root may lie among the horns.
     skeleton = reroot(rig.skeleton, int(rig.medial.radii.argmax()))
     numbers = [rig.skeleton.names.index(name) for name in skeleton.names]
-    radii, result = rig.medial.radii[numbers], np.zeros(len(skeleton))
+    radii, ways, result = rig.medial.radii[numbers], skeleton.lengths_from_root, np.zeros(len(skeleton))
     for leaf in skeleton.leaves:
         path = skeleton.path_to_root(leaf)
         forks = [i for i, j in enumerate(path) if i and len(skeleton.children[j]) > 1] or [len(path) - 1]
         end = forks[0]
         if len(forks) > 1 and _is_small_end(skeleton, path[forks[0]], path[forks[1]]):
             end = forks[1]
-        result[numbers[leaf]] = radii[path[: max(1, end)]].max()
+        # Near the fork is the body: a short tail would be as thick as the rump that it hangs on.
+        outer = [j for j in path[: max(1, end)] if ways[leaf] - ways[j] <= (ways[leaf] - ways[path[end]]) / 2]
+        result[numbers[leaf]] = radii[outer].max()
     return result / max(float(result.max()), 1e-12)
 
 

@@ -64,6 +64,7 @@ def map_nodes(
     views: Sequence[Array] | None = None,
     method: str = "error",
     leaf_costs: Array | None = None,
+    view_costs: Sequence[float] | None = None,
 ) -> Mapping:
     """Maps target nodes to source nodes.
 
@@ -72,12 +73,14 @@ def map_nodes(
             principal axes of both figures together are tried, which finds a copy in any position.
         method: one of METHODS.
         leaf_costs: (S, T) further costs of mapping a leaf to a leaf, e.g. of a thin tail to a thick head.
+        view_costs: what else speaks against each of the views; it says nothing about the fit and isn't in the error.
     """
     if method not in METHODS:
         raise BadInput(f"mapping method is '{method}'; allowed: {', '.join(METHODS)}")
     flat = views is not None
     tried = [_least_error(source, target, view, flat, leaf_costs) for view in views or _views_of_copies(source, target)]
-    best = min(tried, key=lambda mapping: mapping.error)
+    against = view_costs or [0.0] * len(tried)
+    best = min(zip(tried, against, strict=True), key=lambda pair: pair[0].error + pair[1])[0]
     # Degrees are the same from every side: where a figure looks is read from the places of its limbs.
     return best if method == "error" else _by_degree(source, target, best.view, flat, leaf_costs)
 

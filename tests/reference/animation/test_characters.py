@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from reference.animation.animate import animate, facing_of, map_motion, rig_figure
+from reference.animation.animate import animate, facing_of, limb_thickness, map_motion, rig_figure
 from reference.animation.figure.mask import Figure, load_figure
 from reference.animation.measure import SAME_JOINTS, holds, main, measure, table
 from reference.animation.motion.library import load_motion, read_library
@@ -120,9 +120,25 @@ def test_a_long_thin_neck_is_no_tail(mirrored):
     for x in (95, 120, 210, 232):
         cv2.rectangle(mask, (x - 6, 200), (x + 6, 300), 1, -1)
     cv2.line(mask, (100, 160), (70, 40), 1, 10)
-    cv2.line(mask, (236, 165), (295, 140), 1, 26)
+    cv2.line(mask, (236, 165), (262, 225), 1, 12)
     mapping = map_motion(rig_of(mask[:, ::-1] if mirrored else mask), load_motion(LIBRARY["deer"], "walk"))
     assert facing_of(mapping) == ("right" if mirrored else "left")
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_short_tail_on_a_thick_rump_is_no_head(mirrored):
+    mask = np.zeros((320, 320), np.uint8)
+    cv2.ellipse(mask, (150, 180), (95, 62), 0, 0, 360, 1, -1)
+    cv2.circle(mask, (245, 150), 45, 1, -1)
+    for x in (90, 120, 190, 215):
+        cv2.rectangle(mask, (x - 12, 200), (x + 12, 290), 1, -1)
+    cv2.line(mask, (70, 150), (35, 120), 1, 8)
+    rig = rig_of(mask[:, ::-1] if mirrored else mask)
+    high = [leaf for leaf in rig.skeleton.leaves if rig.skeleton.positions[leaf, 1] > 0.5]
+    thickness = limb_thickness(rig)[high]
+    assert len(high) == 2 and thickness.max() == 1 and thickness.min() < 0.3
+    mapping = map_motion(rig, load_motion(LIBRARY["cow"], "walk"))
+    assert facing_of(mapping) == ("left" if mirrored else "right")
 
 
 @pytest.mark.parametrize("method", ["error", "degree"])

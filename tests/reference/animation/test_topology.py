@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from reference.animation.animate import rig_figure
-from reference.animation.figure.evidence import SHAPE, shape_evidence
+from reference.animation.figure.evidence import SHAPE, lean, shape_evidence
 from reference.animation.figure.mask import Figure
 from reference.animation.fit_topology import Example, collect, cross_validate, fit, fit_both, to_yaml
 from reference.animation.fit_topology import main as fit_topology
@@ -195,3 +195,12 @@ def test_truth_that_cannot_be_used(tmp_path, refused, text, part):
     (tmp_path / "truth.csv").write_text(text)
     with refused(BadInput, part):
         read_truth(tmp_path)
+
+
+def test_which_way_a_figure_leans():
+    cut = np.zeros((40, 40), bool)
+    cut[10:20, 20:30] = cut[20:30, 10:20] = True  # the upper half on the right, the lower on the left
+    middle = np.mean((2 * np.arange(10, 20) - 39) / 19)
+    assert lean(cut) == pytest.approx(middle**2)
+    assert lean(cut[:, ::-1]) == pytest.approx(-(middle**2)) and lean(cut[::-1]) == pytest.approx(-(middle**2))
+    assert lean(np.ones((7, 9), bool)) == pytest.approx(0) and lean(np.ones((1, 1), bool)) == 0

@@ -83,6 +83,19 @@ function upright(bits: Bits): number {
   return (a - d) / count / Math.max((a + d) / count, 1e-9);
 }
 
+/** Which way the upper half leans against the lower: -1 to 1, above 0 where what is high lies on the right. */
+export function lean(cut: Bits): number {
+  const { x0, y0, x1, y1 } = boundsOf(cut)!;
+  let [sum, count] = [0, 0];
+  cut.data.forEach((set, i) => {
+    if (!set) return;
+    const [x, y] = [i % cut.width, Math.floor(i / cut.width)];
+    sum += ((2 * x - x0 - x1) / Math.max(x1 - x0, 1)) * ((2 * y - y0 - y1) / Math.max(y1 - y0, 1));
+    count += 1;
+  });
+  return -sum / count;
+}
+
 /** Best overlap (intersection over union) with the mirror image about an upright axis near the mass's middle. */
 export function symmetry(cut: Bits): number {
   const { width, height, data } = cut;

@@ -31,10 +31,18 @@ export interface Mapping {
  * The best mapping over the views.
  *
  * @param extra further costs of a leaf for a leaf, by source and target node.
+ * @param against what else speaks against each of the views; it isn't in the error.
  */
-export function mapNodes(source: Skeleton, target: Skeleton, views: readonly Matrix[], extra: Costs): Mapping {
+export function mapNodes(
+  source: Skeleton,
+  target: Skeleton,
+  views: readonly Matrix[],
+  extra: Costs,
+  against: readonly number[],
+): Mapping {
   const tried = views.map((view) => leastError(source, target, view, extra));
-  return tried.reduce((best, other) => (other.error < best.error ? other : best));
+  const costs = tried.map(({ error }, i) => error + against[i]!);
+  return tried[costs.indexOf(Math.min(...costs))]!;
 }
 
 function leastError(source: Skeleton, target: Skeleton, view: Matrix, extra: Costs): Mapping {

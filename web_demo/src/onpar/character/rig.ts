@@ -1,7 +1,7 @@
 /** A figure with its mesh and the skeleton found in it, and the sources that fit it. */
 import { inflate, toFrame, type Body } from './body';
 import { findContours, toPicture, type Contours } from './contours';
-import { symmetry } from './evidence';
+import { lean, symmetry } from './evidence';
 import { mapNodes, type Mapping } from './mapping';
 import { aboutY } from './matrices';
 import { findSkeleton, type Medial } from './medial';
@@ -22,8 +22,9 @@ const VIEWS: Readonly<Record<Topology, readonly number[]>> = {
 const SYMMETRIC = 0.65;
 const [LIFTED, LIFTED_COST] = [0.45, 2];
 const THICKNESS_COST = 0.5;
-/** Of a head on the ground: a giraffe's neck is no tail. */
-const LOW_HEAD_COST: Readonly<Partial<Record<Topology, number>>> = { four_feet: 0.4 };
+/** Of looking away from the side that the figure is high on: a head is held up, also on a thin neck. */
+const HEADS_UP: readonly Topology[] = ['four_feet', 'winged', 'two_feet_tail'];
+const LEAN_COST = 0.7;
 
 export interface Rig {
   readonly contours: Contours;
@@ -50,7 +51,9 @@ export function rigFigure(mask: Bits): Rig {
 export function mapSource(rig: Rig, source: Source): Mapping {
   let angles = VIEWS[source.topology];
   if (source.topology === 'winged' && symmetry(rig.contours.grid) < SYMMETRIC) angles = SIDES;
-  return mapNodes(source.skeleton, rig.skeleton, angles.map(aboutY), thicknessCosts(rig, source));
+  const up = HEADS_UP.includes(source.topology) ? lean(rig.contours.grid) : 0;
+  const against = angles.map((angle) => LEAN_COST * Math.max(0, -up * Math.sign(angle)));
+  return mapNodes(source.skeleton, rig.skeleton, angles.map(aboutY), thicknessCosts(rig, source), against);
 }
 
 export function facingOf({ view }: Mapping): Facing {
@@ -58,18 +61,13 @@ export function facingOf({ view }: Mapping): Facing {
   return view[2]! > 0 ? 'right' : 'left';
 }
 
-/** What it costs to take a thin or a low limb for a head, a thick one for a tail, or what is up for a foot. */
-function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet, topology }: Source): number[][] {
+/** What it costs to take a thin limb for a head, a thick one for a tail, or what is up for a foot. */
+function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet }: Source): number[][] {
   const thickness = limbThickness(rig);
   const costs = skeleton.names.map(() => thickness.map(() => 0));
   const tallest = Math.max(...rig.skeleton.positions.map(([, y]) => y), 1e-9);
   for (const joint of thick) thickness.forEach((value, t) => (costs[joint]![t]! += THICKNESS_COST * (1 - value)));
   for (const joint of thin) thickness.forEach((value, t) => (costs[joint]![t]! += THICKNESS_COST * value));
-  const lowHead = LOW_HEAD_COST[topology] ?? 0;
-  for (const joint of thick)
-    rig.skeleton.positions.forEach(([, y], t) => {
-      costs[joint]![t]! += lowHead * (1 - Math.max(y / tallest, 0));
-    });
   for (const joint of feet)
     rig.skeleton.positions.forEach(([, y], t) => {
       costs[joint]![t]! += LIFTED_COST * Math.max(y / tallest - LIFTED, 0);
@@ -77,12 +75,13 @@ function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet, topology }: Sou
   return costs;
 }
 
-/** Greatest radius near each end, relative to the figure's thickest limb; 0 for joints that end nothing. */
+/** Greatest radius in each limb's outer half, relative to the figure's thickest; 0 for joints that end nothing. */
 function limbThickness(rig: Rig): number[] {
   const { radii } = rig.medial;
   // Seen from the thickest joint: the root may lie among the horns.
   const thickest = radii.reduce((best, radius, i) => (radius > radii[best]! ? i : best), 0);
   const { skeleton, order } = rig.skeleton.hungAt(thickest);
+  const { ways } = skeleton;
   const result = radii.map(() => 0);
   for (const leaf of skeleton.leaves) {
     const path = skeleton.pathToRoot(leaf);
@@ -90,7 +89,10 @@ function limbThickness(rig: Rig): number[] {
     if (forks.length === 0) forks = [path.length - 1];
     const small = forks.length > 1 && isSmallEnd(skeleton, path[forks[0]!]!, path[forks[1]!]!);
     const end = small ? forks[1]! : forks[0]!;
-    result[order[leaf]!] = Math.max(...path.slice(0, Math.max(1, end)).map((joint) => radii[order[joint]!]!));
+    // Near the fork is the body: a short tail would be as thick as the rump that it hangs on.
+    const half = (ways[leaf]! - ways[path[end]!]!) / 2;
+    const outer = path.slice(0, Math.max(1, end)).filter((joint) => ways[leaf]! - ways[joint]! <= half);
+    result[order[leaf]!] = Math.max(...outer.map((joint) => radii[order[joint]!]!));
   }
   const most = Math.max(...result, 1e-12);
   return result.map((value) => value / most);
