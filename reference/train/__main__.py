@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference.card import MODELS_DIR, OWN_MODELS_DIR
+from reference.card import MODELS_DIR
 from reference.errors import BadInput, OnParError
-from reference.program import other_program, program
+from reference.program import other_program
+from reference.train.arguments import make_parser
 from reference.train.options import Options
 from reference.train.recipes import BACKBONE, OWN_CLASSES, get_entry
 
@@ -21,90 +22,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, train, print the best metrics; returns the exit code."""
-    parser = argparse.ArgumentParser(prog=program("reference.train"), description=__doc__)
-    parser.add_argument("model", metavar="NAME", help="a registered model, e.g. classifier or voxel64; or backbone")
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="DIR",
-        help="folder with the model's training data (backbone: one or more)",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights (default runs/NAME)")
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        default=0.0,
-        help="time for the training, which then counts instead of --epochs (0: none)",
-    )
-    parser.add_argument(
-        "--patience", type=int, default=0, metavar="N", help="stop after N evaluations without a better one; 0: never"
-    )
-    parser.add_argument(
-        "--name",
-        help="make a model of your own classes from the backbone: models/NAME, ./NAME from a wheel (classifier)",
-    )
-    parser.add_argument("--models-dir", type=Path, default=OWN_MODELS_DIR, help=argparse.SUPPRESS)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument(
-        "--samples", type=int, default=512,
-        help="samples an epoch (voxel, face_detector, backbone), scenes in all (face_detector_refined)",
-    )  # fmt: skip
-    parser.add_argument("--objects", type=Path, help="folder with meshes to mix with heads (voxel models)")
-    parser.add_argument("--object-share", type=float, default=0.15, help="of the samples (voxel models with --objects)")
-    parser.add_argument(
-        "--bust-share", type=float, default=0.45, metavar="SHARE",
-        help="of the heads, people with hair and shoulders, where makehuman_busts.npz is there (voxel models)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--surface-weight", type=float, default=0.0, help="of voxels at a surface, above the others (voxel models)"
-    )
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep rendered pairs, 40 kB each at 64 (likewise)")
-    parser.add_argument("--cached", type=int, default=100_000, metavar="N", help="pairs to keep, with --cache")
-    parser.add_argument(
-        "--bf16", action="store_true", help="compute in bfloat16 where that is exact enough: faster on CPUs with AMX"
-    )
-    parser.add_argument(
-        "--init", metavar="NAME|FILE",
-        help="start from these weights, e.g. backbone (voxel: another member; classifier, saliency: features)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--qat", action="store_true", help="fine-tune --init, or the stored weights, with 8 bits simulated"
-    )
-    parser.add_argument("--drawings", type=Path, help="folder with drawings and cartoons to cut out (saliency)")
-    parser.add_argument(
-        "--unlabelled", type=Path, nargs="+", default=[], metavar="DIR",
-        help="folders with pictures whose masks --init gives (saliency)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--heads",
-        type=Path,
-        help="folder with ict_facekit.npz: faces are rendered too (keypoints, face_detector, face3d)",
-    )
-    parser.add_argument(
-        "--pretraining", type=float, default=0.4, metavar="SHARE", help="of the epochs, heads alone (face3d)"
-    )
-    parser.add_argument(
-        "--frozen", type=float, default=0.2, metavar="SHARE", help="of the epochs, trunk stays (face3d)"
-    )
-    parser.add_argument("--rendered", type=int, default=3000, help="number of rendered faces (likewise)")
-    parser.add_argument(
-        "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR",
-        help="pictures for behind rendered faces (keypoints, one folder) or without faces (face_detector*)",
-    )  # fmt: skip
-    parser.add_argument("--unbalanced", action="store_true", help="without row H1's balance (hierarchical_keypoints)")
-    parser.add_argument("--no-copies", action="store_true", help="without row H5's second loss (likewise)")
-    parser.add_argument("--evaluate-every", type=int, default=1, help="epochs between evaluations")
-    parser.add_argument("--average", type=float, default=0.998, help="decay of the mean of the weights; 0: none")
-    parser.add_argument(
-        "--type-weight", type=float, default=0.1, help="largest weight of row I2's second loss (classifier)"
-    )
-    parser.add_argument("--min-outline", type=float, default=0.0, help="leave out less complete drawings (classifier)")
-    parser.add_argument("--only-type", help="train with one image type alone, for comparison (classifier)")
-    parser.add_argument("--width", type=float, default=1.0, help="channel multiplier; face networks: 0.75 (backbone)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-    a = parser.parse_args(arguments)
+    a = make_parser(__doc__).parse_args(arguments)
     try:
         metrics = run(a.model, a.data, a.out or Path("runs") / (a.name or a.model), a)
     except OnParError as error:
