@@ -195,6 +195,26 @@ class Buffers:
         self.accessors.append(entry)
         return len(self.accessors) - 1
 
+    def add_sparse(self, values: NDArray[Any]) -> int:
+        """An accessor for (n, 3) float32 rows of which most are 0: only the others are stored (glTF 2.0, 3.6.2.3)."""
+        some = np.flatnonzero(values.any(axis=1))
+        entry: dict[str, Any] = {
+            "componentType": _WRITE_TYPES["float32"],
+            "count": len(values),
+            "type": _SHAPES[(3,)],
+            "min": values.min(axis=0).tolist(),
+            "max": values.max(axis=0).tolist(),
+        }
+        if len(some):
+            indices = {
+                "bufferView": self.view(some.astype(np.uint16).tobytes()),
+                "componentType": _WRITE_TYPES["uint16"],
+            }
+            content = {"bufferView": self.view(np.ascontiguousarray(values[some], np.float32).tobytes())}
+            entry["sparse"] = {"count": len(some), "indices": indices, "values": content}
+        self.accessors.append(entry)
+        return len(self.accessors) - 1
+
     def document(self) -> dict[str, Any]:
         """The entries of the JSON part that belong to the collected arrays."""
         return {

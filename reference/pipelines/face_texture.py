@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reference.geometry.face_topology import JAW, REGIONS, load_topology
 from reference.geometry.mesh import Mesh, vertex_normals
 from reference.geometry.raster import rasterize
+from reference.pipelines.face_blendshapes import load_blendshapes
 from reference.pipelines.face_sheet import AXIS_Z, Sheet, load_sheet
 from reference.tasks.face_reconstruction import FaceMesh
 
@@ -32,6 +33,9 @@ _RIM = 0.025  # of the longer side: nearer to the outline nothing counts
 _EAR_ANGLES = (1.12, 1.38)  # radians around the head between which the face ends
 _JAW_HEIGHTS = (0.04, -0.05)  # decimetres above the jaw's line between which it ends
 _HAIRLINE = (1.02, 1.18)
+# Of the way that a lid's edge goes when the eye shuts: above the first pair and below the second a lid is too narrow to
+# be taken while it is up, and shows where it is down.
+_LID, _LASHES = (0.2, 0.4), (1.0, 0.88)
 _COARSE = 128
 _GAINS = (0.55, 1.8)
 _INNER_MOUTH = np.array([84.0, 34.0, 34.0])
@@ -76,7 +80,16 @@ def _load_atlas() -> _Atlas:
     place = np.einsum("nc,ncx->nx", shares, mean[corners])
     inside = np.asarray(sheet.inside[corners].all(axis=1), bool)
     skin = np.asarray(of_skin[corners].all(axis=1) & ~inside, bool)
-    return _Atlas(rows, columns, corners, shares, _zone(place, mean[:JAW]), inside, skin)
+    lid = np.einsum("nc,nc->n", shares, _lid_share(sheet)[corners])
+    zone = _zone(place, mean[:JAW]) * np.maximum(_between(lid, *_LID), _between(lid, *_LASHES))
+    return _Atlas(rows, columns, corners, shares, zone.astype(np.float32), inside, skin)
+
+
+def _lid_share(sheet: Sheet) -> Floats:
+    """(V',) how far a vertex moves when its eye shuts, of the farthest."""
+    shapes = load_blendshapes()
+    moved = np.linalg.norm(shapes["eyeBlinkLeft"] + shapes["eyeBlinkRight"], axis=1).astype(np.float32)
+    return np.concatenate([moved, moved[sheet.copies], np.zeros(len(sheet.rims), np.float32)]) / moved.max()
 
 
 def _zone(place: NDArray[np.floating], jaw: Floats) -> Floats:

@@ -13,10 +13,12 @@ from reference.geometry.face_topology import load_topology
 from reference.geometry.glb import ARRAY_BUFFER, ELEMENT_BUFFER, Buffers, pack
 from reference.geometry.mesh import Mesh, rotation, vertex_normals
 from reference.geometry.render import draw_over, draw_textured
+from reference.pipelines.face_blendshapes import load_blendshapes
 from reference.pipelines.face_sheet import load_sheet
 from reference.pipelines.face_texture import SIZE, make_texture
 from reference.tasks.face_reconstruction import FaceMesh
 
+Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 SUFFIXES = (".glb", ".obj")
 VIEWS = (-45, 0, 45)
@@ -56,8 +58,21 @@ def save_obj(face: FaceMesh, picture: Picture, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def blendshapes(face: FaceMesh) -> dict[str, Floats]:
+    """Name to offsets (V', 3) in decimetres of the closed, upright mesh: ARKit's, and ``neutral``.
+
+    ``neutral`` takes the photographed expression away; ARKit's shapes mean what they say on top of it.
+    """
+    sheet, shape = load_sheet(), face.shape
+    now = sheet.upright(shape)
+    # A measured face has its true size, its network's expression another one.
+    size = np.linalg.norm(np.ptp(shape, axis=0)) / np.linalg.norm(np.ptp(face.network_shape, axis=0))
+    offsets = {**load_blendshapes(), "neutral": (face.neutral - face.network_shape) * size}
+    return {name: np.asarray(sheet.upright(shape + offset) - now, np.float32) for name, offset in offsets.items()}
+
+
 def to_glb(face: FaceMesh, picture: Picture) -> bytes:
-    """The bytes of a binary glTF 2.0 file."""
+    """The bytes of a binary glTF 2.0 file, with the targets of :func:`blendshapes` by their names."""
     from PIL import Image
 
     sheet, texture = load_sheet(), make_texture(face, picture)
@@ -75,6 +90,8 @@ def to_glb(face: FaceMesh, picture: Picture) -> bytes:
     }
     indices = buffers.add(sheet.faces.astype(np.uint16).reshape(-1), ELEMENT_BUFFER)
     image = buffers.view(encoded.getvalue())
+    shapes = blendshapes(face)
+    targets = [{"POSITION": buffers.add_sparse(offset / np.float32(10))} for offset in shapes.values()]
     surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0}
     document = {
         "asset": {"version": "2.0", "generator": "OnPar FaceReconstructor"},
@@ -82,7 +99,14 @@ def to_glb(face: FaceMesh, picture: Picture) -> bytes:
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0, "extras": face.to_json()}],
-        "meshes": [{"name": "face", "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}],
+        "meshes": [
+            {
+                "name": "face",
+                "primitives": [{"attributes": attributes, "indices": indices, "material": 0, "targets": targets}],
+                "weights": [0.0] * len(targets),
+                "extras": {"targetNames": list(shapes)},
+            }
+        ],
         # Unlit: the photograph has its own light.
         "materials": [
             {
