@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         "jobs": a.jobs,
         "cache": (a.cache, a.cache_limit) if a.use_cache else None,
     }
-    return exit_with(lambda: export(a.target, a.model, a.precision, a.output_dir, a.signing_key, a.json, **given))
+    models = a.model or ["all"]
+    return exit_with(lambda: export(a.target, models, a.precision, a.output_dir, a.signing_key, a.json, **given))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -52,7 +53,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--model",
         nargs="+",
-        default=["all"],
+        action="extend",
         metavar="MODEL",
         help="built-in models by name, models of your own by their folder (onpar new), or all built-in ones",
     )

@@ -74,6 +74,11 @@ def test_all_is_every_model_that_does_not_need_to_be_named():
     assert [spec.name for spec in export.choose_models(["voxel64", MODEL, "voxel64"])] == ["voxel64", MODEL]
 
 
+def test_a_second_model_option_adds_to_the_first():
+    given = ["--target", "web", "--model", MODEL, "--model", "voxel64", "face3d"]
+    assert export.parse(given).model == [MODEL, "voxel64", "face3d"]
+
+
 @pytest.mark.parametrize("place", ["file", "/proc/dist", "/sys/dist"])
 def test_an_output_folder_that_can_not_be_written(place, tmp_path, fails):
     (tmp_path / "file").write_text("mine")
