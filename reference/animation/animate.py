@@ -126,8 +126,8 @@ def limb_thickness(rig: Rig) -> Array:
 
     Small things at the end of a limb (a giraffe's horns) count as a part of that limb.
     """
-    # Seen from the thickest joint: the root may lie among the horns.
-    skeleton = reroot(rig.skeleton, int(rig.medial.radii.argmax()))
+    # Seen from the thickest joint that ends nothing: the root may lie among the horns, and a head may be thicker.
+    skeleton = reroot(rig.skeleton, int(np.where(rig.skeleton.degrees > 1, rig.medial.radii, 0).argmax()))
     numbers = [rig.skeleton.names.index(name) for name in skeleton.names]
     radii, ways, result = rig.medial.radii[numbers], skeleton.lengths_from_root, np.zeros(len(skeleton))
     for leaf in skeleton.leaves:

@@ -125,6 +125,21 @@ def test_a_long_thin_neck_is_no_tail(mirrored):
     assert facing_of(mapping) == ("right" if mirrored else "left")
 
 
+def test_a_head_thicker_than_its_body_is_a_head_between_raised_hands():
+    mask = np.zeros((320, 200), np.uint8)
+    cv2.circle(mask, (100, 60), 34, 1, -1)
+    cv2.line(mask, (100, 90), (100, 210), 1, 16)
+    for side in (-1, 1):
+        for a, b in (((0, 120), (60, 80)), ((60, 80), (65, 12)), ((0, 208), (35, 300))):
+            cv2.line(mask, (100 + side * a[0], a[1]), (100 + side * b[0], b[1]), 1, 9)
+    rig = rig_of(mask)
+    thick = limb_thickness(rig)
+    assert abs(rig.skeleton.positions[thick.argmax(), 0]) < 0.05 and np.sort(thick)[-2] < 0.5
+    character = animate(rig, [load_motion(LIBRARY["knight"], "walk")])
+    where = {name: character.skeleton.positions[j] for j, names in enumerate(character.partners) for name in names}
+    assert abs(where["Head_end"][0]) < 0.1 and where["LowerArm.L"][0] > 0.15 > -0.15 > where["LowerArm.R"][0]
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_short_tail_on_a_thick_rump_is_no_head(mirrored):
     mask = np.zeros((320, 320), np.uint8)

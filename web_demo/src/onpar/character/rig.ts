@@ -78,8 +78,9 @@ function thicknessCosts(rig: Rig, { skeleton, thick, thin, feet }: Source): numb
 /** Greatest radius in each limb's outer half, relative to the figure's thickest; 0 for joints that end nothing. */
 function limbThickness(rig: Rig): number[] {
   const { radii } = rig.medial;
-  // Seen from the thickest joint: the root may lie among the horns.
-  const thickest = radii.reduce((best, radius, i) => (radius > radii[best]! ? i : best), 0);
+  // Seen from the thickest joint that ends nothing: the root may lie among the horns, and a head may be thicker.
+  const inner = radii.map((radius, joint) => (rig.skeleton.degree(joint) > 1 ? radius : 0));
+  const thickest = inner.indexOf(Math.max(...inner));
   const { skeleton, order } = rig.skeleton.hungAt(thickest);
   const { ways } = skeleton;
   const result = radii.map(() => 0);
