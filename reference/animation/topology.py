@@ -35,6 +35,7 @@ from reference.errors import BadInput
 WEIGHTS = MOTIONS_DIR / "topology.yaml"
 WITH_CLASS, WITHOUT_CLASS = "with_class", "without_class"
 LEAST_SCORE = 0.02  # of a class: what a network surely rules out isn't ruled out for good
+LONG = 7  # so many of its thickest discs fill a figure that is long
 UNSURE = 0.5  # below this confidence the user is told
 
 
@@ -159,7 +160,7 @@ def choose(
     if label is not None:
         known = topology_of(label, labels, library)
         if known is not None:
-            figure = labels.dataset.get(label) or _best(labels.topology[known], _fits(rig))
+            figure = labels.dataset.get(label) or _best(rig, labels.topology[known], _fits(rig))
             return Choice(known, 1.0, figure)
         notes.append(f"no map has the label '{label}'; the figure's topology chooses its source")
     fits = _fits(rig)
@@ -175,13 +176,20 @@ def choose(
     seen = max(scores, key=lambda name: scores[name]) if scores else None
     if seen in labels.dataset and library[labels.dataset[seen]].topology == topology:
         return Choice(topology, confidence, labels.dataset[seen], tuple(notes))
-    return Choice(topology, confidence, _best(labels.topology[topology], fits), tuple(notes))
+    return Choice(topology, confidence, _best(rig, labels.topology[topology], fits), tuple(notes))
 
 
 def _fits(rig: Rig) -> dict[str, float]:
     return {name: map_motion(rig, motion).error for name, motion in candidates().items()}
 
 
-def _best(figures: tuple[str, ...], fits: Lookup[str, float]) -> str:
-    """The best fitting of a topology's figures; those that were not tried come last."""
-    return min(figures, key=lambda name: fits.get(name, float("inf")))
+def _best(rig: Rig, figures: tuple[str, ...], fits: Lookup[str, float]) -> str:
+    """The best fitting of a topology's figures; those that were not tried come last.
+
+    A chain without limbs, a snake, stands for long figures and for no others.
+    """
+    area, thickest = float(rig.contours.grid.sum()), float(rig.medial.radii.max())
+    is_long = area > LONG * np.pi * thickest**2
+    sources = candidates()
+    suited = [name for name in figures if name in sources and (len(sources[name].skeleton.leaves) <= 2) == is_long]
+    return min(suited or figures, key=lambda name: fits.get(name, float("inf")))

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -204,3 +205,13 @@ def test_which_way_a_figure_leans():
     assert lean(cut) == pytest.approx(middle**2)
     assert lean(cut[:, ::-1]) == pytest.approx(-(middle**2)) and lean(cut[::-1]) == pytest.approx(-(middle**2))
     assert lean(np.ones((7, 9), bool)) == pytest.approx(0) and lean(np.ones((1, 1), bool)) == 0
+
+
+def test_a_chain_stands_for_long_figures_and_for_no_others():
+    fish, snake = np.zeros((2, 200, 320), np.uint8)
+    cv2.ellipse(fish, (140, 100), (110, 50), 0, 0, 360, 1, -1)
+    cv2.fillPoly(fish, [np.array([(240, 100), (310, 60), (310, 140)])], 1)
+    places = np.linspace(20, 300, 60)
+    cv2.polylines(snake, [np.stack([places, 100 + 40 * np.sin(places / 30)], 1).astype(np.int32)], False, 1, 14)
+    for mask, wanted in ((fish, "fish"), (snake, "snake")):
+        assert choose(rig_of(mask), topology="no_feet").figure == wanted

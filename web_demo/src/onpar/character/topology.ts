@@ -1,10 +1,13 @@
 /** What a figure moves on and which source suits it, as reference/animation/topology.py weighs the evidence. */
 import { shapeEvidence, type Evidence } from './evidence';
+import { countBits } from './grids';
 import { mapSource, type Rig } from './rig';
 import type { Sources, Topology, Weights } from './sources';
 import type { Mapping } from './mapping';
 
 const LEAST_SCORE = 0.02;
+/** So many of its thickest discs fill a figure that is long. */
+const LONG = 7;
 
 /** What a figure is taken for, how sure that is (0 to 1), and the source that drives it. */
 export interface Choice {
@@ -33,7 +36,13 @@ export function choose(rig: Rig, sources: Sources, scores: Scores | null, wanted
   if (named !== undefined && sources.figure(named).topology === topology)
     return { topology, confidence, figure: named };
   const error = (name: string): number => fits.get(name)!.error;
-  const figure = labels.topology[topology].reduce((best, other) => (error(other) < error(best) ? other : best));
+  // A chain without limbs, a snake, stands for long figures and for no others.
+  const isLong = countBits(rig.contours.grid) > LONG * Math.PI * Math.max(...rig.medial.radii) ** 2;
+  const figures = labels.topology[topology];
+  const suited = figures.filter((name) => sources.figure(name).skeleton.leaves.length <= 2 === isLong);
+  const figure = (suited.length > 0 ? suited : figures).reduce((best, other) =>
+    error(other) < error(best) ? other : best,
+  );
   return { topology, confidence, figure };
 }
 
