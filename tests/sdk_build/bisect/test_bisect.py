@@ -62,10 +62,10 @@ def _tflite(web_dist):
 
 
 def _plant(weight, kind):
-    """A damaged copy: the largest number's sign, two channels swapped, or 4 bits."""
+    """A damaged copy: the sign of the filter with the largest number, two channels swapped, or 4 bits."""
     damaged = weight.copy()
     if kind == "sign":
-        damaged.flat[np.abs(weight).argmax()] *= -1
+        damaged[np.unravel_index(np.abs(weight).argmax(), weight.shape)[0]] *= -1
     elif kind == "swap":
         damaged[[0, 1]] = damaged[[1, 0]]
     else:
@@ -102,7 +102,7 @@ def test_a_planted_fault_is_named(kind, place, web_dist, reference, tmp_path):
     name, weight = plain[int(place * len(plain))]
     _damage(path, weight.transpose(0, 2, 3, 1).astype(np.float16), kind)
     found = look_into(reference, "litert", "fp16", path, None, [c.inputs for c in reference.golden], tmp_path)
-    # One number of a middle layer may leave every operation above the limit; what costs most is shown all the same.
+    # A fault of a middle layer may leave every operation above the limit; what costs most is shown all the same.
     named = found.guilty or costliest(found.levels)[0]
     assert named.step.module == name.removesuffix(".weight"), named
 
