@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,20 +252,38 @@ def _label(mean_cm: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the topology file."""
+    return write_stored(
+        "geometry.face_topology", lambda path: dict(vars(build_topology(path))), STORED, main.__doc__, arguments
+    )
+
+
+def write_stored(
+    name: str,
+    build: Callable[[Path], dict[str, NDArray[Any]]],
+    stored: Path,
+    about: str | None,
+    arguments: list[str] | None,
+) -> int:
+    """Body of a command that makes a stored file from ``ict_facekit.npz``; returns the exit code.
+
+    Args:
+        name: of the module, for the usage.
+        build: the file's tensors from the head model.
+    """
     from safetensors.numpy import save_file
 
-    parser = argparse.ArgumentParser(prog="python -m reference.geometry.face_topology", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m reference.{name}", description=about)
     parser.add_argument("heads", type=Path, help="ict_facekit.npz of the data pack")
-    parser.add_argument("--out", type=Path, default=STORED)
+    parser.add_argument("--out", type=Path, default=stored)
     a = parser.parse_args(arguments)
     try:
-        topology = build_topology(a.heads)
+        tensors = build(a.heads)
     except BadInput as error:
         print(f"BadInput: {error}", file=sys.stderr)
         return error.exit_code
     a.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(value) for name, value in vars(topology).items()}, a.out)
-    print(f"{len(topology.mean)} vertices, {len(topology.faces)} triangles in {a.out}")
+    save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, a.out)
+    print(f"{len(tensors)} tensors in {a.out}")
     return 0
 
 

@@ -8,17 +8,17 @@ head that the mesh is a coarsening of. ``python -m reference.pipelines.face_blen
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reference.card import MODELS_DIR
 from reference.errors import BadInput
-from reference.geometry.face_topology import load_topology
+from reference.geometry.face_topology import load_topology, write_stored
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ def load_blendshapes() -> dict[str, Floats]:
     return shapes
 
 
-def build_blendshapes(path: Path) -> dict[str, NDArray[np.generic]]:
+def build_blendshapes(path: Path) -> dict[str, NDArray[Any]]:
     """What is stored, from ``ict_facekit.npz``; ARKit has one shape where the head has a left and a right one.
 
     Raises:
@@ -74,7 +74,7 @@ def build_blendshapes(path: Path) -> dict[str, NDArray[np.generic]]:
         shapes |= {name: of[name] if name in of else of[f"{name}_L"] + of[f"{name}_R"] for name in WHOLE}
     except (OSError, KeyError, IndexError, ValueError) as error:
         raise BadInput(f"{path} is not ict_facekit.npz ({error}); give the head model of the data pack") from error
-    stored: dict[str, NDArray[np.generic]] = {}
+    stored: dict[str, NDArray[Any]] = {}
     for name in NAMES:
         moved = np.flatnonzero(np.linalg.norm(shapes[name], axis=1) > LEAST)
         stored[f"{name}.vertices"] = moved.astype(np.uint16)
@@ -84,21 +84,7 @@ def build_blendshapes(path: Path) -> dict[str, NDArray[np.generic]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the file of blend shapes."""
-    from safetensors.numpy import save_file
-
-    parser = argparse.ArgumentParser(prog="python -m reference.pipelines.face_blendshapes", description=main.__doc__)
-    parser.add_argument("heads", type=Path, help="ict_facekit.npz of the data pack")
-    parser.add_argument("--out", type=Path, default=STORED)
-    a = parser.parse_args(arguments)
-    try:
-        stored = build_blendshapes(a.heads)
-    except BadInput as error:
-        print(f"BadInput: {error}", file=sys.stderr)
-        return error.exit_code
-    a.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(stored, a.out)
-    print(f"{len(NAMES)} blend shapes in {a.out}")
-    return 0
+    return write_stored("pipelines.face_blendshapes", build_blendshapes, STORED, main.__doc__, arguments)
 
 
 if __name__ == "__main__":
