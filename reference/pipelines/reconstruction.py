@@ -65,10 +65,10 @@ def blendshapes(face: FaceMesh) -> dict[str, Floats]:
     """
     sheet, shape = load_sheet(), face.shape
     now = sheet.upright(shape)
-    # A measured face has its true size, its network's expression another one.
+    # A measured face has its true size; the network's, and with it every movement, has the mean head's.
     size = np.linalg.norm(np.ptp(shape, axis=0)) / np.linalg.norm(np.ptp(face.network_shape, axis=0))
-    offsets = {**load_blendshapes(), "neutral": (face.neutral - face.network_shape) * size}
-    return {name: np.asarray(sheet.upright(shape + offset) - now, np.float32) for name, offset in offsets.items()}
+    offsets = {**load_blendshapes(), "neutral": face.neutral - face.network_shape}
+    return {name: np.asarray(sheet.upright(shape + size * of) - now, np.float32) for name, of in offsets.items()}
 
 
 def to_glb(face: FaceMesh, picture: Picture) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from reference.geometry.face_topology import REGIONS, load_topology
 from reference.geometry.glb import accessor, read_glb
 from reference.pipelines import face_blendshapes
 from reference.pipelines.face_blendshapes import NAMES, build_blendshapes, load_blendshapes, main
+from reference.pipelines.face_depth import MeasuredFace
 from reference.pipelines.face_sheet import load_sheet
 from reference.pipelines.face_texture import SIZE, make_texture
 from reference.pipelines.reconstruction import blendshapes, to_glb
+from reference.tasks.face_reconstruction import FaceMesh
 from tests.reference.pipelines.test_face_texture import photograph, turned
 
 MEAN = load_topology().mean
@@ -77,6 +80,20 @@ def test_neutral_takes_the_expression_away():
     away = blendshapes(smiling)["neutral"]
     assert away[54, 1] < -0.02
     np.testing.assert_allclose(smiling.shape[:68] + away[:68], smiling.neutral[:68], atol=1e-4)
+
+
+def test_a_measured_face_moves_in_its_own_size():
+    face = turned(0)
+    own = {field.name: getattr(face, field.name) for field in fields(FaceMesh)}
+    child = MeasuredFace(
+        **own,
+        points_mm=80 * MEAN + [0, 0, -500],
+        measured=np.ones(len(MEAN), bool),
+        moved_mm=0,
+        left_mm=0,
+        focal_px=500,
+    )
+    np.testing.assert_allclose(blendshapes(child)["jawOpen"], 0.8 * blendshapes(face)["jawOpen"], atol=1e-4)
 
 
 def test_a_lid_does_not_take_the_colour_of_the_eye_below_it():
