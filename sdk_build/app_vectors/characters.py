@@ -32,6 +32,7 @@ def characters() -> list[Json]:
         "an animal that looks left": (_animal(), None),
         "an animal that looks right": (_animal()[:, ::-1].copy(), None),
         "a stick man on lined paper": (_on_lines(), None),
+        "a stick man whose arm and leg stop short of the body": (_with_gaps(), None),
         "a fish": (_fish(), None),
         "an open scribble": (_scribble(), None),
         "transparent around it": (_transparent(), None),
@@ -183,6 +184,19 @@ def _on_lines() -> Rgba:
     for begin, end in (
         ((140, 100), (140, 200)), ((140, 125), (80, 165)), ((140, 125), (205, 160)), ((140, 200), (100, 295)),
         ((140, 200), (185, 295)),
+    ):  # fmt: skip
+        _stroke(canvas, begin, end, INK, 4)
+    return canvas
+
+
+def _with_gaps() -> Rgba:
+    import cv2
+
+    canvas = _paper(320, 260)
+    cv2.circle(canvas, (130, 60), 30, _opaque(INK), 4)
+    for begin, end in (
+        ((130, 90), (130, 190)), ((122, 116), (65, 160)), ((130, 115), (195, 150)), ((130, 190), (90, 290)),
+        ((138, 199), (180, 290)),
     ):  # fmt: skip
         _stroke(canvas, begin, end, INK, 4)
     return canvas

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,8 @@ _MARKS_OF_TEXT, _LARGEST_OF_TEXT = 80, 0.05  # separate marks, and the largest o
 _INK_AT_BORDER = 0.12  # share of the border from which on it is shadow rather than ink
 _MOST_INK = 0.45  # share of the picture: more is a photograph
 _DARKEST_PAPER = 35.0  # lightness in Lab
+CLOSE = 6  # radius: strokes over a gap of twice as much belong to the figure
+LIMB_OF_INK = 0.05  # share of the ink that a stroke holds which would be missed
 _BRIDGED_APART = 4  # radius for several figures, of which none holds most of the ink
 _RULE_COLOURS = 25.0  # Lab units that the pixels of one kind of printed line differ
 _LEAST_RULES = 3  # straight lines across the page from which on the paper counts as lined
@@ -155,15 +159,16 @@ def _rules(ink: Bits) -> Bits:
 def _filled(ink: Bits) -> Bits:
     """The inside of a drawing's outline: gaps are bridged as far as needed for one figure that holds most of the ink.
 
-    Among those, the least bridging is taken whose outlines enclose half of what the widest encloses; a stick figure
-    encloses nothing and is taken as soon as it hangs together. A figure that is coloured all over keeps its holes.
+    Among those, the least bridging is taken whose outlines enclose half of what the widest encloses, with every limb
+    that a small gap parts from it; a stick figure encloses nothing and is taken as soon as it hangs together. A figure
+    that is coloured all over keeps its holes.
     """
     from scipy import ndimage
 
     if _thick_share(ink) > COLOURED:
         return np.asarray(ndimage.binary_opening(ink, np.ones((3, 3))))
     _refuse_text(ink)
-    found: list[tuple[Bits, int]] = []
+    found: list[_Outline] = []
     for radius in BRIDGED:
         closed = _closed(ink, radius)
         filled = ndimage.binary_fill_holes(closed)
@@ -171,11 +176,33 @@ def _filled(ink: Bits) -> Bits:
         held = np.bincount(labels[ink], minlength=2)[1:]
         if held.max() >= MOST_OF_INK * ink.sum():
             figure = labels == 1 + int(held.argmax())
-            found.append((figure, int((figure & ~closed).sum())))
+            found.append(_Outline(figure, radius, int((figure & ~closed).sum()), float(held.max() / ink.sum())))
     if not found:  # several figures, or strokes far apart
         return np.asarray(ndimage.binary_fill_holes(_closed(ink, _BRIDGED_APART)))
-    most = max(enclosed for _, enclosed in found)
-    return next(figure for figure, enclosed in found if enclosed >= most / 2 or most < 0.2 * figure.sum())
+    most = max(outline.enclosed for outline in found)
+    near = max((outline.held for outline in found if outline.radius <= CLOSE), default=0.0)
+    for outline in found:
+        whole = outline.enclosed >= most / 2 or most < 0.2 * outline.figure.sum()
+        if whole and outline.held > near - LIMB_OF_INK:
+            return outline.figure
+    return found[-1].figure
+
+
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """A drawing's figure with gaps bridged.
+
+    Attributes:
+        figure: (H, W) bool, filled.
+        radius: half of the widest gap that is bridged, in pixels.
+        enclosed: pixels that only filling brought.
+        held: share of the ink that lies in it.
+    """
+
+    figure: Bits
+    radius: int
+    enclosed: int
+    held: float
 
 
 def _refuse_text(ink: Bits) -> None:

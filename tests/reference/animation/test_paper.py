@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from reference.animation.figure.mask import load_figure, salient_figure
+from reference.animation.figure.mask import clean_mask, load_figure, salient_figure
 from reference.animation.figure.paper import NoFigure, figure_on_paper
 from reference.errors import BadInput
 
@@ -108,6 +108,24 @@ def test_paper_that_a_figure_half_surrounds_stays_paper(tmp_path):
     Image.fromarray(picture).save(tmp_path / "q.png")
     gap = load_figure(tmp_path / "q.png", None, lambda _: region.astype(np.float32)).mask
     assert not gap[214:228, 81:83].any()
+
+
+def stickman(apart):
+    """A stick figure of 256 pixels whose left arm ends ``apart`` pixels before its body."""
+    picture = np.full((256, 256, 3), 255, np.uint8)
+    cv2.circle(picture, (128, 50), 25, (0, 0, 0), 3)
+    for start, end in (((128, 75), (128, 160)), ((128, 160), (90, 235)), ((128, 160), (166, 235))):
+        cv2.line(picture, start, end, (0, 0, 0), 3)
+    cv2.line(picture, (128, 95), (185, 120), (0, 0, 0), 3)
+    cv2.line(picture, (126 - apart, 96), (70, 120), (0, 0, 0), 3)
+    return picture
+
+
+def test_an_arm_that_stops_short_of_the_body_belongs_to_it():
+    found, _ = clean_mask(figure_on_paper(stickman(apart=5)))
+    assert found[115:125, 68:76].any() and found[230:238, 86:94].any()
+    found, _ = clean_mask(figure_on_paper(stickman(apart=20)))  # what lies farther off may be anything
+    assert not found[115:125, 68:76].any() and found[230:238, 86:94].any()
 
 
 def test_a_body_below_a_head_belongs_to_it(tmp_path):

@@ -33,6 +33,8 @@ const LARGEST_OF_TEXT = 0.05;
 const INK_AT_BORDER = 0.12;
 const MOST_INK = 0.45;
 const DARKEST_PAPER = 35;
+const CLOSE = 6;
+const LIMB_OF_INK = 0.05;
 const BRIDGED_APART = 4;
 const SIDE = 512;
 
@@ -110,12 +112,12 @@ function otsu(levels: Uint8Array): number {
   return found;
 }
 
-/** Gaps are bridged as far as needed for one figure that holds most of the ink. */
+/** Gaps are bridged as far as needed for one figure that holds most of the ink, with the limbs near it. */
 function filledOutline(ink: Bits): Bits {
   if (thickShare(ink) > COLOURED) return dilate(erode(ink, rectangle(3, 3), 0), rectangle(3, 3));
   refuseText(ink);
   const all = countBits(ink);
-  const found: { figure: Bits; size: number; enclosed: number }[] = [];
+  const found: { figure: Bits; radius: number; size: number; enclosed: number; held: number }[] = [];
   for (const radius of BRIDGED) {
     const closed = closedBy(ink, radius);
     const { labels } = partsOf(fillHoles(closed), true);
@@ -127,11 +129,15 @@ function filledOutline(ink: Bits): Bits {
     if ((held[most] ?? 0) < MOST_OF_INK * all) continue;
     const figure = bitsWhere(ink, (i) => labels[i] === most);
     const enclosed = figure.data.reduce((sum, set, i) => sum + (set && !closed.data[i] ? 1 : 0), 0);
-    found.push({ figure, size: countBits(figure), enclosed });
+    found.push({ figure, radius, size: countBits(figure), enclosed, held: held[most]! / all });
   }
   if (found.length === 0) return fillHoles(closedBy(ink, BRIDGED_APART)); // several figures, or strokes far apart
   const most = Math.max(...found.map((option) => option.enclosed));
-  return found.find(({ size, enclosed }) => enclosed >= most / 2 || most < 0.2 * size)!.figure;
+  const near = Math.max(0, ...found.filter(({ radius }) => radius <= CLOSE).map((option) => option.held));
+  const whole = found.find(
+    ({ size, enclosed, held }) => (enclosed >= most / 2 || most < 0.2 * size) && held > near - LIMB_OF_INK,
+  );
+  return (whole ?? found[found.length - 1]!).figure;
 }
 
 function refuseText(ink: Bits): void {
