@@ -5,7 +5,8 @@
 2. Branches that hardly leave the disc inside the figure at their foot are noise of the outline and are removed, the
    least significant first. What is left are limbs.
 3. Joints: the ends of limbs; the places where branches meet, those within one disc joined; along a limb where it
-   leaves the body (shoulder, hip) and halfway from there (elbow, knee), and halfway along the body.
+   leaves the body (shoulder, hip) and halfway from there (elbow, knee), and halfway along the body; more where it
+   winds, as a snake or a curled tail does.
 4. A thick end that only branches into thinner things (a head with ears) gets an end of its own.
 5. The root is the joint with the most branches, the thickest among equals.
 """
@@ -26,6 +27,7 @@ SHORTEST_LIMB = 0.055  # of the figure's longer side, that a limb must stick out
 LEAST_OF_DISC = 0.3  # and of the radius of the disc where it leaves
 POINTED = 0.75  # a limb that tapers like a wedge, see _significance, is a corner of the outline ...
 LEAST_OF_CORNER = 0.75  # ... and must stick out by this share of the radius: be sharper than 70 degrees
+BEND = 0.06  # of the working grid's side, that a bone may lie beside the axis of a thin limb
 THICK_END = 1.15  # radius of a head or fist, relative to the neck or wrist before it
 
 
@@ -177,8 +179,8 @@ def _chain(tree: _Tree, contours: Contours) -> tuple[Array, Array]:
         middle = columns.mean()
         points = np.array([[middle, rows.max()], [middle, rows.min()]], np.float64)
         return points, np.full(2, tree.radii[path].max())
-    stops = np.searchsorted(way, np.linspace(0, way[-1], 5)).clip(0, len(path) - 1)
-    chosen = [path[i] for i in stops]
+    stops = np.searchsorted(way, np.linspace(0, way[-1], 5)).clip(0, len(path) - 1).tolist()
+    chosen = [path[i] for i in [0, *_around_bends(tree, path, stops)]]
     return tree.points[chosen][:, ::-1].astype(np.float64), tree.radii[chosen]
 
 
@@ -275,13 +277,31 @@ def _stops(tree: _Tree, path: list[int], radius: float, is_limb: bool) -> list[i
     way = _way(tree, path)
     total = float(way[-1])
     if not is_limb:
-        return [int(np.searchsorted(way, total / 2))] if total > 0.12 * GRID else []
+        middle = [int(np.searchsorted(way, total / 2))] if total > 0.12 * GRID else []
+        return _around_bends(tree, path, [0, *middle, len(path) - 1])[:-1]
     leaves = min(0.75 * radius, 0.5 * total)
     rest = total - leaves
     marks = [leaves, leaves + rest / 2, total] if rest > 0.08 * GRID else [leaves, total]
     if leaves < 0.03 * GRID:
         marks = marks[1:]
-    return [min(int(np.searchsorted(way, mark)), len(path) - 1) for mark in marks]
+    return _around_bends(tree, path, [0, *(min(int(np.searchsorted(way, mark)), len(path) - 1) for mark in marks)])
+
+
+def _around_bends(tree: _Tree, path: list[int], stops: list[int]) -> list[int]:
+    """The stops behind the first, with further ones halfway wherever a bone between two would leave the figure."""
+    found: list[int] = []
+    for first, last in pairwise(stops):
+        points = tree.points[path[first : last + 1]].astype(np.float64)
+        along, beside = points[-1] - points[0], points - points[0]
+        off = np.abs(beside[:, 0] * along[1] - beside[:, 1] * along[0]) / max(float(np.hypot(*along)), 1e-9)
+        way = _way(tree, path[first : last + 1])
+        middle = first + int(np.searchsorted(way, way[-1] / 2))
+        room = max(float(tree.radii[path[first : last + 1]].max()), BEND * GRID)
+        if off.max() > room and first < middle < last:
+            found += _around_bends(tree, path, [first, middle, last])
+        else:
+            found.append(last)
+    return found
 
 
 def _add_heads(

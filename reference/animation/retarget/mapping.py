@@ -36,6 +36,7 @@ CHOSEN_ALONE = 0.3
 # Weights of the terms of a cost. A limb's pose differs between figures, so places count for little along it; where
 # it leaves the body, how long it is, and how far along it a joint lies say more.
 _LEAF_PLACE, _LEAF_BASE, _LEAF_LENGTH = 1.0, 0.35, 0.7
+_MOST_OF_LENGTH = 0.36  # a coiled tail may be as long as it likes
 _LEAF_LONG = 0.28
 _LEFT_OVER = 0.05  # for each limb without a partner
 _LIMB_PLACE, _LIMB_SHARE, _TRUNK_SHARE, _LIMB_TO_TRUNK = 0.15, 0.5, 0.5, 0.04
@@ -191,7 +192,8 @@ def _assign_leaves(
     wished = costs - _LEAF_LONG * lengths / max(float(lengths.max()), 1e-12)
     # Columns of their own: rather no partner than a foot for a muzzle.
     alone = np.full((len(source_leaves), len(source_leaves)), FARTHEST_LEAF)
-    rows, columns = linear_sum_assignment(np.hstack([wished, alone]))
+    # Where every partner is that far, as for a coiled snake, any is better than a figure that can't move.
+    rows, columns = linear_sum_assignment(np.hstack([wished, alone]) if wished.min() < FARTHEST_LEAF else wished)
     real = columns < len(target_leaves)
     rows, columns = rows[real], columns[real]
     chosen = {target_leaves[c]: source_leaves[r] for r, c in zip(rows, columns, strict=True)}
@@ -214,7 +216,7 @@ def _leaf_costs(source: Skeleton, target: Skeleton, places: Array) -> Array:
     return np.asarray(
         _LEAF_PLACE * places[np.ix_(*leaves)]
         + _LEAF_BASE * places[np.ix_(*bases)]
-        + _LEAF_LENGTH * (lengths[0][:, None] - lengths[1][None]) ** 2
+        + _LEAF_LENGTH * np.minimum((lengths[0][:, None] - lengths[1][None]) ** 2, _MOST_OF_LENGTH)
     )
 
 

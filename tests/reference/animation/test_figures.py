@@ -249,6 +249,22 @@ def test_the_root_is_where_most_branches_meet():
     assert degrees[0] == degrees.max() >= 3
 
 
+def test_bones_follow_a_body_that_winds():
+    mask = np.zeros((300, 300), np.uint8)
+    bends = [(60, 60), (240, 60), (240, 150), (60, 150), (60, 240), (240, 240)]
+    cv2.polylines(mask, [np.array(bends)], False, 1, 30)
+    for x, y in ((30, 40), (30, 80)):  # a tongue makes it a figure with forks
+        cv2.line(mask, (60, 60), (x, y), 1, 9)
+    contours = find_contours(mask > 0)
+    medial = find_skeleton(contours)
+    near = cv2.dilate(contours.grid.astype(np.uint8), np.ones((9, 9))) > 0
+    for joint, parent in enumerate(medial.parents):
+        for share in np.linspace(0, 1, 20) if parent >= 0 else ():
+            x, y = (1 - share) * medial.points[joint] + share * medial.points[parent]
+            assert near[round(y), round(x)]
+    assert len(medial.points) < 24, "no more joints than the bends need"
+
+
 def test_limbs_thinner_than_the_mesh_is_fine_stay():
     mask = np.zeros((400, 400), bool)
     mask[20:180, 120:280] = True

@@ -11,6 +11,7 @@ const SKIP = 0.004;
 const SHARE = 0.02;
 const FARTHEST_EXTRA_LEAF = 0.12;
 const FARTHEST_LEAF = 0.75;
+const LAST_RESORT = 1e6;
 const CHOSEN_ALONE = 0.3;
 const LEAF_LONG = 0.28;
 const LEFT_OVER = 0.05;
@@ -92,10 +93,10 @@ function assignLeaves(
   const lengths = target.leaves.map((leaf) => limbLength(target, leaf));
   const longest = Math.max(...lengths, 1e-12);
   // Columns of their own: rather no partner than a foot for a muzzle.
-  const wished = costs.map((row) => [
-    ...row.map((value, j) => value - (LEAF_LONG * lengths[j]!) / longest),
-    ...source.leaves.map(() => FARTHEST_LEAF),
-  ]);
+  const wished = costs.map((row) => row.map((value, j) => value - (LEAF_LONG * lengths[j]!) / longest));
+  // Where every partner is that far, as for a coiled snake, any is better than a figure that can't move.
+  const alone = Math.min(...wished.flat()) < FARTHEST_LEAF ? FARTHEST_LEAF : LAST_RESORT;
+  wished.forEach((row) => row.push(...source.leaves.map(() => alone)));
   let [cost, matched] = [0, 0];
   assign(wished).forEach((column, row) => {
     if (column >= target.leaves.length) return;
@@ -110,8 +111,8 @@ function assignLeaves(
     });
     if (!leafOf.has(leaf) && costs[nearest]![column]! < FARTHEST_EXTRA_LEAF) leafOf.set(leaf, source.leaves[nearest]!);
   });
-  const alone = Math.min(source.leaves.length, target.leaves.length) - matched;
-  return { leafOf, cost: cost + CHOSEN_ALONE * alone };
+  const unmatched = Math.min(source.leaves.length, target.leaves.length) - matched;
+  return { leafOf, cost: cost + CHOSEN_ALONE * unmatched };
 }
 
 /** Source nodes that a target node may take: on the common way from the root to all its leaves' partners. */

@@ -6,6 +6,7 @@ import { extentOf, type Skeleton } from './skeleton';
 export type Costs = readonly (readonly number[])[];
 
 const [LEAF_PLACE, LEAF_BASE, LEAF_LENGTH] = [1, 0.35, 0.7];
+const MOST_OF_LENGTH = 0.36;
 const [LIMB_PLACE, LIMB_SHARE, TRUNK_SHARE, LIMB_TO_TRUNK] = [0.15, 0.5, 0.5, 0.04];
 
 /** Places in the figure's box, so that thin and fat figures compare; depth is left out. */
@@ -39,7 +40,9 @@ export function leafCosts(source: Skeleton, target: Skeleton, places: Costs): nu
     target.leaves.map((t) => {
       const base = places[baseOf(source, s)]![baseOf(target, t)]!;
       return (
-        LEAF_PLACE * places[s]![t]! + LEAF_BASE * base + LEAF_LENGTH * (length(source, s) - length(target, t)) ** 2
+        LEAF_PLACE * places[s]![t]! +
+        LEAF_BASE * base +
+        LEAF_LENGTH * Math.min((length(source, s) - length(target, t)) ** 2, MOST_OF_LENGTH)
       );
     }),
   );

@@ -8,6 +8,7 @@ const SHORTEST_LIMB = 0.055;
 const LEAST_OF_DISC = 0.3;
 const POINTED = 0.75;
 const LEAST_OF_CORNER = 0.75;
+const BEND = 0.06;
 const THICK_END = 1.15;
 
 /** A tree of joints in grid pixels, the root first; `radii` are distances to the outline. */
@@ -66,10 +67,11 @@ function chain(axis: Axis, grid: Contours['grid']): Medial {
     });
     return { points: [[sum / count, high], [sum / count, low]], parents: [-1, 0], radii: [radius, radius] }; // prettier-ignore
   }
-  const stops = [0, 1, 2, 3, 4].map((k) => path[Math.min(search(way, (way.at(-1)! * k) / 4), path.length - 1)]!);
+  const marks = [0, 1, 2, 3, 4].map((k) => Math.min(search(way, (way.at(-1)! * k) / 4), path.length - 1));
+  const stops = [0, ...aroundBends(axis, path, marks)].map((i) => path[i]!);
   return {
     points: stops.map((i) => axis.place(i)),
-    parents: [-1, 0, 1, 2, 3],
+    parents: stops.map((_, i) => i - 1),
     radii: stops.map((i) => axis.radii[i]!),
   };
 }
@@ -144,12 +146,36 @@ function beyond(axis: Axis, path: readonly number[]): Point {
 function stopsOf(axis: Axis, path: readonly number[], radius: number, isLimb: boolean): number[] {
   const way = axis.way(path);
   const total = way.at(-1)!;
-  if (!isLimb) return total > 0.12 * GRID ? [search(way, total / 2)] : [];
+  if (!isLimb) {
+    const middle = total > 0.12 * GRID ? [search(way, total / 2)] : [];
+    return aroundBends(axis, path, [0, ...middle, path.length - 1]).slice(0, -1);
+  }
   const leaves = Math.min(0.75 * radius, 0.5 * total);
   const rest = total - leaves;
   const marks = rest > 0.08 * GRID ? [leaves, leaves + rest / 2, total] : [leaves, total];
   if (leaves < 0.03 * GRID) marks.shift();
-  return marks.map((mark) => Math.min(search(way, mark), path.length - 1));
+  return aroundBends(axis, path, [0, ...marks.map((mark) => Math.min(search(way, mark), path.length - 1))]);
+}
+
+/** The stops behind the first, with further ones halfway wherever a bone between two would leave the figure. */
+function aroundBends(axis: Axis, path: readonly number[], stops: readonly number[]): number[] {
+  return stops.slice(1).flatMap((last, k) => {
+    const first = stops[k]!;
+    const part = path.slice(first, last + 1);
+    const [x, y] = axis.place(part[0]!);
+    const [u, v] = axis.place(part.at(-1)!);
+    const length = Math.max(Math.hypot(u - x, v - y), 1e-9);
+    const off = part.map((i) => {
+      const [a, b] = axis.place(i);
+      return Math.abs((b - y) * (u - x) - (a - x) * (v - y)) / length;
+    });
+    const way = axis.way(part);
+    const middle = first + search(way, way.at(-1)! / 2);
+    const room = Math.max(BEND * GRID, ...part.map((i) => axis.radii[i]!));
+    return Math.max(...off) > room && first < middle && middle < last
+      ? aroundBends(axis, path, [first, middle, last])
+      : [last];
+  });
 }
 
 /** The first position whose value is not below the wanted one. */
