@@ -14,7 +14,7 @@ from sdk_build.mil.program import MilTensor
 _ARRAY_DTYPES = {65552: "fp16", 65568: "fp32", 65600: "fp64", 131104: "int32", 131080: "int8"}
 _COLORS = {10: "grayscale", 20: "rgb", 30: "bgr", 40: "grayscale_float16"}
 _SCALARS = {"int64Type": "int64", "doubleType": "fp64", "stringType": "str"}
-_MAX_SIZE = 1 << 31
+_LONGEST_SIDE = 1 << 14  # of a picture, as of a texture on Apple's processors; a network would fill the memory first
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ def image_of(feature: Any) -> MilTensor:
     """
     image = feature.type.imageType
     color = _COLORS.get(image.colorSpace)
-    if color is None or not (0 <= image.height < _MAX_SIZE and 0 <= image.width < _MAX_SIZE):
+    if color is None or not (0 <= image.height <= _LONGEST_SIDE and 0 <= image.width <= _LONGEST_SIDE):
         raise BadInput(
-            f"picture '{feature.name}' of colour space {image.colorSpace} and {image.width} x {image.height} pixels"
+            f"picture '{feature.name}' of colour space {image.colorSpace} and {image.width} x {image.height} pixels; "
+            f"allowed: {', '.join(_COLORS.values())} and sides of at most {_LONGEST_SIDE}"
         )
     channels = (3,) if color in ("rgb", "bgr") else ()
     sizes = [(size.height, size.width) for size in image.enumeratedSizes.sizes]

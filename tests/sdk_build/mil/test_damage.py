@@ -129,6 +129,21 @@ def test_random_damage_is_an_error_or_still_a_model(seed: int, tmp_path: Path) -
     assert peak < 4_000_000
 
 
+def test_a_picture_larger_than_any(tmp_path: Path) -> None:
+    """In the older format no program says another size, and its layers would fill gigabytes."""
+    model = schema.message_class("Model")()
+    model.specificationVersion = 4
+    for feature in (model.description.input.add(name="image"), model.description.output.add(name="same")):
+        image = feature.type.imageType
+        image.width, image.height, image.colorSpace = 1 << 20, 32, 10
+    layer = model.neuralNetwork.layers.add(name="same", input=["image"], output=["same"])
+    layer.activation.ReLU.SetInParent()
+    path = tmp_path / "old.mlmodel"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadInput, match="1048576 x 32 pixels; allowed: .* sides of at most 16384"):
+        EmulatedCoreML(path)
+
+
 def test_offsets_outside_the_weight_file(tmp_path: Path) -> None:
     def move(model: Any) -> None:
         _block(model).operations[0].attributes["val"].blobFileValue.offset = 1 << 40
@@ -206,10 +221,10 @@ def test_a_constant_that_asks_for_a_terabyte_when_the_model_runs(tmp_path: Path)
 def test_a_picture_of_another_size_than_the_program_takes(tmp_path: Path) -> None:
     def describe(model: Any) -> None:
         image = model.description.input[0].type.imageType
-        image.height, image.width, image.colorSpace = 1 << 20, 4, 20
+        image.height, image.width, image.colorSpace = 1 << 12, 4, 20
 
     message = _refused(describe, tmp_path)
-    assert "picture 'x' is described as (1048576, 4), the program takes (3, 4)" in message
+    assert "picture 'x' is described as (4096, 4), the program takes (3, 4)" in message
 
 
 def test_cycles(tmp_path: Path) -> None:
