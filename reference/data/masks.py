@@ -31,7 +31,7 @@ PHOTO, DRAWING, CARTOON, GUESSED = 0, 1, 2, 3  # the last: photos whose mask a n
 SUREST = 0.85  # least mean of 2 |p - 0.5| over a picture whose guessed mask is learnt from
 CERTAIN = 0.02  # farther than this from 0 and 1, the picture's colours decide what a guess means
 AGREED = 0.75  # least overlap of a guess with what the colours make of it
-MOVED = 0.35  # share of the photos whose subject is put into another scene
+MOVED = 0.15  # share of the photos whose subject is put into another scene
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from reference.inputs.preprocess import Region
 from reference.networks import classifier, saliency
 from reference.tasks.salient_object_detection import Mask, evaluate, load_validation, precision_recall
 from reference.train.__main__ import main
-from reference.train.recipes.saliency import mask_loss
+from reference.train.recipes.saliency import edge_weights, mask_loss
 
 
 def disc(height=96, width=128, radius=30):
@@ -68,25 +68,28 @@ def test_the_mask_has_the_size_of_the_picture():
     assert network.type_head is None
 
 
-def test_the_mask_adds_the_logits_of_the_picture_and_of_its_mirror_image():
+def test_each_resolution_adds_to_the_mask_below_it():
     network = saliency.build().eval()
-    pictures = torch.rand(2, 3, 224, 224)
+    pictures = torch.rand(2, 3, 96, 64)
     with torch.no_grad():
-        masks = network(pictures)
-        wanted = (network.logits(pictures)[0] + network.logits(pictures.flip(3))[0].flip(3)).sigmoid()
-        torch.testing.assert_close(masks, wanted)
-        torch.testing.assert_close(network(pictures.flip(3)), masks.flip(3))
-        assert (masks - network.logits(pictures)[0].sigmoid()).abs().max() > 1e-4
+        masks, _ = network.scales(pictures)
+        assert [tuple(mask.shape[2:]) for mask in masks] == [(6, 4), (12, 8), (24, 16)]
+        torch.nn.init.zeros_(network.masks[2].weight)
+        torch.nn.init.zeros_(network.masks[2].bias)
+        below, last = network.scales(pictures)[0][1:]
+        torch.testing.assert_close(last, torch.nn.functional.interpolate(below, scale_factor=2, mode="bilinear"))
+        torch.testing.assert_close(below, masks[1])
+        assert (last - masks[2]).abs().max() > 1e-4
 
 
 def test_features_start_from_the_classifier(tmp_path, refused):
     source, network = classifier.build(), saliency.build()
     save_weights(source, tmp_path / "w.safetensors")
-    before = network.high.weight.clone()
+    before = network.masks[0].weight.clone()
     load_features(network, tmp_path / "w.safetensors")
     for name, tensor in source.features.state_dict().items():
         torch.testing.assert_close(network.features.state_dict()[name], tensor.half().to(tensor.dtype), msg=name)
-    assert torch.equal(network.high.weight, before)
+    assert torch.equal(network.masks[0].weight, before)
     save_weights(torch.nn.Linear(2, 2), tmp_path / "other.safetensors")
     with refused(
         WeightsError, "other.safetensors does not fit Saliency", "missing", "--init names a network with the same"
@@ -160,11 +163,21 @@ def test_crops_keep_most_of_the_subject():
 def test_loss_knows_right_from_wrong():
     mask = torch.from_numpy(disc().astype(np.float32))[None, None]
     right, wrong = ((2 * m - 1) * 20 for m in (mask, 1 - mask))
-    assert mask_loss(right, mask) < 1e-3
-    assert mask_loss(wrong, mask) > 20
-    inside, outside = float(mask.sum()), float((1 - mask).sum())
-    overlap = (0.5 * inside + 1) / (inside + 0.5 * outside + 1)
-    assert float(mask_loss(torch.zeros_like(mask), mask)) == pytest.approx(np.log(2) + 2 * 0.5 + 1 - overlap, rel=1e-4)
+    assert mask_loss(right, mask, edge_weights(mask)) < 1e-3
+    assert mask_loss(wrong, mask, edge_weights(mask)) > 20
+    nothing = torch.zeros_like(mask)
+    empty = mask_loss(torch.zeros_like(mask), nothing, edge_weights(nothing))  # every pixel weighs 1
+    assert float(empty) == pytest.approx(np.log(2) + 0.5 + 1 - 1 / (0.5 * nothing.numel() + 1), rel=1e-4)
+
+
+def test_loss_asks_most_of_edges():
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    right = (2 * mask - 1) * 4
+    at_edge, far = right.clone(), right.clone()
+    at_edge[..., 16:48, 16] *= -1
+    far[..., 16:48, 4] *= -1
+    assert mask_loss(at_edge, mask, edge_weights(mask)) > mask_loss(far, mask, edge_weights(mask)) + 0.01
 
 
 def test_precision_and_recall_at_every_threshold():
@@ -229,7 +242,7 @@ def test_one_epoch_with_drawings_and_cartoons(pairs, tmp_path, capsys):
         folder = tmp_path / "drawings" / "train" / kind / "dog"
         folder.mkdir(parents=True)
         cv2.imwrite(str(folder / "0.png"), picture)
-    options = f"--data {pairs} --epochs 1 --batch 5 --out {tmp_path / 'out'} --json --drawings {tmp_path / 'drawings'}"
+    options = f"--data {pairs} --epochs 1 --batch 6 --out {tmp_path / 'out'} --json --drawings {tmp_path / 'drawings'}"
     assert main(["saliency", *options.split()]) == 0
     printed = capsys.readouterr()
     assert set(json.loads(printed.out)["metrics"]) == {"mae", "max_f", "iou"}
