@@ -83,10 +83,12 @@ def _found(picture: Picture, saliency: Saliency | None, trusted: bool) -> tuple[
         bits = figure_on_paper(picture)
     except NoFigure:
         raise
-    except BadInput as error:
+    except Blank as error:  # a network sees something in an empty page, too
+        raise BadInput(str(error)) from error
+    except BadInput:
         salient = saliency(picture) if saliency is not None else None
-        if salient is None or (isinstance(error, Blank) and not (salient >= 0.5).any()):
-            raise BadInput(str(error)) from error
+        if salient is None:
+            raise
         _refuse_scraps(salient >= 0.5)
         return salient_figure(picture, salient), "saliency"
     salient = saliency(picture) if saliency is not None else None

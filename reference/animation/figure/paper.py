@@ -15,7 +15,7 @@ class NoFigure(BadInput):
 
 
 class Blank(BadInput):
-    """Nothing in the picture differs from its background, unless a network sees something."""
+    """Nothing in the picture differs from its background."""
 
 
 Picture = NDArray[np.uint8]

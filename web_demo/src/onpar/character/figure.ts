@@ -77,9 +77,10 @@ async function found(picture: Raster, saliency: Saliency | null): Promise<{ bits
   try {
     bits = figureOnPaper(picture);
   } catch (error) {
-    if (error instanceof NoFigure || !(error instanceof BadInput) || saliency === null) throw error;
+    // A network sees something in an empty page, too.
+    if (error instanceof NoFigure || error instanceof Blank) throw error;
+    if (!(error instanceof BadInput) || saliency === null) throw error;
     const salient = await saliency(picture);
-    if (error instanceof Blank && !salient.some((value) => value >= 0.5)) throw error;
     refuseScraps(bitsWhere(picture, (i) => salient[i]! >= 0.5));
     return { bits: refined(picture, salient), origin: 'saliency' };
   }

@@ -21,7 +21,7 @@ import { area, cubic, linear, resized, type Raster } from './resampling';
 /** The picture is on paper and shows no figure: no network need be asked. */
 export class NoFigure extends BadInput {}
 
-/** Nothing in the picture differs from its background, unless a network sees something. */
+/** Nothing in the picture differs from its background. */
 export class Blank extends BadInput {}
 
 const MOST_OF_INK = 0.8;
