@@ -7,6 +7,7 @@ takes part: the mask comes from ink or transparency, the topology from outline a
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sdk_build.app_vectors.encoding import Json
 
 PAPER, INK, SKIN, COAT, RULE = (250, 248, 243), (30, 30, 40), (244, 196, 160), (60, 110, 170), (150, 190, 220)
 Rgba = NDArray[np.uint8]
+Point = tuple[int, int]
 
 
 def characters() -> list[Json]:
@@ -33,6 +35,7 @@ def characters() -> list[Json]:
         "an animal that looks right": (_animal()[:, ::-1].copy(), None),
         "a stick man on lined paper": (_on_lines(), None),
         "a stick man whose arm and leg stop short of the body": (_with_gaps(), None),
+        "a coiled snake": (_coiled(), None),
         "a fish": (_fish(), None),
         "an open scribble": (_scribble(), None),
         "transparent around it": (_transparent(), None),
@@ -175,30 +178,46 @@ def _animal() -> Rgba:
 
 
 def _on_lines() -> Rgba:
-    import cv2
-
     canvas = _paper(330, 280)
     for row in range(20, 330, 24):
         canvas[row : row + 2] = _opaque(RULE)
-    cv2.circle(canvas, (140, 70), 30, _opaque(INK), 4)
-    for begin, end in (
-        ((140, 100), (140, 200)), ((140, 125), (80, 165)), ((140, 125), (205, 160)), ((140, 200), (100, 295)),
-        ((140, 200), (185, 295)),
-    ):  # fmt: skip
+    limbs = ((140, 100), (140, 200)), ((140, 125), (80, 165)), ((140, 125), (205, 160))
+    return _stick_man(canvas, (140, 70), (*limbs, ((140, 200), (100, 295)), ((140, 200), (185, 295))))
+
+
+def _with_gaps() -> Rgba:
+    limbs = ((130, 90), (130, 190)), ((122, 116), (65, 160)), ((130, 115), (195, 150))
+    return _stick_man(_paper(320, 260), (130, 60), (*limbs, ((130, 190), (90, 290)), ((138, 199), (180, 290))))
+
+
+def _stick_man(canvas: Rgba, head: Point, limbs: Iterable[tuple[Point, Point]]) -> Rgba:
+    import cv2
+
+    cv2.circle(canvas, head, 30, _opaque(INK), 4)
+    for begin, end in limbs:
         _stroke(canvas, begin, end, INK, 4)
     return canvas
 
 
-def _with_gaps() -> Rgba:
+def _coiled() -> Rgba:
     import cv2
 
-    canvas = _paper(320, 260)
-    cv2.circle(canvas, (130, 60), 30, _opaque(INK), 4)
-    for begin, end in (
-        ((130, 90), (130, 190)), ((122, 116), (65, 160)), ((130, 115), (195, 150)), ((130, 190), (90, 290)),
-        ((138, 199), (180, 290)),
-    ):  # fmt: skip
-        _stroke(canvas, begin, end, INK, 4)
+    canvas = _paper(300, 300)
+    bends = [
+        (60, 50),
+        (260, 40),
+        (270, 260),
+        (200, 260),
+        (180, 170),
+        (110, 170),
+        (90, 255),
+        (30, 230),
+        (45, 130),
+        (100, 110),
+    ]
+    cv2.polylines(canvas, [np.array(bends)], False, _opaque(COAT), 30)
+    for tip in ((30, 35), (30, 68)):  # a tongue
+        _stroke(canvas, (60, 50), tip, COAT, 9)
     return canvas
 
 

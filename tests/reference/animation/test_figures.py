@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reference.animation.animate import rig_figure
+from reference.animation.animate import map_motion, rig_figure
 from reference.animation.figure.mask import Figure, clean_mask, figure_on_paper, load_figure
 from reference.animation.figure.medial import find_skeleton
 from reference.animation.figure.shape import find_contours, inflate
 from reference.animation.figure.skinning import skin_weights
+from reference.animation.motion.library import load_motion, read_library
 from reference.errors import BadInput
 
 from .generated import animal, person, picture_of
@@ -249,13 +250,35 @@ def test_the_root_is_where_most_branches_meet():
     assert degrees[0] == degrees.max() >= 3
 
 
-def test_bones_follow_a_body_that_winds():
+def coiled():
+    """A snake in an S of 300 pixels, with a tongue that makes it a figure with forks."""
     mask = np.zeros((300, 300), np.uint8)
-    bends = [(60, 60), (240, 60), (240, 150), (60, 150), (60, 240), (240, 240)]
+    bends = [
+        (60, 50),
+        (260, 40),
+        (270, 260),
+        (200, 260),
+        (180, 170),
+        (110, 170),
+        (90, 255),
+        (30, 230),
+        (45, 130),
+        (100, 110),
+    ]
     cv2.polylines(mask, [np.array(bends)], False, 1, 30)
-    for x, y in ((30, 40), (30, 80)):  # a tongue makes it a figure with forks
-        cv2.line(mask, (60, 60), (x, y), 1, 9)
-    contours = find_contours(mask > 0)
+    for tip in ((30, 35), (30, 68)):
+        cv2.line(mask, (60, 50), tip, 1, 9)
+    return mask > 0
+
+
+def test_a_coiled_snake_moves():
+    snake = read_library()["snake"]
+    mapping = map_motion(rig_of(coiled()), load_motion(snake, next(iter(snake.clips))))
+    assert len(mapping.pairs) > 2, "its ends are far from the source's, and still they are its ends"
+
+
+def test_bones_follow_a_body_that_winds():
+    contours = find_contours(coiled())
     medial = find_skeleton(contours)
     near = cv2.dilate(contours.grid.astype(np.uint8), np.ones((9, 9))) > 0
     for joint, parent in enumerate(medial.parents):
